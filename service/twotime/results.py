@@ -1,0 +1,156 @@
+"""What an analysis yields, and the one table that describes every published array and table.
+
+Publishing, schemas and the README take names, axes, units, equations and descriptions from `NODES`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Node:
+    """One published array or table.
+
+    Attributes
+    ----------
+    name : key below ``final/``
+    axes : names of the array's axes; empty for a table
+    unit : of the values; "1" where they have none, "" for a table
+    equation : what the values are, in symbols; empty where there is nothing to say
+    description : one sentence for a reader who knows only Tiled
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    unit: str
+    equation: str
+    description: str
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the node is a table rather than an array."""
+        return not self.axes
+
+
+NODES: tuple[Node, ...] = (
+    Node(
+        "two_time",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "C2[i,j] = <I_i I_j>_P / (<I_i>_P <I_j>_P)   (Konstantinova 2021, Eq. 1)",
+        "Two-time correlation function of each ROI as measured; NaN where a frame is bad or empty.",
+    ),
+    Node(
+        "two_time_denoised",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "mean over ten CNN encoder-decoders of forward and backward passes   (Konstantinova 2021, Eq. 5 to 7)",
+        "Denoised two-time correlation function; outside `denoised_mask` the measured values stand.",
+    ),
+    Node(
+        "two_time_spread",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "standard deviation over the ten models",
+        "Disagreement of the ten models at each point; NaN outside `denoised_mask`.",
+    ),
+    Node(
+        "denoised_mask",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "",
+        "True where `two_time_denoised` holds the output of the models, False where it holds measured values.",
+    ),
+    Node(
+        "preview",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "",
+        "The measured two-time correlation function of each ROI as a grey picture without NaN, 0 to 255.",
+    ),
+    Node(
+        "preview_denoised",
+        ("roi", "frame_1", "frame_2"),
+        "1",
+        "",
+        "The denoised two-time correlation function on the same grey scale as `preview`.",
+    ),
+    Node(
+        "g2",
+        (),
+        "",
+        "g2(lag) = <C2[i, i + lag]>_i",
+        "One-time correlation functions, measured and denoised, with standard errors and fitted curves.",
+    ),
+    Node(
+        "fits",
+        (),
+        "",
+        "g2(t) = baseline + beta exp(-2 (relaxation_rate t)^alpha)   (Konstantinova 2021, Eq. 3)",
+        "Fitted dynamics, one row per ROI: values, standard errors, covariance and flags, raw and denoised.",
+    ),
+    Node(
+        "fits_age",
+        (),
+        "",
+        "as `fits`, at constant age (t1 + t2) / 2",
+        "Fitted dynamics, one row per ROI and age.",
+    ),
+    Node(
+        "q_fit",
+        (),
+        "",
+        "relaxation_rate = D q^2   and   relaxation_rate = A q^p",
+        "Dependence of the relaxation rate on q over the trusted ROIs, weighted by the errors.",
+    ),
+    Node("mean_frame", ("row", "column"), "counts", "", "Mean of the analysed frames."),
+    Node(
+        "roi_labels", ("row", "column"), "1", "", "0 outside all ROIs, 1 ... R inside; masked pixels are 0."
+    ),
+    Node("mask", ("row", "column"), "1", "", "True where a pixel was used, False where it was masked."),
+    Node("intensity", ("frame", "roi"), "counts", "<I>_P", "Mean count per pixel of each frame and ROI."),
+    Node("frame_number", ("frame",), "1", "", "Number in the run of each analysed frame."),
+    Node("bad_frames", ("frame",), "1", "", "True where a frame was left out of every average."),
+)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that one analysis yields.
+
+    Attributes
+    ----------
+    arrays : by name, as listed in `NODES`
+    tables : by name, as listed in `NODES`
+    resolved : the recipe with all values and their sources, as plain data
+    warnings : sentences for the reader
+    timings_s : seconds spent in each stage
+    versions : of the software and the ensemble
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    tables: dict[str, pd.DataFrame]
+    resolved: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    timings_s: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = {node.name: node for node in NODES}
+        for name in (*self.arrays, *self.tables):
+            if name not in known:
+                raise ValueError(f"{name} is not a node of an analysis; the nodes are {', '.join(known)}.")
+        for name, array in self.arrays.items():
+            if array.ndim != len(known[name].axes):
+                raise ValueError(f"{name} has {array.ndim} axes, expected {known[name].axes}.")
+
+
+def grey(two_time: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """A picture of a two-time correlation function, 0 at `low` and below (and at NaN), 255 at `high` and above."""
+    span = max(high - low, np.finfo(np.float32).tiny)
+    scaled = np.nan_to_num((two_time - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
+    return (np.clip(scaled, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,79 @@
+"""What a site sets, once, at entry; nothing here changes a number (that is the recipe's part)."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TWOTIME_"
+
+
+class Settings(BaseSettings):
+    """Settings of the service, each read from ``TWOTIME_<NAME>``; unknown names are refused."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    tiled_uri: AnyHttpUrl | None = Field(
+        None, description="Tiled server to read from and publish to; none: start the embedded one"
+    )
+    tiled_api_key: SecretStr | None = Field(None, description="API key for that Tiled server")
+    tiled_wait_s: float = Field(60.0, ge=0, description="how long to wait for Tiled at start, s")
+    raw_path: str = Field("raw", description="container of the raw runs in Tiled")
+    results_path: str = Field("processed", description="container of the analyses in Tiled")
+    var_dir: Path = Field(
+        Path("var"), description="folder of the embedded Tiled server and the keys made here"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8060, ge=0, le=65535, description="port to listen on; 0: any free one")
+    api_key: SecretStr | None = Field(
+        None, description="key that clients must show; none: one is made and kept in var_dir"
+    )
+    read_in_place: bool = Field(
+        True, description="read frames from their HDF5 files when these can be reached"
+    )
+    path_map: dict[str, str] = Field(
+        {},
+        description='prefixes of file paths as Tiled names them, and where they are here: {"/there": "/here"}',
+    )
+    readable_storage: list[Path] = Field(
+        [], description="further folders the embedded Tiled may read frames from"
+    )
+    automatic: bool = Field(True, description="analyse finished runs without being asked")
+    catch_up_s: float = Field(
+        7 * 86400.0, ge=0, description="how far back to look at start for finished runs without analysis, s"
+    )
+    reconcile_s: float = Field(
+        30.0, gt=0, description="how often to look for runs that no message announced, s"
+    )
+    recipe_file: Path | None = Field(None, description="recipe (JSON or YAML) for automatic analyses")
+    workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
+    threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
+    log_json: bool = Field(False, description="log as JSON lines instead of text")
+
+    @model_validator(mode="after")
+    def _key_needs_server(self) -> Self:
+        if self.tiled_api_key is not None and self.tiled_uri is None:
+            raise ValueError(
+                "TWOTIME_TILED_API_KEY is set but TWOTIME_TILED_URI is not; name the server, or drop the key."
+            )
+        return self
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; `overrides` win.
+
+    Raises
+    ------
+    ValueError
+        On a variable that begins with ``TWOTIME_`` and is no setting, or on a value out of range.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {"TWOTIME_MEASURED_DATA"}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(sorted(known))}."
+            raise ValueError(f"{name} is set in the environment but is no setting of twotime; {hint}")
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})
