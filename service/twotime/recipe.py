@@ -34,12 +34,8 @@ class _Document(BaseModel):
 class GeometryOptions(_Document):
     """Overrides of the run's own geometry; what is left out comes from the run."""
 
-    beam_center_y: float | None = Field(
-        None, allow_inf_nan=False, description="row of the direct beam, pixels"
-    )
-    beam_center_x: float | None = Field(
-        None, allow_inf_nan=False, description="column of the direct beam, pixels"
-    )
+    beam_center_y: float | None = Field(None, allow_inf_nan=False, description="row of the direct beam, pixels")
+    beam_center_x: float | None = Field(None, allow_inf_nan=False, description="column of the direct beam, pixels")
     distance_m: Positive | None = Field(None, le=200, description="sample to detector, m")
     wavelength_angstrom: Positive | None = Field(None, le=100, description="wavelength, Å")
     pixel_size_m: Positive | None = Field(None, le=0.01, description="pixel edge, m")
@@ -56,13 +52,9 @@ class Box(_Document):
 class MaskOptions(_Document):
     """Which pixels to leave out, besides those that carry the detector's own saturation value."""
 
-    from_data: bool = Field(
-        True, description="find dead, hot and noisy pixels and gaps in the frames themselves"
-    )
+    from_data: bool = Field(True, description="find dead, hot and noisy pixels and gaps in the frames themselves")
     hot_above_counts: int | None = Field(None, ge=1, description="leave out pixels above this in any frame")
-    dark_below_mean: float | None = Field(
-        None, ge=0, description="leave out pixels whose mean count is below this"
-    )
+    dark_below_mean: float | None = Field(None, ge=0, description="leave out pixels whose mean count is below this")
     boxes: tuple[Box, ...] = Field((), description="rectangles to leave out, e.g. a beamstop")
 
 
@@ -82,9 +74,7 @@ class Rings(_Document):
 
     kind: Literal["rings"] = "rings"
     unit: Literal["1/A", "pixel"] = Field(description="of all lengths below")
-    edges: tuple[tuple[float, float], ...] | None = Field(
-        None, description="inner and outer edge of each ring"
-    )
+    edges: tuple[tuple[float, float], ...] | None = Field(None, description="inner and outer edge of each ring")
     inner_radius: Annotated[float, Field(ge=0)] | None = None
     width: Positive | None = None
     spacing: Annotated[float, Field(ge=0)] = 0.0
@@ -131,9 +121,7 @@ class FitOptions(_Document):
     """How to fit the decay C∞ + β exp(-2 (Γ τ)^α); rates in 1/s."""
 
     fixed: dict[DecayParameter, float] = Field({}, description="parameters that are known")
-    bounds: dict[DecayParameter, tuple[float, float]] = Field(
-        {}, description="lowest and highest allowed value"
-    )
+    bounds: dict[DecayParameter, tuple[float, float]] = Field({}, description="lowest and highest allowed value")
     weighted: bool = Field(True, description="weigh each lag by its error")
     ages: int = Field(8, ge=0, le=200, description="number of age cuts per ROI; 0: none")
 
@@ -141,9 +129,7 @@ class FitOptions(_Document):
     def _consistent(self) -> "FitOptions":
         for name, (low, high) in self.bounds.items():
             if not low < high:
-                raise ValueError(
-                    f"bounds of {name} are [{low:g}, {high:g}]; the first must be below the second"
-                )
+                raise ValueError(f"bounds of {name} are [{low:g}, {high:g}]; the first must be below the second")
             if name in self.fixed:
                 raise ValueError(f"{name} is both fixed and bounded; drop one of the two")
         return self
@@ -286,13 +272,9 @@ def _resolved_frames(recipe: Recipe, facts: RunFacts, sources: dict[str, str]) -
     frames = recipe.frames
     stop = frames.stop if frames.stop is not None else available
     if stop > available:
-        raise RecipeError(
-            f"frames.stop is {stop}, but run {facts.uid[:8]} has {available} frames; use at most that."
-        )
+        raise RecipeError(f"frames.stop is {stop}, but run {facts.uid[:8]} has {available} frames; use at most that.")
     if frames.start >= stop:
-        raise RecipeError(
-            f"frames.start is {frames.start}, but frames.stop is {stop}; start must be below stop."
-        )
+        raise RecipeError(f"frames.start is {frames.start}, but frames.stop is {stop}; start must be below stop.")
     sources["frames.stop"] = "recipe" if frames.stop is not None else f"run {facts.uid[:8]}"
     return frames.model_copy(update={"stop": stop})
 

@@ -108,9 +108,7 @@ NODES: tuple[Node, ...] = (
         "Dependence of the relaxation rate on q over the trusted ROIs, weighted by the errors.",
     ),
     Node("mean_frame", ("row", "column"), "counts", "", "Mean of the analysed frames."),
-    Node(
-        "roi_labels", ("row", "column"), "1", "", "0 outside all ROIs, 1 ... R inside; masked pixels are 0."
-    ),
+    Node("roi_labels", ("row", "column"), "1", "", "0 outside all ROIs, 1 ... R inside; masked pixels are 0."),
     Node("mask", ("row", "column"), "1", "", "True where a pixel was used, False where it was masked."),
     Node("intensity", ("frame", "roi"), "counts", "<I>_P", "Mean count per pixel of each frame and ROI."),
     Node("frame_number", ("frame",), "1", "", "Number in the run of each analysed frame."),
@@ -151,6 +149,7 @@ class Analysis:
 
 def grey(two_time: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """A picture of a two-time correlation function, 0 at `low` and below (and at NaN), 255 at `high` and above."""
-    span = max(high - low, np.finfo(np.float32).tiny)
+    span = max(high - low, float(np.finfo(np.float32).tiny))
     scaled = np.nan_to_num((two_time - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
-    return (np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = (np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    return picture

@@ -23,31 +23,23 @@ class Settings(BaseSettings):
     tiled_wait_s: float = Field(60.0, ge=0, description="how long to wait for Tiled at start, s")
     raw_path: str = Field("raw", description="container of the raw runs in Tiled")
     results_path: str = Field("processed", description="container of the analyses in Tiled")
-    var_dir: Path = Field(
-        Path("var"), description="folder of the embedded Tiled server and the keys made here"
-    )
+    var_dir: Path = Field(Path("var"), description="folder of the embedded Tiled server and the keys made here")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8060, ge=0, le=65535, description="port to listen on; 0: any free one")
     api_key: SecretStr | None = Field(
         None, description="key that clients must show; none: one is made and kept in var_dir"
     )
-    read_in_place: bool = Field(
-        True, description="read frames from their HDF5 files when these can be reached"
-    )
+    read_in_place: bool = Field(True, description="read frames from their HDF5 files when these can be reached")
     path_map: dict[str, str] = Field(
         {},
         description='prefixes of file paths as Tiled names them, and where they are here: {"/there": "/here"}',
     )
-    readable_storage: list[Path] = Field(
-        [], description="further folders the embedded Tiled may read frames from"
-    )
+    readable_storage: list[Path] = Field([], description="further folders the embedded Tiled may read frames from")
     automatic: bool = Field(True, description="analyse finished runs without being asked")
     catch_up_s: float = Field(
         7 * 86400.0, ge=0, description="how far back to look at start for finished runs without analysis, s"
     )
-    reconcile_s: float = Field(
-        30.0, gt=0, description="how often to look for runs that no message announced, s"
-    )
+    reconcile_s: float = Field(30.0, gt=0, description="how often to look for runs that no message announced, s")
     recipe_file: Path | None = Field(None, description="recipe (JSON or YAML) for automatic analyses")
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
