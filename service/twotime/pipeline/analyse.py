@@ -1,0 +1,108 @@
+"""The whole route on one screen."""
+
+import time
+from typing import Any
+
+import numpy as np
+from cnn_ed import Ensemble
+from numpy.typing import NDArray
+
+import twotime
+from twotime.pipeline.one_roi import RoiResult, analyse_roi
+from twotime.pipeline.planning import Plan, plan
+from twotime.pipeline.protocols import FrameSource, Progress, no_progress
+from twotime.pipeline.reading import Reading, read
+from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, q_fit_table
+from twotime.recipe import Recipe
+from twotime.results import Analysis, grey
+
+
+def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: Progress = no_progress) -> Analysis:
+    """Turn the frames of a run into dynamics.
+
+    Parameters
+    ----------
+    source : frames and what the run says of them
+    recipe : what differs from the run's metadata and the defaults
+    ensemble : the denoiser
+    progress : told after each block of frames and each ROI; whatever it raises stops the analysis
+
+    Raises
+    ------
+    RecipeError
+        If the recipe does not fit the run.
+    UnusableRun
+        If the frames hold nothing that can be correlated.
+    """
+    the_plan = plan(source.facts, recipe)
+    start = time.perf_counter()
+    reading = read(source, the_plan, progress)
+    read_at = time.perf_counter()
+    options = the_plan.resolved.recipe
+    results = []
+    for r, pixels in enumerate(reading.pixels):
+        progress("correlating, denoising and fitting", r / reading.rois.number)
+        results.append(analyse_roi(pixels, reading.bad, the_plan.frame_time_s, options.denoise, options.fit, ensemble))
+    progress("correlating, denoising and fitting", 1.0)
+    done_at = time.perf_counter()
+    return Analysis(
+        arrays=_arrays(reading, results),
+        tables={
+            "g2": g2_table(reading.rois, results, the_plan.frame_time_s),
+            "fits": fits_table(reading, results, the_plan.frame_time_s),
+            "fits_age": fits_age_table(reading.rois, results, the_plan.frame_time_s),
+            "q_fit": q_fit_table(reading.rois, results),
+        },
+        resolved=the_plan.document(),
+        warnings=_warnings(the_plan, reading, results),
+        timings_s={"reading": read_at - start, "correlating, denoising and fitting": done_at - read_at},
+        versions={"twotime": twotime.__version__, "ensemble": ensemble.version},
+    )
+
+
+def _arrays(reading: Reading, results: list[RoiResult]) -> dict[str, NDArray[Any]]:
+    two_time = np.stack([result.c2 for result in results])
+    scales = [_scale(c2) for c2 in two_time]
+    arrays: dict[str, NDArray[Any]] = {
+        "two_time": two_time,
+        "preview": np.stack([grey(c2, *scale) for c2, scale in zip(two_time, scales, strict=True)]),
+        "mean_frame": reading.mean_frame,
+        "roi_labels": reading.rois.labels,
+        "mask": reading.mask,
+        "intensity": reading.intensity,
+        "frame_number": reading.frame_number,
+        "bad_frames": reading.bad,
+    }
+    denoised = [result.denoised_c2 for result in results]
+    if all(one is not None for one in denoised):
+        values = np.stack([one.values for one in denoised if one is not None])
+        arrays["two_time_denoised"] = values
+        arrays["two_time_spread"] = np.stack([one.spread for one in denoised if one is not None])
+        arrays["denoised_mask"] = np.stack([one.mask for one in denoised if one is not None])
+        arrays["preview_denoised"] = np.stack([grey(c2, *scale) for c2, scale in zip(values, scales, strict=True)])
+    return arrays
+
+
+def _scale(c2: NDArray[np.float32]) -> tuple[float, float]:
+    """Grey scale that the shot noise of the lag-0 diagonal does not spoil."""
+    off_diagonal = c2[np.triu_indices_from(c2, 1)]
+    finite = off_diagonal[np.isfinite(off_diagonal)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, [2, 99.8])
+    return float(low), float(high)
+
+
+def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> list[str]:
+    warnings = [warning for warning in the_plan.warnings if not warning.startswith("Pixel counts")]
+    masked = int(np.count_nonzero((the_plan.rois.labels > 0) & ~reading.mask))
+    if masked:
+        total = int(np.count_nonzero(the_plan.rois.labels))
+        warnings.append(f"{masked} of {total} ROI pixels were masked.")
+    strides = sorted({one.denoised_c2.stride for one in results if one.denoised_c2 is not None} - {1})
+    if strides:
+        listed = ", ".join(str(stride) for stride in strides)
+        warnings.append(
+            f"Slow ROIs were denoised on every n-th frame (n = {listed}) to bring their rates into the trained range."
+        )
+    return warnings + reading.warnings

@@ -1,0 +1,178 @@
+"""One ROI: from its pixel matrix to fitted dynamics, measured and denoised."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from cnn_ed import DenoisedTwoTime, Ensemble
+from numpy.typing import NDArray
+
+from twotime.recipe import DenoiseOptions, FitOptions
+from twotime.xpcs.contrast import contrast_from_counts
+from twotime.xpcs.correlate import two_time
+from twotime.xpcs.decay import DecayFits, fit_decay
+from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance
+
+LONGEST_LAG = 0.75
+"""Share of the frames up to which lags are fitted: beyond it too few pairs remain for an honest error."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A one-time correlation function with its error and fit.
+
+    Attributes
+    ----------
+    lag : (L,) frames
+    g2, error : (L,)
+    fits : one row, rates in 1/s
+    """
+
+    lag: NDArray[np.int64]
+    g2: NDArray[np.float64]
+    error: NDArray[np.float64]
+    fits: DecayFits
+
+
+@dataclass(frozen=True)
+class AgeFits:
+    """Fits at constant age; ages in frames, one row each, rates in 1/s."""
+
+    cuts: AgeCuts
+    fits: DecayFits
+
+
+@dataclass(frozen=True)
+class RoiResult:
+    """What one ROI yields; the denoised parts are None where denoising was off or impossible."""
+
+    c2: NDArray[np.float32]
+    contrast: float
+    contrast_error: float
+    raw: Curve
+    raw_ages: AgeFits | None
+    denoised_c2: DenoisedTwoTime | None
+    denoised: Curve | None
+    denoised_ages: AgeFits | None
+    refusal: str
+    """Why the denoised fit is not the headline; empty where it is."""
+
+
+def analyse_roi(
+    pixels: NDArray[Any],
+    bad: NDArray[np.bool_],
+    frame_time_s: float,
+    denoise: DenoiseOptions,
+    fit: FitOptions,
+    ensemble: Ensemble,
+) -> RoiResult:
+    """Correlate, denoise and fit one ROI.
+
+    Parameters
+    ----------
+    pixels : (N, P) array, counts
+    bad : (N,) array, True where a frame is left out
+    frame_time_s : time between two rows of `pixels`, s
+    """
+    c2 = two_time(pixels, bad=bad)
+    contrast, contrast_error = contrast_from_counts(pixels[~bad])
+    raw = _raw_curve(c2, frame_time_s, fit)
+    refusal = _cannot_denoise(len(c2), denoise, ensemble)
+    denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble)
+    denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit)
+    if denoised_c2 is not None and denoised is not None:
+        refusal = _distrust(denoised_c2, denoised)
+    return RoiResult(
+        c2=c2,
+        contrast=contrast,
+        contrast_error=contrast_error,
+        raw=raw,
+        raw_ages=_age_fits(c2, fit, frame_time_s, None),
+        denoised_c2=denoised_c2,
+        denoised=denoised,
+        denoised_ages=None if denoised_c2 is None else _denoised_age_fits(denoised_c2, fit, frame_time_s),
+        refusal=refusal,
+    )
+
+
+def _raw_curve(c2: NDArray[np.float32], frame_time_s: float, fit: FitOptions) -> Curve:
+    longest = max(4, int(LONGEST_LAG * len(c2)))
+    g2, error = one_time(c2)
+    lag = np.arange(1, len(g2) + 1)[:longest]
+    g2, error = np.asarray(g2[:longest], float), np.asarray(error[:longest], float)
+    covariance = one_time_covariance(c2, lag)
+    return Curve(lag, g2, error, _fit(lag, g2, error, covariance, frame_time_s, fit))
+
+
+def _denoise(
+    c2: NDArray[np.float32], raw: Curve, frame_time_s: float, denoise: DenoiseOptions, ensemble: Ensemble
+) -> DenoisedTwoTime:
+    rate = float(raw.fits.relaxation_rate[0]) * frame_time_s
+    return ensemble.denoise(
+        c2,
+        contrast=denoise.contrast,
+        stride=denoise.stride,
+        rate_per_frame=rate if np.isfinite(rate) and rate > 0 else None,
+    )
+
+
+def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions) -> Curve:
+    """Fit of the denoised curve; its error joins the scatter over ages and the disagreement of the models."""
+    c2 = np.where(denoised.mask, denoised.values, np.nan)
+    covariance = one_time_covariance(c2, denoised.lag) + np.cov(denoised.g2_members, rowvar=False)
+    error = np.sqrt(np.diag(covariance))
+    g2 = np.asarray(denoised.g2, float)
+    return Curve(denoised.lag, g2, error, _fit(denoised.lag, g2, error, covariance, frame_time_s, fit))
+
+
+def _fit(
+    lag: NDArray[np.int64],
+    g2: NDArray[np.float64],
+    error: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    frame_time_s: float,
+    fit: FitOptions,
+) -> DecayFits:
+    return fit_decay(
+        lag * frame_time_s,
+        g2[None],
+        sigma=error[None] if fit.weighted else None,
+        fixed=dict(fit.fixed),
+        bounds=dict(fit.bounds),
+        covariance=covariance[None],
+    )
+
+
+def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max_lag: int | None) -> AgeFits | None:
+    if fit.ages == 0:
+        return None
+    cuts = age_cuts(c2, fit.ages, max_lag=max_lag)
+    fits = fit_decay(
+        cuts.lag * frame_time_s,
+        cuts.g2,
+        sigma=cuts.error if fit.weighted else None,
+        fixed=dict(fit.fixed),
+        bounds=dict(fit.bounds),
+    )
+    return AgeFits(cuts, fits)
+
+
+def _denoised_age_fits(denoised: DenoisedTwoTime, fit: FitOptions, frame_time_s: float) -> AgeFits | None:
+    c2 = np.where(denoised.mask, denoised.values, np.nan)
+    return _age_fits(c2, fit, frame_time_s, int(denoised.lag[-1]))
+
+
+def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) -> str:
+    if not denoise.enabled:
+        return "denoising is switched off in the recipe"
+    stride = 1 if denoise.stride == "auto" else denoise.stride
+    if n_frames // stride < ensemble.window:
+        return f"{n_frames} frames with denoise.stride {stride} are fewer than the {ensemble.window} the models need"
+    return ""
+
+
+def _distrust(denoised: DenoisedTwoTime, curve: Curve) -> str:
+    reasons = list(denoised.applicability.reasons)
+    if not curve.fits.trusted[0]:
+        reasons.append(str(curve.fits.reason[0]))
+    return "; ".join(reasons)

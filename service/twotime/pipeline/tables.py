@@ -1,0 +1,176 @@
+"""The published tables: every number with its error, unit and flag.
+
+Units: q in 1/Å, relaxation rates in 1/s (``..._per_frame`` in 1/frame), lags and ages in s and frames, contrast,
+baseline and alpha without unit, D in Å²/s.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from twotime.pipeline.one_roi import AgeFits, Curve, RoiResult
+from twotime.pipeline.reading import Reading
+from twotime.recipe import DECAY_PARAMETERS
+from twotime.xpcs.decay import DecayFits, decay
+from twotime.xpcs.qdependence import fit_q_dependence
+from twotime.xpcs.types import Rois
+
+KINDS = ("raw", "denoised")
+
+
+def g2_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
+    """One row per ROI and lag: measured and denoised values, errors and fitted curves; NaN where there is none."""
+    return pd.concat(
+        [_g2_rows(r + 1, rois.q[r], result, frame_time_s) for r, result in enumerate(results)], ignore_index=True
+    )
+
+
+def fits_table(reading: Reading, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
+    """One row per ROI: the headline numbers, then raw and denoised side by side."""
+    return pd.DataFrame([_fits_row(reading, r, result, frame_time_s) for r, result in enumerate(results)])
+
+
+def fits_age_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
+    """One row per ROI and age, raw and denoised side by side; empty where no ages were asked for."""
+    rows = [
+        row
+        for r, result in enumerate(results)
+        if result.raw_ages is not None
+        for row in _age_rows(r + 1, rois.q[r], result.raw_ages, result.denoised_ages, frame_time_s)
+    ]
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["roi", "q", "age_frames", "age_s"])
+
+
+def q_fit_table(rois: Rois, results: list[RoiResult]) -> pd.DataFrame:
+    """D q² and A q^p through the trusted rates: raw, denoised and headline."""
+    return pd.DataFrame([_q_fit_row(kind, rois, results) for kind in (*KINDS, "headline")])
+
+
+def headline(result: RoiResult) -> tuple[str, Curve]:
+    """The curve whose fit is shown first: denoised where it can be trusted, else raw."""
+    if result.denoised is None or result.refusal:
+        return "raw", result.raw
+    return "denoised", result.denoised
+
+
+def _g2_rows(roi: int, q: float, result: RoiResult, frame_time_s: float) -> pd.DataFrame:
+    lag = result.raw.lag
+    rows: dict[str, Any] = {"roi": roi, "q": q, "lag_frames": lag, "lag_s": lag * frame_time_s}
+    rows |= {"g2_raw": result.raw.g2, "g2_raw_error": result.raw.error}
+    rows["g2_raw_fit"] = _fitted(result.raw.fits, lag * frame_time_s)
+    denoised = {name: np.full(len(lag), np.nan) for name in ("g2_denoised", "g2_denoised_error", "g2_denoised_fit")}
+    if result.denoised is not None:
+        own = result.denoised.lag <= lag[-1]
+        at = result.denoised.lag[own] - 1
+        denoised["g2_denoised"][at] = result.denoised.g2[own]
+        denoised["g2_denoised_error"][at] = result.denoised.error[own]
+        denoised["g2_denoised_fit"] = _fitted(result.denoised.fits, lag * frame_time_s)
+    return pd.DataFrame(rows | denoised)
+
+
+def _fitted(fits: DecayFits, lag_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(decay(lag_s, *(getattr(fits, name)[0] for name in DECAY_PARAMETERS)), float)
+
+
+def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) -> dict[str, Any]:
+    rois = reading.rois
+    kind, curve = headline(result)
+    flag = result.refusal if kind == "denoised" or not curve.fits.reason[0] else str(curve.fits.reason[0])
+    row: dict[str, Any] = {
+        "roi": r + 1,
+        "q": float(rois.q[r]),
+        "q_inner": float(rois.q_inner[r]),
+        "q_outer": float(rois.q_outer[r]),
+        "n_pixels": int(rois.n_pixels[r]),
+        "mean_counts": float(reading.intensity[~reading.bad, r].mean()),
+        "contrast": result.contrast,
+        "contrast_error": result.contrast_error,
+        "headline": kind,
+        **_parameters(curve.fits, 0, ""),
+        "trusted": bool(curve.fits.trusted[0]),
+        "flag": flag,
+    }
+    row |= _kind_columns("raw", result.raw.fits, 0, frame_time_s)
+    row |= _kind_columns("denoised", None if result.denoised is None else result.denoised.fits, 0, frame_time_s)
+    return row | _denoiser_columns(result)
+
+
+def _denoiser_columns(result: RoiResult) -> dict[str, Any]:
+    one = result.denoised_c2
+    return {
+        "denoised_usable": one is not None and not result.refusal,
+        "denoised_refusal": result.refusal,
+        "denoised_stride": 0 if one is None else one.stride,
+        "denoised_input_noise": np.nan if one is None else one.noise,
+        "denoised_latent_distance": np.nan if one is None else one.latent_distance,
+    }
+
+
+def _parameters(fits: DecayFits, row: int, prefix: str) -> dict[str, float]:
+    columns = {}
+    for name in DECAY_PARAMETERS:
+        columns[f"{prefix}{name}"] = float(getattr(fits, name)[row])
+        columns[f"{prefix}{name}_error"] = float(getattr(fits, f"{name}_error")[row])
+    return columns
+
+
+def _kind_columns(kind: str, fits: DecayFits | None, row: int, frame_time_s: float) -> dict[str, Any]:
+    """Columns of one fit; all NaN and untrusted where there is none, so that every row has the same columns."""
+    columns: dict[str, Any] = {}
+    for name in DECAY_PARAMETERS:
+        columns[f"{kind}_{name}"] = np.nan if fits is None else float(getattr(fits, name)[row])
+        columns[f"{kind}_{name}_error"] = np.nan if fits is None else float(getattr(fits, f"{name}_error")[row])
+    for suffix in ("", "_error"):
+        rate = columns[f"{kind}_relaxation_rate{suffix}"]
+        columns[f"{kind}_relaxation_rate_per_frame{suffix}"] = rate * frame_time_s
+    for i, first in enumerate(DECAY_PARAMETERS):
+        for j, second in enumerate(DECAY_PARAMETERS[: i + 1]):
+            value = np.nan if fits is None else float(fits.covariance[row, i, j])
+            columns[f"{kind}_covariance_{second}_{first}"] = value
+    columns[f"{kind}_chi2"] = np.nan if fits is None else float(fits.chi2[row])
+    columns[f"{kind}_on_bound"] = "" if fits is None else ", ".join(fits.on_bound[row])
+    columns[f"{kind}_trusted"] = fits is not None and bool(fits.trusted[row])
+    columns[f"{kind}_reason"] = "not denoised" if fits is None else str(fits.reason[row])
+    return columns
+
+
+def _age_rows(roi: int, q: float, raw: AgeFits, denoised: AgeFits | None, frame_time_s: float) -> list[dict[str, Any]]:
+    rows = []
+    for a, age in enumerate(raw.cuts.age):
+        row: dict[str, Any] = {"roi": roi, "q": q, "age_frames": float(age), "age_s": float(age) * frame_time_s}
+        row |= _kind_columns("raw", raw.fits, a, frame_time_s)
+        row |= _kind_columns("denoised", None if denoised is None else denoised.fits, a, frame_time_s)
+        rows.append(row)
+    return rows
+
+
+def _q_fit_row(kind: str, rois: Rois, results: list[RoiResult]) -> dict[str, Any]:
+    fits = [_fits_of(kind, result) for result in results]
+    rate = np.array([np.nan if one is None else one.relaxation_rate[0] for one in fits])
+    error = np.array([np.nan if one is None else one.relaxation_rate_error[0] for one in fits])
+    use = np.array([one is not None and bool(one.trusted[0]) for one in fits])
+    found = fit_q_dependence(rois.q, rate, error, use)
+    return {
+        "kind": kind,
+        "n_rois": int(np.count_nonzero(use)),
+        "diffusion": found.diffusion,
+        "diffusion_error": found.diffusion_error,
+        "diffusion_chi2": found.chi2,
+        "amplitude": found.amplitude,
+        "amplitude_error": found.amplitude_error,
+        "exponent": found.exponent,
+        "exponent_error": found.exponent_error,
+        "reason": found.reason,
+    }
+
+
+def _fits_of(kind: str, result: RoiResult) -> DecayFits | None:
+    if kind == "headline":
+        return headline(result)[1].fits
+    if kind == "raw":
+        return result.raw.fits
+    if result.denoised is None or result.refusal:
+        return None
+    return result.denoised.fits
