@@ -4,10 +4,10 @@ import time
 from typing import Any
 
 import numpy as np
-from cnn_ed import Ensemble
 from numpy.typing import NDArray
 
 import twotime
+from cnn_ed import Ensemble
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import Plan, plan
 from twotime.pipeline.protocols import FrameSource, Progress, no_progress

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cnn_ed import DenoisedTwoTime, Ensemble
 from numpy.typing import NDArray
 
+from cnn_ed import DenoisedTwoTime, Ensemble
 from twotime.recipe import DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time

@@ -152,6 +152,6 @@ def _bad_frames(
     bad |= np.isin(frame_number, frames.exclude)
     if np.count_nonzero(~bad) < 2:
         raise UnusableRun(
-            f"Fewer than two frames of run {plan.facts.uid[:8]} are sound; set frames.find_bad to false to use them all."
+            f"Fewer than two frames of run {plan.facts.uid[:8]} are sound; set frames.find_bad to false to use all."
         )
     return bad, warnings

@@ -1,0 +1,45 @@
+"""Settings: read once from the environment, misspellings refused."""
+
+import pytest
+
+from twotime.settings import Settings, load_settings
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_PORT", "9001")
+    monkeypatch.setenv("TWOTIME_PATH_MAP", '{"/there": "/here"}')
+
+    settings = load_settings()
+
+    assert settings.port == 9001
+    assert settings.path_map == {"/there": "/here"}
+
+
+def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_PORT", "9001")
+
+    assert load_settings(port=9002).port == 9002
+
+
+def test_misspelt_variable_is_refused_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_TILED_URL", "http://localhost:8000")
+
+    with pytest.raises(ValueError, match="did you mean TWOTIME_TILED_URI"):
+        load_settings()
+
+
+def test_a_tiled_key_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_TILED_API_KEY", "secret")
+
+    with pytest.raises(ValueError, match="TWOTIME_TILED_URI is not"):
+        load_settings()
+
+
+def test_keys_do_not_show_in_the_representation() -> None:
+    settings = Settings(api_key="topsecret")  # type: ignore[arg-type]  # pydantic turns the text into a secret
+
+    assert "topsecret" not in repr(settings)
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
