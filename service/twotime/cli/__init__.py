@@ -1,0 +1,5 @@
+"""The command line: ``twotime``."""
+
+from twotime.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,81 @@
+"""A two-time correlation function before and after denoising, as a picture."""
+
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+COLOUR_MAP = "viridis"
+RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
+
+
+def before_and_after(
+    raw: NDArray[np.float32],
+    denoised: NDArray[np.float32],
+    g2: pd.DataFrame,
+    frame_time_s: float,
+    title: str,
+) -> bytes:
+    """Draw raw and denoised two-time correlation functions and their one-time curves side by side.
+
+    Parameters
+    ----------
+    raw, denoised : (N, N) arrays of one ROI
+    g2 : rows of that ROI in the published table ``g2``
+    frame_time_s : time between two frames, s
+    title : one line above the panels
+
+    Returns
+    -------
+    bytes
+        A PNG picture.
+    """
+    figure = Figure(figsize=(13, 4.3), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
+    low, high = colour_range(denoised)
+    duration = len(raw) * frame_time_s
+    for panel, values, name in ((axes[0], raw, "measured"), (axes[1], denoised, "denoised")):
+        image = panel.imshow(
+            values, origin="lower", extent=(0, duration, 0, duration), vmin=low, vmax=high, cmap=COLOUR_MAP
+        )
+        panel.set(title=name, xlabel="$t_1$ (s)", ylabel="$t_2$ (s)")
+    figure.colorbar(image, ax=axes[:2], label="$C_2(t_1, t_2)$", shrink=0.85)
+    _draw_g2(axes[2], g2)
+    figure.suptitle(title, fontsize=11)
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return png.getvalue()
+
+
+def colour_range(two_time: NDArray[np.float32]) -> tuple[float, float]:
+    """Ends of a colour scale that the lag-0 diagonal and single outliers do not spoil."""
+    values = two_time[np.triu_indices_from(two_time, 1)]
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, [1, 99.8])
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:
+    lag = g2["lag_s"].to_numpy()
+    style = {"fmt": "o", "markersize": 3, "elinewidth": 0.8}
+    panel.errorbar(lag, g2["g2_raw"], g2["g2_raw_error"], color=RAW_COLOUR, alpha=0.6, label="measured", **style)
+    panel.plot(lag, g2["g2_raw_fit"], color=RAW_COLOUR, linewidth=1)
+    own = g2["g2_denoised"].notna().to_numpy()
+    if own.any():
+        panel.errorbar(
+            lag[own],
+            g2["g2_denoised"][own],
+            g2["g2_denoised_error"][own],
+            color=DENOISED_COLOUR,
+            label="denoised",
+            **style,
+        )
+        panel.plot(lag, g2["g2_denoised_fit"], color=DENOISED_COLOUR, linewidth=1.3)
+    panel.set(xscale="log", xlabel="lag (s)", ylabel="$g_2$", title="one-time correlation and fits")
+    panel.legend(frameon=False)
+    panel.spines[["top", "right"]].set_visible(False)
