@@ -1,0 +1,457 @@
+"""The state of every analysis: the metadata of its container in Tiled, and nowhere else.
+
+    <results>/<analysis id>                 metadata: `AnalysisRecord`
+    <results>/<analysis id>/attempts/<n>        made by whoever computes attempt n: making it is the claim
+    <results>/<analysis id>/attempts/<n>-cancel made by whoever wants attempt n to stop
+    <results>/<analysis id>/final               the results, see `publish`
+
+Tiled makes a key only once, whoever asks first: that is the only lock used here. It changes metadata by reading and
+writing them without a lock, so that of two writers one may lose his change. Hence only the holder of the newest claim
+writes the metadata, and everybody else speaks by making nodes.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tiled.client.container import Container
+from tiled.client.utils import ClientError
+from tiled.queries import Eq, In, Like, SpecsQuery
+from tiled.structures.core import Spec
+
+from twotime.catalog.client import tiled_errors
+from twotime.errors import AnalysisNotFound, NotFound, TwotimeError
+from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
+ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
+ANALYSIS_SPEC = Spec("xpcs_analysis")
+MOST_ATTEMPTS = 3
+_CONFLICT = 409
+
+
+@dataclass(frozen=True)
+class AnalysisRecord:
+    """What the metadata of an analysis say.
+
+    Attributes
+    ----------
+    id : key below the results container
+    raw_uid, scan_id, sample : of the run
+    status : queued, running, done, failed or cancelled
+    attempt : number of the attempt that waits, runs or ended last
+    first_attempt : attempt with which the latest request began; more than `MOST_ATTEMPTS` from there are not made
+    stage, progress : what is being done, and how much of it (0 to 1)
+    request : the recipe as it was asked for
+    recipe, sources : the recipe with all values, and where each came from
+    digest : sha256 over all that decides the numbers
+    versions : of the software and the ensemble
+    timings_s : seconds spent in each stage
+    error : why it failed or was cancelled, one sentence
+    warnings : sentences for the reader of the result
+    parents : uids and ids this analysis was made from
+    automatic : whether the service chose this run by its own rules
+    owner : process that computes the attempt
+    created_time, updated_time, started_time, finished_time : s since 1970
+    facts : what the result says of itself: ROIs, geometry, number of frames; empty before it is done
+    """
+
+    id: str
+    raw_uid: str
+    scan_id: int | None
+    sample: str | None
+    status: Status
+    attempt: int
+    first_attempt: int
+    stage: str
+    progress: float
+    request: dict[str, Any]
+    recipe: dict[str, Any]
+    sources: dict[str, str]
+    digest: str
+    versions: dict[str, str]
+    created_time: float
+    updated_time: float
+    started_time: float | None = None
+    finished_time: float | None = None
+    timings_s: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    automatic: bool = False
+    owner: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the newest claim on an analysis; attempt 0 where nobody ever claimed it.
+
+    Attributes
+    ----------
+    attempt : number of the newest claimed attempt
+    owner : the process that claimed it
+    cancel : whether somebody asked for this attempt to stop
+    """
+
+    attempt: int
+    owner: str | None
+    cancel: bool
+
+
+class AnalysisStore:
+    """The analyses below one container of a Tiled server.
+
+    Parameters
+    ----------
+    results : container that holds them
+
+    Notes
+    -----
+    All methods are synchronous and safe to call from several threads. They raise `TiledUnavailable` and
+    `TiledRefused` where Tiled does not answer or does not allow.
+    """
+
+    def __init__(self, results: Container) -> None:
+        self.results = results
+
+    def request(
+        self,
+        facts: RunFacts,
+        resolved: ResolvedRecipe,
+        digest: str,
+        versions: Mapping[str, str],
+        *,
+        asked: Recipe | None = None,
+        force: bool = False,
+        automatic: bool = False,
+        parents: Sequence[str] = (),
+    ) -> AnalysisRecord:
+        """Queue an analysis, or find the one that this very request made before.
+
+        Parameters
+        ----------
+        facts : of the run
+        resolved, digest : recipe with all values, and the hash over it
+        versions : of the software and the ensemble
+        asked : the recipe as it was asked for; none: `resolved`
+        force : queue it again even if it has ended; one that waits or runs is left alone
+        automatic : chosen by the rules of the service
+        parents : ids of analyses that this one replaces
+
+        Returns
+        -------
+        AnalysisRecord
+            Queued if it is new or forced, else as it was found.
+        """
+        now = time.time()
+        key = analysis_id(facts.uid, digest)
+        metadata = {
+            "raw_uid": facts.uid,
+            "scan_id": facts.scan_id,
+            "sample": facts.sample,
+            "status": "queued",
+            "attempt": 1,
+            "first_attempt": 1,
+            "stage": "waiting",
+            "progress": 0.0,
+            "request": (asked or resolved.recipe).model_dump(mode="json", exclude_unset=True),
+            "recipe": resolved.recipe.model_dump(mode="json"),
+            "sources": dict(resolved.sources),
+            "digest": digest,
+            "versions": dict(versions),
+            "parents": [facts.uid, *parents],
+            "automatic": automatic,
+            "created_time": now,
+            "updated_time": now,
+        }
+        with tiled_errors():
+            try:
+                node = self.results.create_container(key, metadata=plain(metadata), specs=[ANALYSIS_SPEC])
+            except ClientError as error:
+                _only_conflict(error)
+                return self._requeue_if_forced(self.get(key), force)
+        return _record(node)
+
+    def get(self, key: str) -> AnalysisRecord:
+        """One analysis.
+
+        Raises
+        ------
+        AnalysisNotFound
+            If nothing has this id, or what has it is no analysis.
+        """
+        return _record(self.node(key))
+
+    def node(self, key: str) -> Container:
+        """The container of an analysis; raises `AnalysisNotFound`."""
+        with tiled_errors():
+            node = _child(self.results, key) if re.fullmatch(r"[A-Za-z0-9_-]+", key) else None
+        if node is None or ANALYSIS_SPEC.name not in {spec.name for spec in node.specs}:
+            raise AnalysisNotFound(f"No analysis has the id {key!r}; GET /api/v1/analyses lists those there are.")
+        return node
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        raw_uid: str | Sequence[str] | None = None,
+        scan_id: int | None = None,
+        sample: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[AnalysisRecord], int]:
+        """Analyses that fit all filters given, newest first.
+
+        Parameters
+        ----------
+        status : one of `STATUSES`
+        raw_uid : uid of the run, the beginning of one, or several whole uids
+        scan_id, sample : of the run
+        limit, offset : how many to return, and how many to pass over before
+
+        Returns
+        -------
+        records : at most `limit`
+        total : number of analyses that fit
+        """
+        found = self.results.search(SpecsQuery([ANALYSIS_SPEC.name], []))
+        for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample)):
+            if value is not None:
+                found = found.search(Eq(name, value))
+        if isinstance(raw_uid, str):
+            found = found.search(Eq("raw_uid", raw_uid) if len(raw_uid) >= 36 else Like("raw_uid", _like(raw_uid)))
+        elif raw_uid is not None:
+            found = found.search(In("raw_uid", [*raw_uid]))
+        with tiled_errors():
+            total = len(found)
+            nodes = found.sort(("created_time", -1)).values()[offset : offset + limit] if total > offset else []
+            return [_record(node) for node in nodes], total
+
+    def holder(self, key: str) -> Holder:
+        """Who holds the newest claim; raises `AnalysisNotFound`."""
+        attempts = self._attempts(key)
+        with tiled_errors():
+            nodes = dict(attempts.items())
+        newest = max((int(name) for name in nodes if name.isdigit()), default=0)
+        owner = nodes[str(newest)].metadata.get("owner") if newest else None
+        return Holder(newest, owner, f"{newest}-cancel" in nodes)
+
+    def claim(self, key: str, owner: str, after: int) -> AnalysisRecord | None:
+        """Take the attempt that follows attempt `after`; only one caller ever gets it.
+
+        Parameters
+        ----------
+        owner : name of the process that will compute it
+        after : attempt of the `holder` that was seen, and found to be free or dead
+
+        Returns
+        -------
+        AnalysisRecord or None
+            Running and ours; or None where somebody else was faster, where it had been asked to stop, or where it
+            was attempted `MOST_ATTEMPTS` times in vain.
+        """
+        number = after + 1
+        attempts = self._attempts(key)
+        with tiled_errors():
+            if not _made(attempts, str(number), {"owner": owner, "time": time.time()}):
+                return None
+            stop = _child(attempts, f"{after}-cancel") is not None
+        record = self.get(key)
+        if stop and record.status == "running":
+            return self._ended(key, "cancelled", number, error="Cancelled on request.") and None
+        if number - record.first_attempt >= MOST_ATTEMPTS:
+            sentence = (
+                f"The process that computes this analysis died {MOST_ATTEMPTS} times; "
+                "look into the log for the reason, then submit it again with force."
+            )
+            return self._ended(key, "failed", number, error=sentence) and None
+        return self._change(
+            key,
+            status="running",
+            attempt=number,
+            stage="starting",
+            progress=0.0,
+            owner=owner,
+            started_time=time.time(),
+            finished_time=None,
+            error=None,
+        )
+
+    def standing(self, record: AnalysisRecord) -> Literal["held", "cancel", "lost"]:
+        """Whether an attempt shall go on, was asked to stop, or was taken over by somebody else."""
+        attempts = self._attempts(record.id)
+        with tiled_errors():
+            names = set(attempts)
+        if any(name.isdigit() and int(name) > record.attempt for name in names):
+            return "lost"
+        return "cancel" if f"{record.attempt}-cancel" in names else "held"
+
+    def progress(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
+        """Say how far the attempt is; also the sign of life that keeps others from taking it over."""
+        self._change(
+            record.id,
+            drop_revision=True,
+            status="running",
+            attempt=record.attempt,
+            stage=stage,
+            progress=round(min(max(fraction, 0.0), 1.0), 4),
+        )
+
+    def done(
+        self,
+        record: AnalysisRecord,
+        *,
+        timings_s: Mapping[str, float],
+        warnings: Sequence[str],
+        facts: Mapping[str, Any],
+    ) -> AnalysisRecord:
+        """Publish: everything the attempt wrote counts from here on. Written last."""
+        return self._ended(
+            record.id, "done", record.attempt, timings_s=dict(timings_s), warnings=[*warnings], facts=dict(facts)
+        )
+
+    def failed(self, record: AnalysisRecord, sentence: str) -> AnalysisRecord:
+        """Give the attempt up, with the reason."""
+        return self._ended(record.id, "failed", record.attempt, error=sentence)
+
+    def cancelled(self, record: AnalysisRecord) -> AnalysisRecord:
+        """Give the attempt up because somebody asked for it."""
+        return self._ended(record.id, "cancelled", record.attempt, error="Cancelled on request.")
+
+    def hand_back(self, record: AnalysisRecord) -> AnalysisRecord:
+        """Queue a running attempt again because its service stops; does not count as one that died."""
+        return self._change(
+            record.id,
+            status="queued",
+            attempt=record.attempt + 1,
+            first_attempt=record.first_attempt + 1,
+            stage="waiting",
+            progress=0.0,
+            owner=None,
+        )
+
+    def request_cancel(self, key: str, owner: str) -> AnalysisRecord:
+        """Ask an analysis to stop: at once if it waits, at the next block if it runs; no effect once it has ended."""
+        record = self.get(key)
+        if record.ended:
+            return record
+        holder = self.holder(key)
+        if record.status == "queued" and holder.attempt < record.attempt:
+            attempts = self._attempts(key)
+            with tiled_errors():
+                won = _made(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
+            if won:
+                return self._ended(key, "cancelled", record.attempt, error="Cancelled on request.")
+            holder = self.holder(key)
+        attempts = self._attempts(key)
+        with tiled_errors():
+            _made(attempts, f"{holder.attempt}-cancel", {"owner": owner, "time": time.time()})
+        return self.get(key)
+
+    def _requeue_if_forced(self, record: AnalysisRecord, force: bool) -> AnalysisRecord:
+        if not (force and record.ended):
+            return record
+        number = self.holder(record.id).attempt + 1
+        return self._change(
+            record.id,
+            status="queued",
+            attempt=number,
+            first_attempt=number,
+            stage="waiting",
+            progress=0.0,
+            error=None,
+            finished_time=None,
+            timings_s={},
+            warnings=[],
+            facts={},
+        )
+
+    def _ended(self, key: str, status: Status, attempt: int, **changes: Any) -> AnalysisRecord:
+        changes = {"error": None} | changes | ({"progress": 1.0} if status == "done" else {})
+        return self._change(key, status=status, attempt=attempt, stage=status, finished_time=time.time(), **changes)
+
+    def _change(self, key: str, *, drop_revision: bool = False, **changes: Any) -> AnalysisRecord:
+        node = self.node(key)
+        changes = plain({**changes, "updated_time": time.time()})
+        patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in changes.items()]
+        with tiled_errors():
+            node.patch_metadata(metadata_patch=patch, drop_revision=drop_revision)
+        return _record(node)
+
+    def _attempts(self, key: str) -> Container:
+        node = self.node(key)
+        with tiled_errors():
+            found = _child(node, "attempts")
+            if found is None:
+                _made(node, "attempts", {})
+                found = _child(node, "attempts")
+        if found is None:
+            raise AnalysisNotFound(f"The analysis {key} was deleted while it was being looked at.")
+        return found
+
+
+def plain(value: Any) -> Any:
+    """Plain data fit for metadata: no NaN or infinity (None instead), no NUL, no numpy types, no tuples.
+
+    Examples
+    --------
+    >>> plain({"rate": float("nan"), "edges": (1, 2)})
+    {'rate': None, 'edges': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _record(node: Container) -> AnalysisRecord:
+    metadata = node.metadata
+    names = AnalysisRecord.__dataclass_fields__
+    values = {name: metadata[name] for name in names if name in metadata}
+    for name in ("warnings", "parents"):
+        values[name] = tuple(values.get(name) or ())
+    return AnalysisRecord(id=node.path_parts[-1], **values)
+
+
+def _child(parent: Container, key: str) -> Container | None:
+    try:
+        return parent[key]
+    except KeyError:
+        return None
+
+
+def _made(parent: Container, key: str, metadata: dict[str, Any]) -> bool:
+    """Make a child; False where it was there already."""
+    try:
+        parent.create_container(key, metadata=metadata)
+    except ClientError as error:
+        _only_conflict(error)
+        return False
+    return True
+
+
+def _only_conflict(error: ClientError) -> None:
+    if error.response.status_code != _CONFLICT:
+        raise error
+
+
+def _like(beginning: str) -> str:
+    return re.sub(r"[^0-9A-Za-z-]", "", beginning) + "%"
