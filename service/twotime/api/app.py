@@ -1,0 +1,122 @@
+"""The application: the service's life around it, a key in front of it, its routes in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import APIKeyHeader
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import twotime
+from twotime.api import errors, schemas
+from twotime.api.auth import KeyGuard, service_key
+from twotime.api.events import Events
+from twotime.api.routes import analyses, events, health, page, pictures, results, runs
+from twotime.api.two_times import TwoTimes
+from twotime.jobs import Service
+from twotime.metrics import Metrics
+from twotime.settings import Settings, load_settings
+
+PREFIX = "/api/v1"
+
+_DESCRIPTION = """
+X-ray photon correlation spectroscopy from Tiled to Tiled: two-time correlation functions of a run, denoised and
+fitted, with errors, units and flags.
+
+Show the key of the service as header `X-API-Key`. Errors are problem documents (RFC 9457) whose `detail` is one
+sentence: field, value, remedy. Numbers that do not exist are `null`.
+"""
+_TAGS = [
+    {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
+    {"name": "results", "description": "Numbers of a finished analysis, as JSON or CSV."},
+    {"name": "pictures", "description": "Two-time correlation functions and mean frames, for embedding."},
+    {"name": "runs", "description": "Raw runs, and what an analysis of one would do."},
+    {"name": "events", "description": "Server-sent events."},
+    {"name": "health", "description": "For orchestrators and Prometheus."},
+]
+_PROBLEM = {"content": {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": description, "model": schemas.Problem, **_PROBLEM}
+    for code, description in {
+        401: "No key, or the wrong one.",
+        404: "No such run, analysis or result.",
+        409: "Not now: the run still runs, or there is no result yet.",
+        422: "The run, the recipe or a parameter does not fit.",
+        503: "Tiled does not answer; try again.",
+    }.items()
+}
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application with its service, not yet started.
+
+    Parameters
+    ----------
+    settings : none: from the environment
+
+    Notes
+    -----
+    ``app.state`` carries `service`, `events`, `two_times` and `key` (the key that clients must show).
+    """
+    settings = settings or load_settings()
+    app = FastAPI(
+        title="twotime",
+        version=twotime.__version__,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=_life,
+        redoc_url=None,
+    )
+    metrics = Metrics()
+    app.state.service = Service(settings, metrics)
+    app.state.events = Events(app.state.service)
+    app.state.two_times = TwoTimes(app.state.service)
+    app.state.key = service_key(settings)
+    errors.install(app)
+    _add_routes(app)
+    app.add_middleware(KeyGuard, key=app.state.key)
+    app.add_middleware(_Counted, metrics=metrics)
+    return app
+
+
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.service.start()
+    relay = asyncio.create_task(app.state.events.relay())
+    try:
+        yield
+    finally:
+        app.state.events.close()
+        relay.cancel()
+        with suppress(asyncio.CancelledError):
+            await relay
+        await app.state.service.stop()
+
+
+def _add_routes(app: FastAPI) -> None:
+    """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
+    shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
+    api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
+    for module in (analyses, results, pictures, runs, events):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(page.router)
+
+
+class _Counted:
+    """Counts the answers by method and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.metrics.requests.labels(scope["method"], str(message["status"])).inc()
+            await send(message)
+
+        await self.app(scope, receive, counted if scope["type"] == "http" else send)

@@ -1,0 +1,169 @@
+"""Two-time correlation functions and mean frames as PNG, and their down-sampling for screens."""
+
+import threading
+from io import BytesIO
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+COLOUR_MAPS = {"raw": "viridis", "denoised": "viridis", "spread": "magma", "difference": "RdBu_r"}
+LABELS = {
+    "raw": "C2 measured",
+    "denoised": "C2 denoised",
+    "spread": "spread over the models",
+    "difference": "C2 measured − denoised",
+}
+MISSING = "#8a8a8a"
+LARGEST = 4096
+
+_drawing = threading.Lock()  # matplotlib's font cache is shared by all figures
+
+
+def shrink(values: NDArray[Any], size: int) -> tuple[NDArray[np.float32], int]:
+    """Average square blocks of a picture until no edge is longer than `size`.
+
+    Parameters
+    ----------
+    values : (H, W) array; NaN are left out of the averages
+    size : longest edge wanted
+
+    Returns
+    -------
+    (h, w) float32 array, and the edge of the blocks in points of `values`; the last blocks may be partial.
+
+    Examples
+    --------
+    >>> small, step = shrink(np.array([[1.0, 3.0], [np.nan, 5.0]]), 1)
+    >>> small.tolist(), step
+    ([[3.0]], 2)
+    """
+    step = max(1, -(-max(values.shape) // size))
+    if step == 1:
+        return np.asarray(values, np.float32), 1
+    finite = np.isfinite(values)
+    starts = [np.arange(0, edge, step) for edge in values.shape]
+    total, count = (
+        np.add.reduceat(np.add.reduceat(one, starts[0], axis=0), starts[1], axis=1)
+        for one in (np.where(finite, values, 0.0).astype(np.float64), finite.astype(np.int64))
+    )
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean.astype(np.float32), step
+
+
+def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
+    """Colour scale of a two-time correlation function that neither its lag-0 diagonal nor outliers spoil.
+
+    Parameters
+    ----------
+    values : (N, N) array
+    kind : ``raw`` or ``denoised``: 1st to 99.5th percentile; ``spread``: from 0; ``difference``: symmetric about 0
+    """
+    off_diagonal = values[~np.eye(len(values), dtype=bool)]
+    finite = off_diagonal[np.isfinite(off_diagonal)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    if kind == "spread":
+        return 0.0, float(np.percentile(finite, 99.5)) or 1.0
+    if kind == "difference":
+        largest = float(np.percentile(np.abs(finite), 99)) or 1.0
+        return -largest, largest
+    low, high = (float(value) for value in np.percentile(finite, [1, 99.5]))
+    return (low, high) if low < high else (low - 0.5, low + 0.5)
+
+
+def two_time_png(values: NDArray[Any], kind: str, vmin: float, vmax: float, size: int) -> bytes:
+    """A bare picture, first frame at the lower left, missing points grey.
+
+    Parameters
+    ----------
+    values : (N, N) array
+    vmin, vmax : values of the ends of the colour map
+    size : edge of the picture, pixels
+    """
+    small, _ = shrink(values, size)
+    picture = _rgba(small, kind, Normalize(vmin, vmax))[::-1]
+    if len(picture) < size:
+        nearest = np.arange(size) * len(picture) // size
+        picture = picture[np.ix_(nearest, nearest)]
+    return _encoded(picture)
+
+
+def two_time_figure(
+    values: NDArray[Any], kind: str, vmin: float, vmax: float, size: int, frame_time_s: float, title: str
+) -> bytes:
+    """A picture with axes in s and a colour bar.
+
+    Parameters
+    ----------
+    values : (N, N) array
+    size : edge of the figure, pixels
+    frame_time_s : between two frames, s
+    """
+    small, _ = shrink(values, size)
+    end = len(values) * frame_time_s
+    with _drawing:
+        figure = Figure(figsize=(size / 100, size / 100 * 0.86), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.set_facecolor(MISSING)
+        image = axes.imshow(
+            np.ma.masked_invalid(small),
+            cmap=COLOUR_MAPS[kind],
+            vmin=vmin,
+            vmax=vmax,
+            origin="lower",
+            extent=(0.0, end, 0.0, end),
+            interpolation="nearest",
+        )
+        axes.set_xlabel("t₁ (s)")
+        axes.set_ylabel("t₂ (s)")
+        axes.set_title(title, fontsize=10)
+        figure.colorbar(image, ax=axes, label=LABELS[kind])
+        content = BytesIO()
+        figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, logarithmic: bool = True) -> bytes:
+    """A mean frame, row 0 on top, outlines of the ROIs in white where labels are given.
+
+    Parameters
+    ----------
+    frame : (H, W) array, counts
+    labels : (H, W) integer array, 0 outside all ROIs
+    size : longest edge of the picture, pixels
+    """
+    small, _ = shrink(frame, size)
+    finite = small[np.isfinite(small) & (small > 0)]
+    low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.1, 1.0)
+    norm = LogNorm(low, max(high, low * 1.001), clip=False) if logarithmic else Normalize(0, high)
+    picture = _rgba(np.where(small > 0, small, np.nan) if logarithmic else small, "raw", norm)
+    if labels is not None:
+        picture[shrink(_outline(labels), size)[0] > 0] = (255, 255, 255, 255)
+    return _encoded(picture)
+
+
+def _rgba(values: NDArray[Any], kind: str, norm: Normalize) -> NDArray[np.uint8]:
+    colours = matplotlib.colormaps[COLOUR_MAPS[kind]].with_extremes(bad=MISSING)
+    picture: NDArray[np.uint8] = colours(norm(np.ma.masked_invalid(values)), bytes=True)
+    return picture
+
+
+def _outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    edge = np.zeros(labels.shape, bool)
+    edge[1:] |= labels[1:] != labels[:-1]
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    return edge
+
+
+def _encoded(picture: NDArray[np.uint8]) -> bytes:
+    content = BytesIO()
+    imsave(content, np.ascontiguousarray(picture), format="png")
+    return content.getvalue()

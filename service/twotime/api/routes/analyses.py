@@ -1,0 +1,63 @@
+"""Ask for analyses, find them, follow them, stop them."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from twotime.api import schemas
+from twotime.api.dependencies import AnalysisId, TheRecord, TheService
+from twotime.catalog.analyses import AnalysisRecord
+
+router = APIRouter(prefix="/analyses", tags=["analyses"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=schemas.Analysis,
+    responses={200: {"model": schemas.Analysis, "description": "This very analysis exists and is done."}},
+)
+async def submit(wanted: schemas.AnalysisRequest, service: TheService, response: Response) -> schemas.Analysis:
+    """Analyse a run. The same request finds the same analysis again, unless forced."""
+    record = await service.submit(wanted.uid, wanted.recipe, force=wanted.force)
+    response.status_code = 200 if record.ended else 202
+    response.headers["Location"] = f"/api/v1/analyses/{record.id}"
+    return as_schema(record)
+
+
+@router.get("", response_model=schemas.AnalysisList)
+async def listing(
+    service: TheService,
+    status: Annotated[schemas.Status | None, Query(description="only analyses in this state")] = None,
+    raw_uid: Annotated[str | None, Query(min_length=1, description="uid of the run, or its beginning")] = None,
+    scan_id: Annotated[int | None, Query(description="of the run")] = None,
+    sample: Annotated[str | None, Query(description="name of the sample")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 50,
+    offset: Annotated[int, Query(ge=0, description="how many to pass over")] = 0,
+) -> schemas.AnalysisList:
+    """Analyses that fit all filters, newest first."""
+    records, total = await service.analyses(
+        status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, limit=limit, offset=offset
+    )
+    return schemas.AnalysisList(
+        total=total, limit=limit, offset=offset, analyses=[as_schema(record) for record in records]
+    )
+
+
+@router.get("/{analysis_id}", response_model=schemas.Analysis)
+async def one(record: TheRecord) -> schemas.Analysis:
+    """State of one analysis, with its recipe and where each value came from."""
+    return as_schema(record)
+
+
+@router.post("/{analysis_id}/cancel", status_code=202, response_model=schemas.Analysis)
+async def cancel(analysis_id: AnalysisId, service: TheService) -> schemas.Analysis:
+    """Stop an analysis: at once if it waits, at the next block of frames if it runs; no effect once it has ended."""
+    return as_schema(await service.cancel(analysis_id))
+
+
+def as_schema(record: AnalysisRecord) -> schemas.Analysis:
+    """A record as the body of a response."""
+    told = asdict(record)
+    return schemas.Analysis.model_validate({name: told[name] for name in schemas.Analysis.model_fields})

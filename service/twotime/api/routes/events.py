@@ -1,0 +1,45 @@
+"""What happens, as it happens: server-sent events."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from twotime.api.dependencies import AnalysisId, TheRecord, TheService
+from twotime.api.events import Event, Events
+
+router = APIRouter(tags=["events"])
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
+    """Changes of all analyses (`event: analysis`), runs (`run`) and of Tiled (`tiled`).
+
+    A comment is sent every 15 s of silence. Nothing is replayed, whatever Last-Event-ID says: after a gap ask for the
+    lists again.
+    """
+    hub: Events = request.app.state.events
+    with hub.listening() as heard:
+        async for event in heard:
+            yield _sent(event)
+
+
+@router.get("/analyses/{analysis_id}/events", response_class=EventSourceResponse)
+async def analysis_events(
+    request: Request, analysis_id: AnalysisId, _known: TheRecord, service: TheService
+) -> AsyncIterator[ServerSentEvent]:
+    """Changes of one analysis, first its present state; ends when the analysis has ended."""
+    hub: Events = request.app.state.events
+    with hub.listening(analysis_id) as heard:
+        record = await service.analysis(analysis_id)
+        yield ServerSentEvent(event="analysis", data=hub.present(record))
+        if record.ended:
+            return
+        async for event in heard:
+            yield _sent(event)
+            if event.data.get("status") in ("done", "failed", "cancelled"):
+                return
+
+
+def _sent(event: Event) -> ServerSentEvent:
+    return ServerSentEvent(event=event.kind, id=event.id, data=event.data)

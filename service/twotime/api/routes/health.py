@@ -1,0 +1,51 @@
+"""How the service is: for people, for orchestrators and for Prometheus."""
+
+from fastapi import APIRouter, Response
+
+import twotime
+from twotime.api import schemas
+from twotime.api.dependencies import TheService
+from twotime.jobs.service import Health
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", response_model=schemas.Health)
+async def healthz() -> schemas.Health:
+    """The process lives. No key needed."""
+    return schemas.Health(version=twotime.__version__)
+
+
+@router.get(
+    "/readyz",
+    response_model=schemas.Readiness,
+    responses={503: {"model": schemas.Readiness, "description": "Something is missing; `checks` say what."}},
+)
+async def readyz(service: TheService, response: Response) -> schemas.Readiness:
+    """Whether Tiled answers, runs are watched, workers live and the weights are the published ones. No key needed."""
+    health = service.health()
+    response.status_code = 200 if health.ready else 503
+    return schemas.Readiness(ready=health.ready, checks=_checks(health))
+
+
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Numbers."}}
+)
+async def metrics(service: TheService) -> Response:
+    """Numbers for Prometheus: analyses by status, seconds by stage, queue, Tiled, requests."""
+    health = service.health()
+    numbers = service.metrics
+    numbers.queue_length.set(health.queued)
+    numbers.running.set(health.running)
+    numbers.tiled_up.set(float(health.tiled == "reachable"))
+    return Response(numbers.text(), media_type=numbers.content_type)
+
+
+def _checks(health: Health) -> list[schemas.Check]:
+    alive, wanted = health.workers
+    return [
+        schemas.Check(name="tiled", ok=health.tiled == "reachable", detail=health.tiled),
+        schemas.Check(name="watcher", ok=health.watcher in ("watching", "off"), detail=health.watcher),
+        schemas.Check(name="workers", ok=alive >= wanted, detail=f"{alive} of {wanted} alive"),
+        schemas.Check(name="weights", ok=" " not in health.ensemble, detail=health.ensemble),
+    ]

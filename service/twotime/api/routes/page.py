@@ -1,0 +1,44 @@
+"""The page and what it is made of; everything comes from here, nothing from elsewhere."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import plotly
+from fastapi import APIRouter
+from fastapi import Path as PathParameter
+from starlette.responses import FileResponse, Response
+
+from twotime.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+_WEB = Path(str(files("twotime.api") / "web"))
+_PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+
+
+@router.get("/")
+async def page() -> Response:
+    """The page."""
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"}
+    return FileResponse(_WEB / "index.html", media_type="text/html", headers=headers)
+
+
+@router.get("/page/plotly.min.js")
+async def plotly_script() -> Response:
+    """Plotly's JavaScript, from the installed package."""
+    return FileResponse(_PLOTLY, media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
+
+
+@router.get("/page/{name}")
+async def part(name: Annotated[str, PathParameter(description="name of a file of the page")]) -> Response:
+    """A style sheet, script or icon of the page."""
+    known = {path.name: path for path in _WEB.iterdir() if path.suffix in _TYPES}
+    if name not in known:
+        raise NotFound(f"The page has no part named {name!r}; it has {', '.join(sorted(known))}.")
+    return FileResponse(known[name], media_type=_TYPES[known[name].suffix], headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,135 @@
+"""Two-time correlation functions and the mean frame, as pictures and as raw numbers."""
+
+import asyncio
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+
+from twotime.api import schemas
+from twotime.api.dependencies import (
+    Finished,
+    Roi,
+    Size,
+    TheService,
+    TheTwoTimes,
+    entity_tag,
+    frame_time_s,
+    unchanged,
+)
+from twotime.api.pictures import frame_png, shrink, two_time_figure, two_time_png
+from twotime.errors import InputError
+
+router = APIRouter(prefix="/analyses/{analysis_id}", tags=["pictures"])
+
+Kind = Annotated[schemas.Kind, Query(description="measured, denoised, spread over the models, or raw - denoised")]
+
+
+@router.get(
+    "/two-time/{roi}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "Viridis; first frame lower left; NaN grey."}},
+)
+async def two_time_picture(
+    request: Request,
+    record: Finished,
+    two_times: TheTwoTimes,
+    roi: Roi,
+    kind: Kind = "raw",
+    vmin: Annotated[float | None, Query(allow_inf_nan=False, description="value of the lowest colour")] = None,
+    vmax: Annotated[float | None, Query(allow_inf_nan=False, description="value of the highest colour")] = None,
+    size: Size = 800,
+    axes: Annotated[bool, Query(description="with axes in s and a colour bar")] = False,
+    own_scale: Annotated[bool, Query(description="let raw not share the colours of denoised")] = False,
+) -> Response:
+    """Two-time correlation function as a picture; raw and denoised share their colours."""
+    tag = entity_tag(request, record)
+    same = unchanged(request, tag)
+    if same is not None:
+        return same
+    values = await two_times.values(record, kind, roi)
+    low, high = await two_times.scale(record, kind, roi, own=own_scale)
+    low, high = (low if vmin is None else vmin), (high if vmax is None else vmax)
+    if not low < high:
+        raise InputError(f"vmin is {low:g} and vmax is {high:g}; vmin must be below vmax.")
+    if axes:
+        title = f"{record.sample or record.raw_uid[:8]}  scan {record.scan_id}  ROI {roi}"
+        time_s = frame_time_s(record)
+        content = await asyncio.to_thread(two_time_figure, values, kind, low, high, size, time_s, title)
+    else:
+        content = await asyncio.to_thread(two_time_png, values, kind, low, high, size)
+    headers = {"ETag": tag, "X-Scale": f"{low:.6g},{high:.6g}"}
+    return Response(content, media_type="image/png", headers=headers)
+
+
+@router.get(
+    "/two-time/{roi}.f32",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {}},
+            "description": (
+                "Little-endian float32, row after row. X-Shape: rows,columns. X-Dtype: <f4. X-Start: first frame. "
+                "X-Step: frames per point. X-Frame-Time: s. X-Scale: ends of the colour scale. NaN where unknown."
+            ),
+        }
+    },
+)
+async def two_time_numbers(
+    request: Request,
+    record: Finished,
+    two_times: TheTwoTimes,
+    roi: Roi,
+    kind: Kind = "raw",
+    start: Annotated[int, Query(ge=0, description="first frame")] = 0,
+    stop: Annotated[int | None, Query(ge=1, description="one past the last frame; none: all")] = None,
+    size: Annotated[int | None, Query(ge=16, le=8192, description="average to at most this many points")] = None,
+) -> Response:
+    """Two-time correlation function as numbers, all or a square of it, at full resolution unless `size` is given."""
+    tag = entity_tag(request, record)
+    same = unchanged(request, tag)
+    if same is not None:
+        return same
+    values = await two_times.values(record, kind, roi)
+    end = len(values) if stop is None else stop
+    if not start < end <= len(values):
+        raise InputError(
+            f"start is {start} and stop is {end}, but there are {len(values)} frames; "
+            f"give 0 <= start < stop <= {len(values)}."
+        )
+    part, step = await asyncio.to_thread(shrink, values[start:end, start:end], size or len(values))
+    low, high = await two_times.scale(record, kind, roi)
+    headers = {
+        "ETag": tag,
+        "X-Shape": ",".join(str(edge) for edge in part.shape),
+        "X-Dtype": "<f4",
+        "X-Start": str(start),
+        "X-Step": str(step),
+        "X-Frame-Time": repr(frame_time_s(record)),
+        "X-Scale": f"{low:.6g},{high:.6g}",
+    }
+    return Response(np.ascontiguousarray(part, "<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+@router.get(
+    "/mean-frame.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "Row 0 on top; logarithmic unless asked."}},
+)
+async def mean_frame(
+    request: Request,
+    record: Finished,
+    service: TheService,
+    size: Size = 800,
+    rois: Annotated[bool, Query(description="with the outlines of the ROIs")] = False,
+    logarithmic: Annotated[bool, Query(description="logarithmic colour scale")] = True,
+) -> Response:
+    """Mean of the analysed frames."""
+    tag = entity_tag(request, record)
+    same = unchanged(request, tag)
+    if same is not None:
+        return same
+    frame = await service.read_array(record.id, "mean_frame")
+    labels = await service.read_array(record.id, "roi_labels") if rois else None
+    content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic)
+    return Response(content, media_type="image/png", headers={"ETag": tag})

@@ -1,0 +1,97 @@
+"""Numbers of a finished analysis: summary, tables, intensity."""
+
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Query, Request, Response
+
+from twotime.api import schemas
+from twotime.api.dependencies import Finished, TheService, entity_tag, frame_time_s, n_frames, unchanged
+from twotime.api.summary import summary
+from twotime.api.tables import Format, number, table_response
+from twotime.results import NODES
+
+router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
+
+TABLES = {"g2": "g2", "fits": "fits", "fits-age": "fits_age", "q-fit": "q_fit"}
+"""Address and node of each published table."""
+
+
+@router.get("/result", response_model=schemas.Result)
+async def result(record: Finished, service: TheService) -> schemas.Result:
+    """The headline numbers of each ROI: q, Γ, β, C∞ and α with errors and flags, raw and denoised, and D."""
+    fits = await service.read_table(record.id, "fits")
+    q_fit = await service.read_table(record.id, "q_fit")
+    return summary(record, fits, q_fit, n_frames(record), frame_time_s(record))
+
+
+@router.get("/intensity", response_model=schemas.Intensity)
+async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
+    """Mean count per pixel of each frame and ROI, and the frames that were left out."""
+    counts, frame, bad = [await service.read_array(record.id, name) for name in _PER_FRAME]
+    return schemas.Intensity(
+        frame=[int(one) for one in frame],
+        bad=[bool(one) for one in bad],
+        counts=[[number(one) for one in roi] for roi in np.asarray(counts, float).T],
+    )
+
+
+_PER_FRAME = ("intensity", "frame_number", "bad_frames")
+
+
+def _add_table(path: str, node: str) -> None:
+    """Add the routes of one table: with content negotiation, and ``.csv``."""
+    description = next(one.description for one in NODES if one.name == node)
+
+    async def table(
+        request: Request,
+        record: Finished,
+        service: TheService,
+        wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
+        roi: Annotated[int | None, Query(ge=1, description="rows of this ROI only")] = None,
+    ) -> Response:
+        tag = entity_tag(request, record)
+        same = unchanged(request, tag)
+        if same is not None:
+            return same
+        rows = _rows(await service.read_table(record.id, node), roi)
+        response = table_response(node, rows, wanted or _accepted(request))
+        response.headers["ETag"] = tag
+        response.headers["Vary"] = "Accept"
+        return response
+
+    async def csv(
+        record: Finished,
+        service: TheService,
+        roi: Annotated[int | None, Query(ge=1, description="rows of this ROI only")] = None,
+    ) -> Response:
+        return table_response(node, _rows(await service.read_table(record.id, node), roi), "csv")
+
+    shown: dict[int | str, dict[str, Any]] = {
+        200: {"model": schemas.Table, "content": {"text/csv": {"example": "roi,q,...\n1,0.0045,...\n"}}}
+    }
+    router.add_api_route(
+        f"/{path}", table, response_class=Response, responses=shown, description=description, name=node
+    )
+    router.add_api_route(
+        f"/{path}.csv",
+        csv,
+        response_class=Response,
+        responses={200: {"content": {"text/csv": {"example": "roi,q,...\n1,0.0045,...\n"}}}},
+        description=f"{description} As CSV.",
+        name=f"{node} as CSV",
+    )
+
+
+def _rows(table: pd.DataFrame, roi: int | None) -> pd.DataFrame:
+    return table if roi is None or "roi" not in table else table[table["roi"] == roi]
+
+
+def _accepted(request: Request) -> Format:
+    accept = request.headers.get("accept", "")
+    return "csv" if "text/csv" in accept and "json" not in accept else "json"
+
+
+for _path, _node in TABLES.items():
+    _add_table(_path, _node)

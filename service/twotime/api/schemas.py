@@ -1,0 +1,355 @@
+"""Bodies of requests and responses; what stands here is what the OpenAPI document shows."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
+
+from twotime.recipe import Recipe, parse_recipe
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+Kind = Literal["raw", "denoised", "spread", "difference"]
+
+UID = "6a1f3c2b-58e0-4d0e-9c55-2f1f6c0a7d10"
+ID = "6a1f3c2b-9f2d4c11ab"
+RINGS: dict[str, JsonValue] = {"kind": "rings", "unit": "1/A", "inner_radius": 0.004, "width": 0.001, "num_rings": 4}
+
+
+class Body(BaseModel):
+    """A body that says what it holds and refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+RecipeBody = Annotated[
+    Recipe,
+    PlainValidator(parse_recipe, Recipe),
+    Field(description="what differs from the run's own metadata and the defaults; may be empty"),
+]
+RunReference = Annotated[
+    str,
+    Field(min_length=1, description="uid, beginning of a uid, scan_id, or -1 for the newest run", examples=[UID]),
+]
+
+
+class PlanRequest(Body):
+    """A run and what to do with it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"uid": UID, "recipe": {"rois": [RINGS]}}]})
+
+    uid: RunReference
+    recipe: RecipeBody | None = Field(None, description="null: the site's default recipe")
+
+
+class AnalysisRequest(PlanRequest):
+    """A run, what to do with it, and whether to do it again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"uid": UID, "recipe": {"rois": [RINGS]}, "force": False}]}
+    )
+
+    force: bool = Field(False, description="compute again even when this very analysis exists")
+
+
+class Analysis(Body):
+    """One analysis: what was asked, how far it is, what became of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": ID,
+                    "raw_uid": UID,
+                    "scan_id": 4711,
+                    "sample": "silica in glycerol",
+                    "status": "running",
+                    "attempt": 1,
+                    "stage": "reading",
+                    "progress": 0.42,
+                    "recipe": {"version": 1, "rois": [RINGS]},
+                    "sources": {"geometry.distance_m": "descriptor configuration eiger4m_single_det_distance"},
+                    "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
+                    "timings_s": {},
+                    "error": None,
+                    "warnings": [],
+                    "automatic": True,
+                    "created_time": 1795212000.0,
+                    "updated_time": 1795212004.5,
+                    "started_time": 1795212001.0,
+                    "finished_time": None,
+                }
+            ]
+        }
+    )
+
+    id: str = Field(description="key of the analysis in Tiled")
+    raw_uid: str = Field(description="uid of the run")
+    scan_id: int | None
+    sample: str | None
+    status: Status
+    attempt: int = Field(description="1; one more each time it was forced or taken up again")
+    stage: str = Field(description="what is being done; empty before it starts")
+    progress: float = Field(description="done part of the stage, 0 to 1")
+    recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
+    sources: dict[str, str] = Field(description="where each value of the recipe came from")
+    versions: dict[str, str] = Field(description="of the software and the ensemble")
+    timings_s: dict[str, float] = Field(description="seconds spent in each stage")
+    error: str | None = Field(description="why it failed or was cancelled")
+    warnings: list[str] = Field(description="sentences for the reader")
+    automatic: bool = Field(description="whether the service chose this run by its own rules")
+    created_time: float = Field(description="s since 1970")
+    updated_time: float = Field(description="s since 1970")
+    started_time: float | None = Field(description="s since 1970")
+    finished_time: float | None = Field(description="s since 1970")
+
+
+class AnalysisList(Body):
+    """Analyses, newest first."""
+
+    total: int = Field(description="how many fit the filters")
+    limit: int
+    offset: int
+    analyses: list[Analysis]
+
+
+class RoiPlan(Body):
+    """One ROI before anything is computed."""
+
+    roi: int
+    q: float | None = Field(description="mean of its pixels, 1/Å")
+    q_inner: float | None = Field(description="1/Å")
+    q_outer: float | None = Field(description="1/Å")
+    n_pixels: int = Field(description="before dead, hot and noisy pixels are found in the frames")
+
+
+class GeometryValue(Body):
+    """One value of the geometry and where it was read."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+class Plan(Body):
+    """What an analysis would do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "raw_uid": UID,
+                    "scan_id": 4711,
+                    "sample": "silica in glycerol",
+                    "detector": "eiger4m_single_image",
+                    "shape": [1000, 2167, 2070],
+                    "recipe": {"version": 1, "rois": [RINGS]},
+                    "sources": {"rois": "recipe"},
+                    "geometry": [{"name": "distance_m", "value": 16.03, "unit": "m", "source": "recipe"}],
+                    "n_frames": 1000,
+                    "frame_time_s": 0.00134,
+                    "rois": [{"roi": 1, "q": 0.0045, "q_inner": 0.004, "q_outer": 0.005, "n_pixels": 5210}],
+                    "warnings": [],
+                }
+            ]
+        }
+    )
+
+    raw_uid: str
+    scan_id: int | None
+    sample: str | None
+    detector: str
+    shape: list[int] = Field(description="frames, rows, columns")
+    recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
+    sources: dict[str, str] = Field(description="where each value came from")
+    geometry: list[GeometryValue]
+    n_frames: int = Field(description="frames that will be read")
+    frame_time_s: float = Field(description="between two of these, s")
+    rois: list[RoiPlan]
+    warnings: list[str]
+    id: str | None = Field(None, description="the id that such an analysis has")
+    status: Status | None = Field(None, description="of that analysis; null where there is none yet")
+
+
+class Run(Body):
+    """A raw run and whether the automatic mode takes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "uid": UID,
+                    "scan_id": 4711,
+                    "sample": "silica in glycerol",
+                    "plan_name": "count",
+                    "time": 1795212000.0,
+                    "exit_status": "success",
+                    "detectors": ["eiger4m_single_image"],
+                    "automatic": "taken",
+                    "reason": "XPCS_data is true",
+                    "analyses": [ID],
+                }
+            ]
+        }
+    )
+
+    uid: str
+    scan_id: int | None
+    sample: str | None
+    plan_name: str | None
+    time: float = Field(description="start of the run, s since 1970")
+    exit_status: str | None = Field(description="null while the run is going on")
+    detectors: list[str] = Field(description="image keys")
+    automatic: str = Field(description="what the automatic mode made of it: taken, skipped or off")
+    reason: str = Field(description="why, in words")
+    analyses: list[str] = Field(description="ids of the analyses of this run, newest first")
+
+
+class RunList(Body):
+    """Recent runs, newest first."""
+
+    runs: list[Run]
+
+
+class Quantity(Body):
+    """A number with its standard error and unit; null where there is none."""
+
+    value: float | None
+    error: float | None
+    unit: str
+
+
+class Dynamics(Body):
+    """A fitted decay: C∞ + β exp(-2 (Γ τ)^α)."""
+
+    relaxation_rate: Quantity
+    relaxation_rate_per_frame: Quantity | None = None
+    beta: Quantity
+    baseline: Quantity
+    alpha: Quantity
+    chi2: float | None = Field(None, description="reduced")
+    on_bound: list[str] = Field([], description="parameters that ended on a bound")
+    trusted: bool
+    reason: str = Field(description="why not to trust it; empty when trusted")
+
+
+class RoiResult(Body):
+    """Dynamics of one ROI: the headline, and measured and denoised side by side."""
+
+    roi: int
+    q: float | None = Field(description="1/Å")
+    q_inner: float | None = Field(description="1/Å")
+    q_outer: float | None = Field(description="1/Å")
+    n_pixels: int
+    mean_counts: float | None = Field(description="per pixel and frame")
+    contrast: Quantity = Field(description="from the statistics of the counts (Eq. 4)")
+    headline: Literal["raw", "denoised"] = Field(description="which of the two fits is shown first")
+    trusted: bool = Field(description="whether the headline fit can be trusted")
+    flag: str = Field(description="what to mind, in words; empty when nothing")
+    raw: Dynamics
+    denoised: Dynamics | None
+    denoised_stride: int | None = Field(description="every n-th frame was denoised")
+
+
+class QDependence(Body):
+    """Γ = D q² and Γ = A q^p through the trusted ROIs."""
+
+    kind: Literal["raw", "denoised", "headline"]
+    n_rois: int = Field(description="that could be used")
+    diffusion: Quantity
+    chi2: float | None
+    exponent: Quantity
+    amplitude: Quantity
+    reason: str = Field(description="why a value is missing; empty when none is")
+
+
+class Result(Body):
+    """Headline numbers of a finished analysis."""
+
+    id: str
+    raw_uid: str
+    scan_id: int | None
+    sample: str | None
+    n_frames: int
+    frame_time_s: float | None = Field(description="between two analysed frames, s")
+    rois: list[RoiResult]
+    q_dependence: list[QDependence]
+    warnings: list[str]
+    versions: dict[str, str]
+
+
+class Table(Body):
+    """A published table by columns; null where there is no number."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "g2",
+                    "description": "One-time correlation functions",
+                    "n_rows": 2,
+                    "units": {"lag_s": "s"},
+                    "columns": {"roi": [1, 1], "lag_s": [0.001, 0.002], "g2_raw": [1.21, 1.18]},
+                }
+            ]
+        }
+    )
+
+    name: str
+    description: str
+    n_rows: int
+    units: dict[str, str] = Field(description="of each column; 1 where it has none")
+    columns: dict[str, list[Any]]
+
+
+class Intensity(Body):
+    """Mean count per pixel of each frame and ROI."""
+
+    frame: list[int] = Field(description="number in the run")
+    bad: list[bool] = Field(description="frames left out of every average")
+    counts: list[list[float | None]] = Field(description="one list per ROI, counts per pixel")
+
+
+class Check(Body):
+    """One thing the service needs."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(Body):
+    """The process lives."""
+
+    status: Literal["alive"] = "alive"
+    version: str = Field(examples=["0.1.0"])
+
+
+class Readiness(Body):
+    """Whether work can be done, and what is missing."""
+
+    ready: bool
+    checks: list[Check]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:twotime:problem:run-not-found",
+                    "title": "Run not found",
+                    "status": 404,
+                    "detail": "No run fits '4712'; give a uid, the beginning of one, a scan_id, or -1 for the newest.",
+                    "instance": "/api/v1/analyses",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="one sentence: field, value, remedy")
+    instance: str

@@ -1,0 +1,117 @@
+"""The application in a real HTTP server, in the foreground or in a thread."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from twotime.api.app import create_app
+from twotime.settings import Settings
+
+_GRACE_S = 5
+
+
+class Server:
+    """Serves the application of `settings`.
+
+    Parameters
+    ----------
+    settings : `host` and `port` (0: any free one) say where to listen
+
+    Notes
+    -----
+    As a context manager it runs in a thread: entered, it answers; left, the service has stopped.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = create_app(settings)
+        config = uvicorn.Config(
+            self.app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S, lifespan="on"
+        )
+        self._server = _Server(config, self.app.state.events.close)
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens; known once it has been bound."""
+        host, port = self._bound().getsockname()[:2]
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+    @property
+    def key(self) -> str:
+        """The key that clients must show."""
+        key: str = self.app.state.key
+        return key
+
+    def run(self) -> None:
+        """Serve until interrupted.
+
+        Raises
+        ------
+        ValueError
+            If the address cannot be listened on.
+        """
+        self._server.run(sockets=[self._bound()])
+
+    def start(self) -> None:
+        """Serve in a thread; returns when the application answers."""
+        listening = self._bound()
+
+        def serve() -> None:
+            try:
+                self._server.run(sockets=[listening])
+            except BaseException as error:
+                self._failure = error
+
+        self._thread = threading.Thread(target=serve, name="twotime-api", daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("The service did not start; its log says why.") from self._failure
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop serving and wait until the service has stopped."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _bound(self) -> socket.socket:
+        if self._socket is None:
+            host, port = self.settings.host, self.settings.port
+            try:
+                self._socket = socket.create_server((host, port), backlog=128)
+            except OSError as error:
+                raise ValueError(
+                    f"Cannot listen on {host}:{port} ({error.strerror}); set TWOTIME_PORT to a free port, or 0 for any."
+                ) from None
+        return self._socket
+
+
+class _Server(uvicorn.Server):
+    """Ends open event streams before it waits for connections to close."""
+
+    def __init__(self, config: uvicorn.Config, close_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._close_streams = close_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._close_streams()
+        await super().shutdown(sockets)

@@ -1,0 +1,74 @@
+"""The headline numbers of an analysis, from its published tables."""
+
+from typing import Any
+
+import pandas as pd
+
+from twotime.api import schemas
+from twotime.api.tables import number, unit_of
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.recipe import DECAY_PARAMETERS
+
+
+def summary(
+    record: AnalysisRecord, fits: pd.DataFrame, q_fit: pd.DataFrame, n_frames: int, frame_time_s: float
+) -> schemas.Result:
+    """One object per ROI, and how Γ depends on q."""
+    return schemas.Result(
+        id=record.id,
+        raw_uid=record.raw_uid,
+        scan_id=record.scan_id,
+        sample=record.sample,
+        n_frames=n_frames,
+        frame_time_s=number(frame_time_s),
+        rois=[_roi(row) for row in fits.to_dict("records")],
+        q_dependence=[_q_dependence(row) for row in q_fit.to_dict("records")],
+        warnings=list(record.warnings),
+        versions=record.versions,
+    )
+
+
+def _roi(row: dict[Any, Any]) -> schemas.RoiResult:
+    was_denoised = row["denoised_stride"] > 0
+    return schemas.RoiResult(
+        roi=row["roi"],
+        q=number(row["q"]),
+        q_inner=number(row["q_inner"]),
+        q_outer=number(row["q_outer"]),
+        n_pixels=row["n_pixels"],
+        mean_counts=number(row["mean_counts"]),
+        contrast=_quantity(row, "contrast"),
+        headline=row["headline"],
+        trusted=bool(row["trusted"]),
+        flag=row["flag"],
+        raw=_dynamics(row, "raw"),
+        denoised=_dynamics(row, "denoised") if was_denoised else None,
+        denoised_stride=row["denoised_stride"] if was_denoised else None,
+    )
+
+
+def _dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
+    values = {name: _quantity(row, f"{kind}_{name}") for name in (*DECAY_PARAMETERS, "relaxation_rate_per_frame")}
+    return schemas.Dynamics(
+        **values,
+        chi2=number(row[f"{kind}_chi2"]),
+        on_bound=[name for name in row[f"{kind}_on_bound"].split(", ") if name],
+        trusted=bool(row[f"{kind}_trusted"]),
+        reason=row[f"{kind}_reason"],
+    )
+
+
+def _q_dependence(row: dict[Any, Any]) -> schemas.QDependence:
+    return schemas.QDependence(
+        kind=row["kind"],
+        n_rois=row["n_rois"],
+        diffusion=_quantity(row, "diffusion"),
+        chi2=number(row["diffusion_chi2"]),
+        exponent=_quantity(row, "exponent"),
+        amplitude=_quantity(row, "amplitude"),
+        reason=row["reason"],
+    )
+
+
+def _quantity(row: dict[Any, Any], name: str) -> schemas.Quantity:
+    return schemas.Quantity(value=number(row[name]), error=number(row[f"{name}_error"]), unit=unit_of(name))

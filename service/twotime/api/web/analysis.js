@@ -1,0 +1,172 @@
+// The right side: one analysis, from its state to its dynamics.
+
+import * as api from "./api.js";
+import { el, say } from "./dom.js";
+import { duration, moment, plain, withError } from "./format.js";
+import { agePlot, dispersionPlot, g2Plot, intensityPlot, twoTimePlot } from "./plots.js";
+import { reason, roiTable, select } from "./rois.js";
+
+const POINTS = 420;
+
+/** Fill `main` with the analysis; returns a function that redraws the plots, or null where there is no result. */
+export async function showAnalysis(main, record, actions) {
+  main.replaceChildren(header(record, actions), ...notes(record));
+  if (record.status !== "done") {
+    main.append(state(record));
+    return null;
+  }
+  const result = await api.result(record.id);
+  if (main.dataset.id !== record.id) return null;
+  const view = layout(record, result);
+  main.append(...view.sections);
+  await view.draw();
+  return view.draw;
+}
+
+/** Change state and progress in place while an analysis runs. */
+export function showProgress(main, record) {
+  main.querySelector(".waiting")?.replaceWith(state(record));
+}
+
+function header(record, { cancel, again }) {
+  const open = record.status === "queued" || record.status === "running";
+  return el(
+    "div",
+    {},
+    el(
+      "div",
+      { class: "title" },
+      el("h2", {}, record.sample || `Scan ${record.scan_id ?? record.raw_uid.slice(0, 8)}`),
+      el("span", { class: `state ${record.status}` }, record.status),
+      el("span", { class: "actions" },
+        open
+          ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
+          : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
+        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/fits.csv`, download: `${record.id}-fits.csv` }, "Fits as CSV") : null,
+        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/g2.csv`, download: `${record.id}-g2.csv` }, "g₂ as CSV") : null,
+      ),
+    ),
+    facts(record),
+  );
+}
+
+function facts(record) {
+  const { frames, geometry } = record.recipe;
+  const number = frames?.stop ? Math.ceil((frames.stop - frames.start) / frames.stride) : null;
+  const step = geometry?.frame_time_s ? geometry.frame_time_s * frames.stride : null;
+  const took = record.started_time && record.finished_time ? record.finished_time - record.started_time : null;
+  const rows = [
+    ["scan", record.scan_id ?? "–"],
+    ["run", el("code", { title: record.raw_uid }, record.raw_uid.slice(0, 8))],
+    ["frames", number ?? "–"],
+    ["frame time", duration(step)],
+    ["ensemble", record.versions.ensemble ?? "–"],
+    ["software", record.versions.twotime ?? "–"],
+    ["asked", moment(record.created_time)],
+    took ? ["took", `${plain(took, 3)} s`] : null,
+  ];
+  return el("dl", { class: "facts" }, rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "object" ? value : String(value)))));
+}
+
+function notes(record) {
+  const error = record.error && record.status !== "done" ? [el("ul", { class: "notes error" }, el("li", {}, record.error))] : [];
+  const warnings = record.warnings.length ? [el("ul", { class: "notes", "aria-label": "Warnings" }, record.warnings.map((one) => el("li", {}, one)))] : [];
+  return [...error, ...warnings];
+}
+
+function state(record) {
+  const words = { queued: "Waits for a worker.", running: record.stage, failed: "No result.", cancelled: "Stopped on request." };
+  return el(
+    "div",
+    { class: "card waiting", role: "status" },
+    el("h3", {}, record.status === "running" ? `${words.running} · ${Math.round(100 * record.progress)} %` : words[record.status]),
+    record.status === "running" ? el("progress", { max: 1, value: record.progress, "aria-label": record.stage }) : null,
+  );
+}
+
+function layout(record, result) {
+  const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "age", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
+  const known = Object.fromEntries([...new Set(result.rois.map((roi) => roi.roi))].map((roi) => [roi, true]));
+  const sound = result.rois.find((roi) => roi.headline === "denoised" && roi.denoised?.trusted) ?? result.rois[0];
+  const chosen = { roi: sound.roi, third: "spread" };
+  const words = el("p", { class: "reason", "aria-live": "polite" });
+  const about = el("span", { class: "under" });
+  const choose = (roi) => {
+    if (!known[roi] || roi === chosen.roi) return;
+    chosen.roi = roi;
+    drawRoi().catch((error) => say(error.message));
+  };
+  const table = roiTable(result.rois, chosen.roi, choose);
+  const third = choice(["spread", "difference"], chosen.third, (kind) => {
+    chosen.third = kind;
+    drawTwoTime().catch((error) => say(error.message));
+  });
+
+  const tables = {};
+  const load = (name) => (tables[name] ??= api.table(record.id, name));
+  const rowsOf = (columns, roi) => {
+    const own = columns.roi.flatMap((one, i) => (one === roi ? [i] : []));
+    return Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, own.map((i) => values[i])]));
+  };
+
+  async function drawTwoTime() {
+    const roi = result.rois.find((one) => one.roi === chosen.roi);
+    const kinds = roi.denoised ? ["raw", "denoised", chosen.third] : ["raw"];
+    const wanted = { ...chosen };
+    const read = await Promise.all(kinds.map((kind) => api.twoTime(record.id, chosen.roi, kind, POINTS)));
+    if (wanted.roi !== chosen.roi || wanted.third !== chosen.third) return;
+    third.hidden = !roi.denoised;
+    const titles = { raw: "measured", denoised: "denoised", spread: "spread over the models", difference: "measured − denoised" };
+    const panels = kinds.map((kind, n) => ({ kind, title: titles[kind], own: n === 2, ...read[n] }));
+    await twoTimePlot(plots.twoTime, panels, result.frame_time_s);
+  }
+
+  async function drawRoi() {
+    const roi = result.rois.find((one) => one.roi === chosen.roi);
+    select(table, chosen.roi);
+    words.replaceChildren(...(reason(roi) ? [el("b", {}, `ROI ${roi.roi}: `), reason(roi)] : [`ROI ${roi.roi}: nothing to mind.`]));
+    about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å${roi.denoised_stride > 1 ? `, every ${roi.denoised_stride}th frame denoised` : ""}`;
+    const [g2, ages, counts] = await Promise.all([load("g2"), load("fits-age"), (tables.intensity ??= api.intensity(record.id))]);
+    const own = rowsOf(ages, roi.roi);
+    cards.age.hidden = !own.age_s?.length;
+    await Promise.all([
+      g2Plot(plots.g2, rowsOf(g2, roi.roi)),
+      own.age_s?.length ? agePlot(plots.age, own) : null,
+      intensityPlot(plots.intensity, counts, roi.roi),
+      drawTwoTime(),
+    ]);
+  }
+
+  async function draw() {
+    await Promise.all([dispersionPlot(plots.dispersion, result.rois, result.q_dependence), drawRoi()]);
+  }
+
+  const card = (title, plot, ...extra) => el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
+  const frame = el("img", { class: "frame", src: api.frameAddress(record.id, record.attempt), alt: "Mean of the analysed frames, logarithmic, with the outlines of the ROIs" });
+  const cards = { age: card("Γ against age", plots.age) };
+  return {
+    draw,
+    sections: [
+      el("section", { class: "card" }, el("h3", {}, "Dynamics"), el("div", { class: "scroll" }, table), words),
+      card("Two-time correlation", plots.twoTime, about, third),
+      el("div", { class: "pair" }, card("One-time correlation", plots.g2), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
+      el("div", { class: "pair" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
+    ],
+  };
+}
+
+function diffusion(result) {
+  const headline = result.q_dependence.find((one) => one.kind === "headline");
+  if (!headline || headline.diffusion.value === null) return headline?.reason ?? "";
+  const text = (quantity) => withError(quantity).filter(Boolean).join(" ± ");
+  const law = headline.exponent.value === null ? "" : `; Γ ∝ q^p, p = ${text(headline.exponent)}`;
+  return `D = ${text(headline.diffusion)} ${headline.diffusion.unit}${law}`;
+}
+
+function choice(kinds, chosen, choose) {
+  return el(
+    "fieldset",
+    { class: "choice", "aria-label": "Third picture" },
+    kinds.map((kind) => el("label", {}, el("input", { type: "radio", name: "third", value: kind, checked: kind === chosen, onchange: () => choose(kind) }), kind)),
+  );
+}

@@ -1,0 +1,55 @@
+// The service's REST interface; every failure becomes an Error with the sentence of the problem document.
+
+const BASE = "/api/v1";
+
+async function answer(path, options) {
+  let response;
+  try {
+    response = await fetch(BASE + path, options);
+  } catch {
+    throw new Error("The service does not answer; it may be restarting.");
+  }
+  if (response.ok) return response;
+  if (response.status === 401) location.reload();
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(problem.detail ?? `The service answers ${response.status}.`);
+}
+
+const json = async (path, options) => (await answer(path, options)).json();
+
+export const analyses = () => json("/analyses?limit=200");
+export const analysis = (id) => json(`/analyses/${id}`);
+export const runs = () => json("/runs?limit=30");
+export const result = (id) => json(`/analyses/${id}/result`);
+export const table = async (id, name) => (await json(`/analyses/${id}/${name}`)).columns;
+export const intensity = (id) => json(`/analyses/${id}/intensity`);
+export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
+export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
+
+export const analyse = (uid, recipe = null, force = false) =>
+  json("/analyses", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ uid, recipe, force }),
+  });
+
+/** One two-time correlation function, averaged to at most `size` points an edge: {rows, scale, step}. */
+export async function twoTime(id, roi, kind, size) {
+  const response = await answer(`/analyses/${id}/two-time/${roi}.f32?kind=${kind}&size=${size}`);
+  const [height, width] = response.headers.get("X-Shape").split(",").map(Number);
+  const values = new Float32Array(await response.arrayBuffer());
+  const rows = Array.from({ length: height }, (_, i) => values.subarray(i * width, (i + 1) * width));
+  const scale = response.headers.get("X-Scale").split(",").map(Number);
+  return { rows, scale, step: Number(response.headers.get("X-Step")) };
+}
+
+/** Call `heard[kind]` with each event and `connected` with true or false; the browser reconnects by itself. */
+export function listen(heard, connected) {
+  const source = new EventSource(`${BASE}/events`);
+  for (const [kind, take] of Object.entries(heard)) source.addEventListener(kind, (event) => take(JSON.parse(event.data)));
+  source.onopen = () => connected(true);
+  source.onerror = () => {
+    connected(false);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(heard, connected), 3000);
+  };
+}

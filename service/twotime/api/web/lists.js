@@ -1,0 +1,50 @@
+// The left side: analyses with their live state, and recent runs with what the automatic mode makes of them.
+
+import { el, refill } from "./dom.js";
+import { moment } from "./format.js";
+
+const named = (one) => one.sample || `scan ${one.scan_id ?? one.uid ?? one.raw_uid}`;
+const fits = (one, words) =>
+  !words || [one.sample, one.scan_id, one.raw_uid, one.uid, one.id].some((value) => String(value ?? "").toLowerCase().includes(words));
+
+const under = (...parts) => el("span", { class: "under" }, parts.filter(Boolean).join(" · "));
+
+export function showAnalyses(list, analyses, chosen, words, choose) {
+  const shown = analyses.filter((one) => fits(one, words));
+  refill(list, shown.length ? shown.map((one) => el("li", {}, analysisItem(one, chosen, choose))) : [el("li", { class: "empty" }, words ? "Nothing fits the search." : "None yet.")]);
+  return shown.length;
+}
+
+function analysisItem(one, chosen, choose) {
+  const running = one.status === "running";
+  return el(
+    "button",
+    { class: "item", type: "button", "data-key": one.id, "aria-current": one.id === chosen ? "true" : null, onclick: () => choose(one.id) },
+    el("span", { class: "name" }, named(one)),
+    el("span", { class: `state ${one.status}` }, running && one.progress !== null ? `${Math.round(100 * one.progress)} %` : one.status),
+    running
+      ? el("progress", { max: 1, value: one.progress ?? 0, "aria-label": `${one.stage ?? "running"}` })
+      : null,
+    under(one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
+  );
+}
+
+export function showRuns(list, runs, words, analyse) {
+  const shown = runs.filter((one) => fits(one, words));
+  refill(list, shown.length ? shown.map((one) => el("li", {}, runItem(one, analyse))) : [el("li", { class: "empty" }, "No runs.")]);
+}
+
+function runItem(run, analyse) {
+  const label = run.exit_status === null ? "running" : run.automatic;
+  const offer = run.exit_status !== null && run.analyses.length === 0;
+  return el(
+    "div",
+    { class: "item" },
+    el("span", { class: "name" }, named(run)),
+    offer
+      ? el("button", { class: "button small", type: "button", "data-key": `run ${run.uid}`, onclick: () => analyse(run.uid), "aria-label": `Analyse ${named(run)}` }, "Analyse")
+      : el("span", { class: `state ${label}` }, label),
+    under(run.scan_id ? `scan ${run.scan_id}` : null, run.plan_name, run.uid.slice(0, 8), moment(run.time)),
+    run.automatic === "taken" ? null : under(run.reason),
+  );
+}

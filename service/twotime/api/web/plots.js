@@ -1,0 +1,203 @@
+// All plots; colours come from the style sheet, so that light and dark follow it.
+
+
+const MAGMA = [
+  [0, "#000004"], [0.13, "#1c1044"], [0.25, "#4f127b"], [0.38, "#812581"], [0.5, "#b5367a"],
+  [0.63, "#e55064"], [0.75, "#fb8761"], [0.88, "#fec287"], [1, "#fcfdbf"],
+];
+const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+function layout(more) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("text") },
+    hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("line"), font: { color: colour("text") } },
+    margin: { l: 62, r: 14, t: 12, b: 44 },
+    showlegend: false,
+    ...more,
+  };
+}
+
+const axis = (title, more = {}) => ({
+  title: { text: title, standoff: 8 },
+  gridcolor: colour("line"),
+  linecolor: colour("soft"),
+  zeroline: false,
+  ticks: "outside",
+  tickcolor: colour("soft"),
+  automargin: true,
+  ...more,
+});
+
+/** Two-time correlation functions side by side: zooming one zooms all; raw and denoised share their colours. */
+export function twoTimePlot(div, panels, frameTime) {
+  const width = div.clientWidth;
+  const stacked = width < 640;
+  const number = panels.length;
+  const side = stacked ? Math.min(width - 90, 460) : Math.min((width - 210) / number - 22, 430);
+  const height = stacked ? number * (side + 62) : side + 86;
+  const bars = { ...stackOf(panels) };
+  const figure = layout({ height, margin: { l: 62, r: 130, t: 28, b: 48 }, annotations: [], hovermode: "closest" });
+  const gap = stacked ? 0.09 : 0.045;
+  const share = (1 - gap * (number - 1)) / number;
+  panels.forEach((panel, n) => {
+    const id = n ? n + 1 : "";
+    const start = n * (share + gap);
+    const along = [start, start + share];
+    const tail = { showgrid: false, constrain: "domain" };
+    figure[`xaxis${id}`] = axis(!stacked || n === number - 1 ? "t₁ (s)" : "", { ...tail, domain: stacked ? [0, 1] : along, anchor: `y${id}`, matches: n ? "x" : undefined });
+    figure[`yaxis${id}`] = axis(stacked || n === 0 ? "t₂ (s)" : "", { ...tail, domain: stacked ? [1 - along[1], 1 - along[0]] : [0, 1], anchor: `x${id}`, matches: n ? "y" : undefined, scaleanchor: n ? undefined : "x", showticklabels: stacked || n === 0 });
+    figure.annotations.push({ text: panel.title, xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 13 } });
+  });
+  const values = { colorscale: "Viridis", cmin: panels[0].scale[0], cmax: panels[0].scale[1], colorbar: bar("C₂", 1.01, bars.shared, stacked) };
+  const last = panels.find((panel) => panel.own);
+  figure.coloraxis = values;
+  if (last) {
+    figure.coloraxis2 = { colorscale: last.kind === "spread" ? MAGMA : DIVERGING, cmin: last.scale[0], cmax: last.scale[1], colorbar: bar(last.kind, stacked ? 1.01 : 1.085, bars.own, stacked) };
+  }
+  const traces = panels.map((panel, n) => ({
+    type: "heatmap",
+    z: panel.rows,
+    x0: (panel.step * frameTime) / 2,
+    dx: panel.step * frameTime,
+    y0: (panel.step * frameTime) / 2,
+    dy: panel.step * frameTime,
+    xaxis: `x${n ? n + 1 : ""}`,
+    yaxis: `y${n ? n + 1 : ""}`,
+    coloraxis: panel.own ? "coloraxis2" : "coloraxis",
+    hoverongaps: false,
+    hovertemplate: "t₁ %{x:.4g} s<br>t₂ %{y:.4g} s<br><b>%{z:.4f}</b><extra></extra>",
+  }));
+  figure.plot_bgcolor = colour("missing");
+  return Plotly.react(div, traces, figure, { ...CONFIG, scrollZoom: false });
+}
+
+const stackOf = (panels) => {
+  const own = panels.findIndex((panel) => panel.own);
+  const number = panels.length;
+  return { shared: own < 0 ? [0, 1] : [1 - own / number, 1], own: [0, 1 / number] };
+};
+
+const bar = (title, x, span, stacked) => ({
+  title: { text: title, side: "top" },
+  thickness: 11,
+  x,
+  xanchor: "left",
+  outlinewidth: 0,
+  tickfont: { size: 11 },
+  ...(stacked ? { y: (span[0] + span[1]) / 2, len: Math.abs(span[1] - span[0]) * 0.92 } : { len: 1.02 }),
+});
+
+/** g2 against the lag on a logarithmic axis: points with error bars, fitted curves as lines. */
+export function g2Plot(div, rows) {
+  const thin = spread(rows.lag_s.length);
+  const traces = [];
+  for (const [kind, name] of [["raw", "measured"], ["denoised", "denoised"]]) {
+    const use = thin.filter((i) => rows[`g2_${kind}`][i] !== null);
+    if (!use.length) continue;
+    const pick = (column) => use.map((i) => rows[column][i]);
+    traces.push({
+      name, x: pick("lag_s"), y: pick(`g2_${kind}`), mode: "markers", type: "scatter", opacity: kind === "raw" ? 0.75 : 1,
+      marker: { color: colour(kind), size: kind === "raw" ? 5 : 6, symbol: kind === "raw" ? "circle-open" : "circle" },
+      error_y: { array: pick(`g2_${kind}_error`), color: colour(kind), thickness: 1, width: 0 },
+      hovertemplate: "lag %{x:.4g} s<br>g₂ <b>%{y:.4f}</b> ± %{error_y.array:.4f}<extra>" + name + "</extra>",
+    });
+    traces.push({
+      name: `${name}, fit`, x: rows.lag_s, y: rows[`g2_${kind}_fit`], mode: "lines", type: "scatter",
+      line: { color: colour(kind), width: 1.6, dash: kind === "raw" ? "dot" : "solid" }, hoverinfo: "skip",
+    });
+  }
+  const early = thin.filter((i) => i < Math.max(10, 0.6 * rows.lag_s.length));
+  const range = around(early.flatMap((i) => [rows.g2_raw[i], rows.g2_denoised[i], rows.g2_raw_fit[i], rows.g2_denoised_fit[i]]));
+  const figure = layout({
+    height: 330, showlegend: true,
+    legend: { x: 1, xanchor: "right", y: 1, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
+    xaxis: axis("lag τ (s)", { type: "log", exponentformat: "power", dtick: decades(rows.lag_s) }),
+    yaxis: axis("g₂(τ)", { range }),
+  });
+  return Plotly.react(div, traces, figure, CONFIG);
+}
+
+/** Γ against q² with the line of the diffusion coefficient. */
+export function dispersionPlot(div, rois, dependence) {
+  const traces = ["raw", "denoised"].flatMap((kind) => ratePoints(rois, kind));
+  const end = 1.08 * Math.max(...rois.map((roi) => roi.q ** 2));
+  const headline = dependence.find((one) => one.kind === "headline");
+  if (headline && headline.diffusion.value !== null) {
+    traces.push({ name: "D q²", x: [0, end], y: [0, headline.diffusion.value * end], mode: "lines", line: { color: colour("text"), width: 1.3 }, hoverinfo: "skip" });
+  }
+  const sound = rois.flatMap((roi) => ["raw", "denoised"].map((kind) => roi[kind])).filter((one) => one && one.trusted).map((one) => one.relaxation_rate.value);
+  const any = sound.length ? sound : rois.map((roi) => roi.raw.relaxation_rate.value ?? 0);
+  const figure = layout({
+    height: 330, showlegend: true,
+    legend: { x: 0.02, y: 1, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
+    xaxis: axis("q² (1/Å²)", { range: [0, end], exponentformat: "power" }),
+    yaxis: axis("Γ (1/s)", { range: [0, 1.25 * Math.max(...any)], exponentformat: "power" }),
+  });
+  return Plotly.react(div, traces, figure, CONFIG);
+}
+
+function ratePoints(rois, kind) {
+  const use = rois.filter((roi) => roi[kind] && roi[kind].relaxation_rate.value !== null);
+  if (!use.length) return [];
+  const name = kind === "raw" ? "measured" : "denoised";
+  return [{
+    name, mode: "markers", type: "scatter",
+    x: use.map((roi) => roi.q ** 2),
+    y: use.map((roi) => roi[kind].relaxation_rate.value),
+    error_y: { array: use.map((roi) => roi[kind].relaxation_rate.error ?? 0), color: colour(kind), thickness: 1, width: 0 },
+    marker: { color: colour(kind), size: 8, symbol: use.map((roi) => (roi[kind].trusted ? "circle" : "circle-open")), line: { width: 1.5, color: colour(kind) } },
+    text: use.map((roi) => `ROI ${roi.roi}${roi[kind].trusted ? "" : "<br>" + roi[kind].reason}`),
+    hovertemplate: "%{text}<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra>" + name + "</extra>",
+  }];
+}
+
+/** Γ at constant age. */
+export function agePlot(div, rows) {
+  const traces = ["raw", "denoised"].map((kind) => {
+    const use = rows.age_s.map((_, i) => i).filter((i) => rows[`${kind}_relaxation_rate`]?.[i] != null && rows[`${kind}_trusted`][i]);
+    const pick = (column) => use.map((i) => rows[column][i]);
+    return {
+      name: kind === "raw" ? "measured" : "denoised", mode: "markers", type: "scatter",
+      x: pick("age_s"), y: pick(`${kind}_relaxation_rate`),
+      error_y: { array: pick(`${kind}_relaxation_rate_error`), color: colour(kind), thickness: 1, width: 0 },
+      marker: { color: colour(kind), size: 7, symbol: kind === "raw" ? "circle-open" : "circle" },
+      hovertemplate: "age %{x:.4g} s<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra></extra>",
+    };
+  });
+  const figure = layout({ height: 300, showlegend: true, legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" }, xaxis: axis("age (s)"), yaxis: axis("Γ (1/s)", { rangemode: "tozero" }) });
+  return Plotly.react(div, traces, figure, CONFIG);
+}
+
+/** Mean count per pixel against time, with the frames that were left out. */
+export function intensityPlot(div, { frame, bad, counts }, roi) {
+  const own = counts[roi - 1];
+  const traces = [
+    { name: "counts", x: frame, y: own.map((value, i) => (bad[i] ? null : value)), mode: "lines", line: { color: colour("raw"), width: 1 }, hovertemplate: "frame %{x}<br>%{y:.4g}<extra></extra>" },
+    { name: "left out", x: frame.filter((_, i) => bad[i]), y: own.filter((_, i) => bad[i]), mode: "markers", marker: { color: colour("bad"), size: 7, symbol: "x" }, hovertemplate: "frame %{x} left out<br>%{y:.4g}<extra></extra>" },
+  ];
+  const figure = layout({ height: 300, showlegend: bad.some(Boolean), legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" }, xaxis: axis("frame"), yaxis: axis("counts per pixel", { rangemode: "tozero" }) });
+  return Plotly.react(div, traces, figure, CONFIG);
+}
+
+/** About 45 places of 0..n-1, all at first, then ever farther apart. */
+function spread(n) {
+  const places = new Set();
+  for (let k = 0; k <= 60; k++) places.add(Math.min(n - 1, Math.round(n ** (k / 60)) - 1));
+  return [...places].filter((i) => i >= 0);
+}
+
+function around(values) {
+  const known = values.filter((value) => value !== null && value !== undefined && Number.isFinite(value));
+  if (!known.length) return undefined;
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const margin = 0.12 * (high - low || 0.1);
+  return [low - margin, high + margin];
+}
+
+const decades = (lags) => (Math.log10(lags.at(-1) / lags[0]) > 1.3 ? 1 : undefined);
+

@@ -1,0 +1,78 @@
+// The table of ROIs: one row each, the headline in bold, errors beside values, flags in words.
+
+import { el } from "./dom.js";
+import { plain, withError } from "./format.js";
+
+const COLUMNS = [
+  ["ROI", ""], ["q", "1/Å"], ["pixels", ""], ["Γ raw", "1/s"], ["Γ denoised", "1/s"], ["β", ""], ["C∞", ""], ["α", ""], ["flag", ""],
+];
+
+export function roiTable(rois, chosen, choose) {
+  const head = el("tr", {}, COLUMNS.map(([name, unit]) => el("th", { scope: "col" }, name, unit ? el("small", {}, ` (${unit})`) : "")));
+  const body = el("tbody", {}, rois.map((roi) => row(roi, chosen, choose)));
+  return el("table", { role: "grid", "aria-label": "Dynamics of each ROI" }, el("thead", {}, head), body);
+}
+
+export function select(table, chosen) {
+  for (const one of table.tBodies[0].rows) {
+    const mine = Number(one.dataset.roi) === chosen;
+    one.setAttribute("aria-selected", String(mine));
+    one.tabIndex = mine ? 0 : -1;
+  }
+}
+
+function row(roi, chosen, choose) {
+  const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
+  const cell = (quantity, attributes = {}) => {
+    const [value, error] = withError(quantity);
+    return el("td", attributes, value, error ? el("span", { class: "error" }, ` ± ${error}`) : "");
+  };
+  const rate = (kind) =>
+    roi[kind]
+      ? cell(roi[kind].relaxation_rate, { class: roi.headline === kind ? "lead" : "aside" })
+      : el("td", { class: "aside" }, "–");
+  return el(
+    "tr",
+    {
+      "data-roi": roi.roi,
+      "aria-selected": String(roi.roi === chosen),
+      tabindex: roi.roi === chosen ? 0 : -1,
+      onclick: () => choose(roi.roi),
+      onkeydown: (event) => step(event, roi.roi, choose),
+    },
+    el("td", {}, String(roi.roi)),
+    el("td", {}, plain(roi.q, 4)),
+    el("td", { class: "aside" }, String(roi.n_pixels)),
+    rate("raw"),
+    rate("denoised"),
+    cell(lead.beta),
+    cell(lead.baseline),
+    cell(lead.alpha),
+    el("td", {}, flag(roi, lead)),
+  );
+}
+
+function flag(roi, lead) {
+  if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Inside the trained range, fit sound." }, "✓ trusted");
+  const words = !lead.trusted ? "fit doubtful" : roi.headline === "raw" ? "raw leads" : "mind";
+  return el("span", { class: "flag", title: reason(roi) }, `⚑ ${words}`);
+}
+
+export function reason(roi) {
+  const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
+  return [...new Set([lead.reason, roi.flag].filter(Boolean))].join("; ");
+}
+
+function step(event, roi, choose) {
+  const table = event.currentTarget.closest("table");
+  const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (move) {
+    const next = table.querySelector(`tr[data-roi="${roi + move}"]`);
+    if (next) {
+      choose(roi + move);
+      next.focus();
+    }
+  } else if (event.key !== "Enter" && event.key !== " ") return;
+  else choose(roi);
+  event.preventDefault();
+}
