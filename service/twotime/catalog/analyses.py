@@ -12,9 +12,9 @@ writes the metadata, and everybody else speaks by making nodes.
 
 import math
 import re
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
 from twotime.catalog.client import tiled_errors
-from twotime.errors import AnalysisNotFound, NotFound, TwotimeError
+from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -124,6 +124,8 @@ class AnalysisStore:
 
     def __init__(self, results: Container) -> None:
         self.results = results
+        self._one_writer = threading.Lock()
+        self._over: dict[str, int] = {}
 
     def request(
         self,
@@ -196,12 +198,12 @@ class AnalysisStore:
     def node(self, key: str) -> Container:
         """The container of an analysis; raises `AnalysisNotFound`."""
         with tiled_errors():
-            node = _child(self.results, key) if re.fullmatch(r"[A-Za-z0-9_-]+", key) else None
+            node = child(self.results, key) if re.fullmatch(r"[A-Za-z0-9_-]+", key) else None
         if node is None or ANALYSIS_SPEC.name not in {spec.name for spec in node.specs}:
             raise AnalysisNotFound(f"No analysis has the id {key!r}; GET /api/v1/analyses lists those there are.")
         return node
 
-    def list(
+    def search(
         self,
         *,
         status: str | None = None,
@@ -262,12 +264,16 @@ class AnalysisStore:
             was attempted `MOST_ATTEMPTS` times in vain.
         """
         number = after + 1
+        if self.get(key).ended:
+            return None
         attempts = self._attempts(key)
         with tiled_errors():
-            if not _made(attempts, str(number), {"owner": owner, "time": time.time()}):
+            if not made(attempts, str(number), {"owner": owner, "time": time.time()}):
                 return None
-            stop = _child(attempts, f"{after}-cancel") is not None
+            stop = child(attempts, f"{after}-cancel") is not None
         record = self.get(key)
+        if record.ended:
+            return None
         if stop and record.status == "running":
             return self._ended(key, "cancelled", number, error="Cancelled on request.") and None
         if number - record.first_attempt >= MOST_ATTEMPTS:
@@ -298,15 +304,21 @@ class AnalysisStore:
         return "cancel" if f"{record.attempt}-cancel" in names else "held"
 
     def progress(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
-        """Say how far the attempt is; also the sign of life that keeps others from taking it over."""
-        self._change(
-            record.id,
-            drop_revision=True,
-            status="running",
-            attempt=record.attempt,
-            stage=stage,
-            progress=round(min(max(fraction, 0.0), 1.0), 4),
-        )
+        """Say how far the attempt is; also the sign of life that keeps others from taking it over.
+
+        Without effect once this store has written the end of the attempt.
+        """
+        with self._one_writer:
+            if self._over.get(record.id, 0) >= record.attempt:
+                return
+            self._change(
+                record.id,
+                drop_revision=True,
+                status="running",
+                attempt=record.attempt,
+                stage=stage,
+                progress=round(min(max(fraction, 0.0), 1.0), 4),
+            )
 
     def done(
         self,
@@ -350,13 +362,13 @@ class AnalysisStore:
         if record.status == "queued" and holder.attempt < record.attempt:
             attempts = self._attempts(key)
             with tiled_errors():
-                won = _made(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
+                won = made(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
             if won:
                 return self._ended(key, "cancelled", record.attempt, error="Cancelled on request.")
             holder = self.holder(key)
         attempts = self._attempts(key)
         with tiled_errors():
-            _made(attempts, f"{holder.attempt}-cancel", {"owner": owner, "time": time.time()})
+            made(attempts, f"{holder.attempt}-cancel", {"owner": owner, "time": time.time()})
         return self.get(key)
 
     def _requeue_if_forced(self, record: AnalysisRecord, force: bool) -> AnalysisRecord:
@@ -379,7 +391,12 @@ class AnalysisStore:
 
     def _ended(self, key: str, status: Status, attempt: int, **changes: Any) -> AnalysisRecord:
         changes = {"error": None} | changes | ({"progress": 1.0} if status == "done" else {})
-        return self._change(key, status=status, attempt=attempt, stage=status, finished_time=time.time(), **changes)
+        with self._one_writer:
+            record = self._change(
+                key, status=status, attempt=attempt, stage=status, finished_time=time.time(), **changes
+            )
+            self._over[key] = attempt
+        return record
 
     def _change(self, key: str, *, drop_revision: bool = False, **changes: Any) -> AnalysisRecord:
         node = self.node(key)
@@ -392,10 +409,10 @@ class AnalysisStore:
     def _attempts(self, key: str) -> Container:
         node = self.node(key)
         with tiled_errors():
-            found = _child(node, "attempts")
+            found = child(node, "attempts")
             if found is None:
-                _made(node, "attempts", {})
-                found = _child(node, "attempts")
+                made(node, "attempts", {})
+                found = child(node, "attempts")
         if found is None:
             raise AnalysisNotFound(f"The analysis {key} was deleted while it was being looked at.")
         return found
@@ -431,17 +448,18 @@ def _record(node: Container) -> AnalysisRecord:
     return AnalysisRecord(id=node.path_parts[-1], **values)
 
 
-def _child(parent: Container, key: str) -> Container | None:
+def child(parent: Container, key: str) -> Any:
+    """The client of a child, or None where there is none."""
     try:
         return parent[key]
     except KeyError:
         return None
 
 
-def _made(parent: Container, key: str, metadata: dict[str, Any]) -> bool:
-    """Make a child; False where it was there already."""
+def made(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec] = ()) -> bool:
+    """Make a child container; False where somebody else had made it already."""
     try:
-        parent.create_container(key, metadata=metadata)
+        parent.create_container(key, metadata=metadata, specs=[*specs])
     except ClientError as error:
         _only_conflict(error)
         return False

@@ -1,0 +1,272 @@
+"""Results into Tiled, and back: every array and table under ``final``, the headline numbers as a Bluesky run.
+
+`TiledSink.publish` writes the children first, then the run, and ``status: done`` last; whoever looks at the status sees
+the whole analysis or none of it.
+"""
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bluesky_live.run_builder import RunBuilder
+from bluesky_tiled_plugins import TiledWriter
+from numpy.typing import NDArray
+from tiled.client.container import Container
+from tiled.structures.array import ArrayStructure, BuiltinDtype
+from tiled.structures.core import Spec, StructureFamily
+from tiled.structures.data_source import DataSource
+
+from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, plain
+from twotime.catalog.client import tiled_errors
+from twotime.errors import InputError, NotFound, NotReady
+from twotime.pipeline.protocols import Progress, no_progress
+from twotime.results import NODES, Analysis, Node
+
+FINAL = "final"
+RUNS = "runs"
+RESULT_SPEC = Spec("xpcs_result")
+TWO_TIME_SPEC = Spec("xpcs_two_time")
+LONGEST_CHUNK = 1000
+_RUN_NAMESPACE = uuid.UUID("6f5b2f0e-8a1c-5d0e-9a55-6b1c0d7a7e11")
+_RUN_COLUMNS = {
+    "roi": "",
+    "q": "1/Å",
+    "headline": "",
+    "relaxation_rate": "1/s",
+    "relaxation_rate_error": "1/s",
+    "beta": "",
+    "beta_error": "",
+    "baseline": "",
+    "baseline_error": "",
+    "alpha": "",
+    "alpha_error": "",
+    "trusted": "",
+    "flag": "",
+}
+
+
+class TiledSink:
+    """Publishes one attempt of an analysis; implements `twotime.pipeline.ResultSink`.
+
+    Parameters
+    ----------
+    store : the analyses
+    record : the attempt, claimed by the caller
+    progress : told after each node; whatever it raises stops the publishing before it counts
+    """
+
+    def __init__(self, store: AnalysisStore, record: AnalysisRecord, progress: Progress = no_progress) -> None:
+        self.store = store
+        self.record = record
+        self.progress = progress
+
+    def publish(self, analysis: Analysis) -> None:
+        """Write everything, then the status; may be repeated after it failed half-way."""
+        self.clear()
+        nodes = [node for node in NODES if _has(analysis, node)]
+        container = self.store.node(self.record.id)
+        with tiled_errors():
+            final = container.create_container(FINAL, specs=[RESULT_SPEC], metadata=plain(_described(analysis)))
+            for number, node in enumerate(nodes):
+                self.progress("publishing", number / (len(nodes) + 1))
+                if node.is_table:
+                    _write_table(final, node, analysis)
+                else:
+                    _write_array(final, node, analysis)
+            self.progress("publishing", len(nodes) / (len(nodes) + 1))
+            _write_run(self.store.results, self.record, analysis)
+        self.store.done(
+            self.record,
+            timings_s=analysis.timings_s,
+            warnings=analysis.warnings,
+            facts=_described(analysis),
+        )
+
+    def clear(self) -> None:
+        """Remove what an earlier attempt left behind."""
+        container = self.store.node(self.record.id)
+        with tiled_errors():
+            if child(container, FINAL) is not None:
+                container.delete_contents(FINAL, recursive=True, external_only=False)
+            runs = child(self.store.results, RUNS)
+            key = run_uid(self.record.id)
+            if runs is not None and child(runs, key) is not None:
+                runs.delete_contents(key, recursive=True, external_only=False)
+
+
+def run_uid(analysis_id: str) -> str:
+    """Uid of the Bluesky run that holds the headline numbers of an analysis: always the same for the same analysis."""
+    return str(uuid.uuid5(_RUN_NAMESPACE, analysis_id))
+
+
+def read_array(store: AnalysisStore, analysis_id: str, name: str, roi: int | None = None) -> NDArray[Any]:
+    """A published array.
+
+    Parameters
+    ----------
+    name : as in `twotime.results.NODES`
+    roi : number of the ROI to take out, from 1; none: the whole array
+
+    Raises
+    ------
+    NotReady
+        If the analysis is not done.
+    NotFound
+        If it holds no such array.
+    InputError
+        If it has no such ROI.
+    """
+    node = _published(store, analysis_id, name, table=False)
+    with tiled_errors():
+        if roi is None:
+            return np.asarray(node.read())
+        axes = list(node.metadata["axes"])
+        if "roi" not in axes:
+            raise InputError(f"roi is {roi}, but {name} has no axis of ROIs; leave it out.")
+        axis = axes.index("roi")
+        number = node.shape[axis]
+        if not 1 <= roi <= number:
+            raise InputError(f"roi is {roi}, but analysis {analysis_id} has the ROIs 1 to {number}.")
+        return np.asarray(node[(*([slice(None)] * axis), roi - 1)])
+
+
+def read_table(store: AnalysisStore, analysis_id: str, name: str) -> pd.DataFrame:
+    """A published table; raises as `read_array`."""
+    node = _published(store, analysis_id, name, table=True)
+    with tiled_errors():
+        table: pd.DataFrame = node.read()
+    return table
+
+
+def _published(store: AnalysisStore, analysis_id: str, name: str, *, table: bool) -> Any:
+    kind = "table" if table else "array"
+    names = [node.name for node in NODES if node.is_table == table]
+    if name not in names:
+        raise NotFound(f"{name} is no {kind} of an analysis; there are {', '.join(names)}.")
+    record = store.get(analysis_id)
+    if record.status != "done":
+        why = f": {record.error}" if record.error else ""
+        raise NotReady(f"Analysis {analysis_id} is {record.status}{why or '; its results come when it is done.'}")
+    container = store.node(analysis_id)
+    with tiled_errors():
+        final = child(container, FINAL)
+        node = None if final is None else child(final, name)
+        if node is None:
+            there = [] if final is None else [key for key in final if key in names]
+            raise NotFound(f"Analysis {analysis_id} holds no {kind} {name}; it holds {', '.join(there) or 'none'}.")
+    return node
+
+
+def _has(analysis: Analysis, node: Node) -> bool:
+    if node.is_table:
+        return node.name in analysis.tables and len(analysis.tables[node.name].columns) > 0
+    return node.name in analysis.arrays
+
+
+def _described(analysis: Analysis) -> dict[str, Any]:
+    """What the analysis says of itself as a whole, without what the record has already."""
+    return {key: value for key, value in analysis.resolved.items() if key not in ("recipe", "sources", "warnings")}
+
+
+def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "description": node.description,
+        "equation": node.equation,
+        "frame_time_s": analysis.resolved.get("frame_time_s"),
+    }
+    if not node.is_table:
+        metadata |= {"axes": list(node.axes), "unit": node.unit}
+    if "roi" in node.axes or node.is_table:
+        rois = analysis.resolved.get("rois", [])
+        metadata |= {"roi": [row["roi"] for row in rois], "q": [row["q"] for row in rois], "q_unit": "1/Å"}
+    return metadata
+
+
+def _write_table(final: Container, node: Node, analysis: Analysis) -> None:
+    table = analysis.tables[node.name].reset_index(drop=True)
+    final.write_table(table, key=node.name, metadata=plain(_node_metadata(node, analysis)))
+
+
+def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
+    """Upload chunk by chunk: at most one chunk is copied at a time."""
+    array = analysis.arrays[node.name]
+    chunks = _chunks(array.shape, node.axes)
+    structure = ArrayStructure(
+        shape=array.shape,
+        chunks=chunks,
+        dims=node.axes,
+        data_type=BuiltinDtype.from_numpy_dtype(array.dtype),
+    )
+    client = final.new(
+        StructureFamily.array,
+        [DataSource(structure=structure, structure_family=StructureFamily.array)],
+        key=node.name,
+        metadata=plain(_node_metadata(node, analysis)),
+        specs=[TWO_TIME_SPEC] if node.axes == ("roi", "frame_1", "frame_2") else [],
+    )
+    for block, index in _blocks(chunks):
+        client.write_block(np.ascontiguousarray(array[index]), block=block)
+
+
+def _chunks(shape: tuple[int, ...], axes: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """One ROI and at most 1000 x 1000 of a two-time correlation function; other arrays by 1000 along each axis."""
+    return tuple(
+        _split(length, 1 if name == "roi" and len(axes) == 3 else LONGEST_CHUNK)
+        for length, name in zip(shape, axes, strict=True)
+    )
+
+
+def _split(length: int, longest: int) -> tuple[int, ...]:
+    return tuple(min(longest, length - start) for start in range(0, length, longest)) or (0,)
+
+
+def _blocks(chunks: tuple[tuple[int, ...], ...]) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    starts = [list(itertools.accumulate(sizes, initial=0)) for sizes in chunks]
+    for block in itertools.product(*(range(len(sizes)) for sizes in chunks)):
+        index = tuple(slice(starts[axis][k], starts[axis][k + 1]) for axis, k in enumerate(block))
+        if all(part.stop > part.start for part in index):
+            yield block, index
+
+
+def _write_run(results: Container, record: AnalysisRecord, analysis: Analysis) -> None:
+    fits = analysis.tables.get("fits")
+    if fits is None or fits.empty:
+        return
+    columns = [name for name in _RUN_COLUMNS if name in fits.columns]
+    builder = RunBuilder(metadata=_start_metadata(record), uid=run_uid(record.id))
+    builder.add_stream(
+        "primary",
+        data_keys={name: _data_key(name, fits[name]) for name in columns},
+        data={name: fits[name].tolist() for name in columns},
+    )
+    builder.close()
+    made(results, RUNS, {}, specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+    writer = TiledWriter(results[RUNS], batch_size=1)
+    for name, document in builder.get_run().documents(fill="no"):
+        writer(name, document)
+
+
+def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "plan_name": "xpcs_analysis",
+        "analysis_id": record.id,
+        "raw_uid": record.raw_uid,
+        "parents": list(record.parents),
+        "attempt": record.attempt,
+        "digest": record.digest,
+        "versions": record.versions,
+    }
+    if record.scan_id is not None:
+        metadata["raw_scan_id"] = record.scan_id
+    if record.sample is not None:
+        metadata["sample"] = record.sample
+    return metadata
+
+
+def _data_key(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
+    kinds = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
+    key = {"source": "twotime", "dtype": kinds.get(column.dtype.kind, "string"), "shape": []}
+    return key | ({"units": _RUN_COLUMNS[name]} if _RUN_COLUMNS[name] else {})

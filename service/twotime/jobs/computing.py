@@ -1,0 +1,204 @@
+"""One attempt of an analysis inside a worker process: find the run, compute, publish, say how it ended."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import structlog
+from tiled.client.container import Container
+
+from cnn_ed import Ensemble
+from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, plain
+from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.frames import TiledFrames
+from twotime.catalog.publish import TiledSink
+from twotime.catalog.runs import find_run, run_facts
+from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun
+from twotime.pipeline import Progress, analyse, plan
+from twotime.recipe import parse_recipe
+from twotime.results import Analysis
+from twotime.settings import Settings
+
+log = structlog.get_logger()
+
+Outcome = Literal["done", "failed", "cancelled", "lost"]
+"""How an attempt ended; "lost": taken over by another process, or Tiled stayed away, so that nothing was written."""
+
+HEARTBEAT_S = 5.0
+WRITE_EVERY_S = 1.0
+PATIENCE_S = 900.0
+RETRY_EVERY_S = 2.0
+Result = TypeVar("Result")
+
+
+class Lost(Cancelled):
+    """Another process has taken this attempt over."""
+
+
+class Computer:
+    """Computes attempts one after another; connects to Tiled and loads the ensemble once.
+
+    Parameters
+    ----------
+    settings : where Tiled is
+    cancel : set from outside to stop the present attempt
+    tell : told stage and fraction at every step
+    """
+
+    def __init__(self, settings: Settings, cancel: threading.Event, tell: Callable[[str, float], None]) -> None:
+        self.settings = settings
+        self.cancel = cancel
+        self.tell = tell
+        self._ensemble: Ensemble | None = None
+
+    def attempt(self, record: AnalysisRecord) -> Outcome:
+        """Compute and publish one claimed attempt; never raises."""
+        bound = log.bind(analysis_id=record.id, raw_uid=record.raw_uid, attempt=record.attempt)
+        bound.info("analysis_started")
+        try:
+            outcome = self._attempt(record)
+        except TiledUnavailable as error:
+            bound.error("tiled_stayed_away", reason=str(error))
+            return "lost"
+        except Exception:
+            bound.exception("analysis_broke")
+            return "lost"
+        bound.info("analysis_ended", status=outcome)
+        return outcome
+
+    def _attempt(self, record: AnalysisRecord) -> Outcome:
+        root = self._patiently(lambda: open_root(self.settings), None)
+        store = AnalysisStore(self._patiently(lambda: results_container(root, self.settings), None))
+        life = Life(store, record, self.cancel, self.tell)
+        sink = TiledSink(store, record, life.step)
+        try:
+            with life:
+                self._patiently(sink.clear, life)
+                analysis = self._patiently(lambda: self._analysed(root, record, life), life)
+                self._patiently(lambda: sink.publish(analysis), life)
+            return "done"
+        except Lost:
+            return "lost"
+        except Cancelled:
+            self._patiently(sink.clear, None)
+            self._patiently(lambda: store.cancelled(record), None)
+            return "cancelled"
+        except TiledUnavailable:
+            raise
+        except TwotimeError as error:
+            return self._failed(store, sink, record, str(error))
+        except Exception as error:
+            log.exception("analysis_failed_unexpectedly", analysis_id=record.id)
+            sentence = f"Unexpected {type(error).__name__}: {error}; the log of the service has the details."
+            return self._failed(store, sink, record, sentence)
+
+    def _analysed(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
+        recipe = parse_recipe(record.request)
+        run = find_run(raw_catalog(root, self.settings), record.raw_uid)
+        facts = run_facts(run, recipe.detector)
+        _unchanged(record, plain(plan(facts, recipe).resolved.recipe.model_dump(mode="json")))
+        if self._ensemble is None:
+            progress("loading the models", 0.0)
+            self._ensemble = Ensemble.load()
+        source = TiledFrames(run, facts, direct=self.settings.read_in_place, path_map=self.settings.path_map)
+        return analyse(source, recipe, self._ensemble, progress)
+
+    def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
+        self._patiently(sink.clear, None)
+        self._patiently(lambda: store.failed(record, sentence), None)
+        return "failed"
+
+    def _patiently(self, action: Callable[[], Result], life: "Life | None") -> Result:
+        """Try until Tiled answers, at most `PATIENCE_S` long."""
+        deadline: float | None = None
+        while True:
+            try:
+                return action()
+            except TiledUnavailable as error:
+                deadline = deadline or time.monotonic() + PATIENCE_S
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("waiting_for_tiled", reason=str(error))
+                self.tell("waiting for Tiled", 0.0)
+                self.cancel.wait(RETRY_EVERY_S)
+                if life is not None:
+                    life.check()
+
+
+class Life:
+    """Signs of life of an attempt while it lasts: writes its progress into Tiled, and learns whether to stop.
+
+    Parameters
+    ----------
+    store, record : the attempt
+    cancel : set from outside to stop it
+    tell : told stage and fraction at every step
+    """
+
+    def __init__(
+        self,
+        store: AnalysisStore,
+        record: AnalysisRecord,
+        cancel: threading.Event,
+        tell: Callable[[str, float], None],
+    ) -> None:
+        self.store = store
+        self.record = record
+        self.cancel = cancel
+        self.tell = tell
+        self._now = ("starting", 0.0)
+        self._lost = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._live, name=f"life of {record.id}", daemon=True)
+
+    def __enter__(self) -> "Life":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def step(self, stage: str, fraction: float) -> None:
+        """Take notice of progress; raises `Cancelled` where the attempt shall stop."""
+        self.check()
+        self._now = (stage, fraction)
+        self.tell(stage, fraction)
+
+    def check(self) -> None:
+        """Raise `Cancelled` where the attempt shall stop, `Lost` where another process has it."""
+        if self._lost:
+            raise Lost(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
+        if self.cancel.is_set():
+            raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
+
+    def _live(self) -> None:
+        written, beat = self._now, time.monotonic()
+        while not self._over.wait(WRITE_EVERY_S):
+            due = time.monotonic() - beat > HEARTBEAT_S
+            if not due and self._now == written:
+                continue
+            try:
+                if due:
+                    self._look()
+                    beat = time.monotonic()
+                written = self._now
+                self.store.progress(self.record, *written)
+            except TwotimeError as error:
+                log.warning("progress_not_written", analysis_id=self.record.id, reason=str(error))
+
+    def _look(self) -> None:
+        standing = self.store.standing(self.record)
+        self._lost = standing == "lost"
+        if standing == "cancel":
+            self.cancel.set()
+
+
+def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
+    changed = [name for name, value in recipe.items() if value != record.recipe.get(name)]
+    if changed:
+        raise UnusableRun(
+            f"What run {record.raw_uid[:8]} says of itself changed after this analysis was asked for "
+            f"({', '.join(changed)}); ask for it again."
+        )

@@ -1,0 +1,134 @@
+"""The workers of this process and what they are busy with: claims, deaths, second attempts."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.errors import TiledRefused, TiledUnavailable
+from twotime.jobs.link import TiledLink
+from twotime.jobs.queue import Job, JobQueue
+from twotime.jobs.worker import Worker
+
+log = structlog.get_logger()
+
+_PAUSE_S = 2.0
+_TELL_EVERY_S = 0.2
+
+
+class Crew:
+    """Takes analyses out of the queue and has them computed, each in one of a fixed number of processes.
+
+    Parameters
+    ----------
+    link : to Tiled; its settings say how many workers there are
+    owner : name of this process in claims
+    changed : told of every change of an analysis
+    outdated : asked before an attempt begins whether other versions must compute it; True: it was dealt with
+    """
+
+    def __init__(
+        self,
+        link: TiledLink,
+        owner: str,
+        changed: Callable[[AnalysisRecord], None],
+        outdated: Callable[[AnalysisRecord], Awaitable[bool]],
+    ) -> None:
+        self.link = link
+        self.owner = owner
+        self.queue = JobQueue()
+        self.busy: dict[str, AnalysisRecord] = {}
+        self.workers: list[Worker] = []
+        self._changed = changed
+        self._outdated = outdated
+        self._threads: ThreadPoolExecutor | None = None
+        self._slots: list[asyncio.Task[None]] = []
+        self._told = 0.0
+
+    def start(self) -> None:
+        """Start the workers; to be called in the event loop, once Tiled's address is known."""
+        settings = self.link.settings
+        self.workers = [Worker(settings) for _ in range(settings.workers)]
+        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="worker")
+        self._slots = [asyncio.create_task(self._serve(worker)) for worker in self.workers]
+
+    async def stop(self) -> None:
+        """End the workers and hand what they were busy with back to the queue in Tiled."""
+        unfinished = list(self.busy.values())
+        for slot in self._slots:
+            slot.cancel()
+        for worker in self.workers:
+            await asyncio.to_thread(worker.kill)
+        await asyncio.gather(*self._slots, return_exceptions=True)
+        if self._threads is not None:
+            self._threads.shutdown()
+        for record in unfinished:
+            try:
+                await self.link.call(self._hand_back, record)
+            except (TiledUnavailable, TiledRefused) as error:
+                log.warning("not_handed_back", analysis_id=record.id, reason=str(error))
+
+    def stop_one(self, analysis_id: str) -> None:
+        """Forget an analysis that waits, and tell the worker that computes it to stop."""
+        self.queue.discard(analysis_id)
+        for worker in self.workers:
+            worker.cancel(analysis_id)
+
+    def is_known(self, analysis_id: str) -> bool:
+        """Whether this process has the analysis in its queue or computes it."""
+        return analysis_id in self.queue or analysis_id in self.busy
+
+    async def _serve(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, worker.start)
+        while True:
+            job = await self.queue.get()
+            try:
+                await self._do(job, worker)
+            except (TiledUnavailable, TiledRefused) as error:
+                log.warning("job_waits_for_tiled", analysis_id=job.id, reason=str(error))
+                self.busy.pop(job.id, None)
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _do(self, job: Job, worker: Worker) -> None:
+        record = await self.link.call(self.link.store.claim, job.id, self.owner, job.after)
+        if record is None:
+            self._changed(await self.link.call(self.link.store.get, job.id))
+            return
+        self.busy[job.id] = record
+        self._changed(record)
+        if await self._outdated(record):
+            del self.busy[job.id]
+            return
+        outcome = await self._compute(record, worker)
+        self.busy.pop(job.id, None)
+        if outcome is None:
+            log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
+            self.queue.put(Job(record.id, record.attempt), automatic=record.automatic)
+        self._changed(await self.link.call(self.link.store.get, job.id))
+
+    async def _compute(self, record: AnalysisRecord, worker: Worker) -> str | None:
+        loop = asyncio.get_running_loop()
+
+        def hear(stage: str, fraction: float) -> None:
+            loop.call_soon_threadsafe(self._heard, record, stage, fraction)
+
+        return await loop.run_in_executor(self._threads, worker.compute, record, hear)
+
+    def _heard(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
+        known = self.busy.get(record.id)
+        now = time.monotonic()
+        if known is None or (stage == known.stage and fraction < 1 and now - self._told < _TELL_EVERY_S):
+            return
+        self._told = now
+        self.busy[record.id] = replace(known, stage=stage, progress=fraction, updated_time=time.time())
+        self._changed(self.busy[record.id])
+
+    def _hand_back(self, record: AnalysisRecord) -> None:
+        current = self.link.store.get(record.id)
+        if current.status == "running" and current.attempt == record.attempt:
+            self.link.store.hand_back(record)

@@ -1,0 +1,123 @@
+"""The service's connection to Tiled: made again and again until it holds, and honest about its state."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import AnyHttpUrl, SecretStr
+from tiled.client.container import Container
+
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.embedded import EmbeddedTiled
+from twotime.errors import TiledRefused, TiledUnavailable
+from twotime.settings import Settings
+
+log = structlog.get_logger()
+
+REACHABLE = "reachable"
+_LONGEST_PAUSE_S = 10.0
+Result = TypeVar("Result")
+
+
+class TiledLink:
+    """Tiled as the service sees it.
+
+    Parameters
+    ----------
+    settings : without `tiled_uri` the embedded server is started
+    changed : told whether Tiled is reachable, and a sentence, whenever that changes
+
+    Attributes
+    ----------
+    settings : completed with address and key of the embedded server once it runs
+    state : "reachable", or one sentence that says what is wrong
+    """
+
+    def __init__(self, settings: Settings, changed: Callable[[bool, str], None]) -> None:
+        self.settings = settings
+        self.state = "Not connected to Tiled yet; the service is starting."
+        self._changed = changed
+        self._embedded: EmbeddedTiled | None = None
+        self._root: Container | None = None
+        self._raw: Any = None
+        self._store: AnalysisStore | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last call reached Tiled."""
+        return self.state == REACHABLE
+
+    @property
+    def raw(self) -> Any:
+        """Catalog of the raw runs; raises `TiledUnavailable` before the first connection."""
+        if self._raw is None:
+            raise TiledUnavailable(self.state)
+        return self._raw
+
+    @property
+    def store(self) -> AnalysisStore:
+        """The analyses; raises `TiledUnavailable` before the first connection."""
+        if self._store is None:
+            raise TiledUnavailable(self.state)
+        return self._store
+
+    async def connect(self) -> None:
+        """Connect; tries until it works, with pauses that grow to ten seconds."""
+        pause = 0.5
+        while True:
+            try:
+                await asyncio.to_thread(self._connect)
+            except (TiledUnavailable, TiledRefused) as error:
+                self._say(str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                self._say(REACHABLE)
+                return
+
+    async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
+        """Call something that asks Tiled, in a thread, and take note of whether Tiled answered."""
+        try:
+            result = await asyncio.to_thread(function, *args, **options)
+        except (TiledUnavailable, TiledRefused) as error:
+            if self._store is not None:
+                self._say(str(error))
+            raise
+        self._say(REACHABLE)
+        return result
+
+    async def close(self) -> None:
+        """End the embedded server, if there is one."""
+        if self._root is not None:
+            await asyncio.to_thread(self._root.context.close)
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.stop)
+
+    def _connect(self) -> None:
+        if self.settings.tiled_uri is None:
+            self._start_embedded()
+        root = open_root(self.settings)
+        self._raw = raw_catalog(root, self.settings)
+        self._store = AnalysisStore(results_container(root, self.settings))
+        self._root = root
+
+    def _start_embedded(self) -> None:
+        self._embedded = self._embedded or EmbeddedTiled(
+            self.settings.var_dir, readable_storage=self.settings.readable_storage
+        )
+        self._embedded.start()
+        self.settings = self.settings.model_copy(
+            update={"tiled_uri": AnyHttpUrl(self._embedded.uri), "tiled_api_key": SecretStr(self._embedded.api_key)}
+        )
+
+    def _say(self, state: str) -> None:
+        if state == self.state:
+            return
+        self.state = state
+        if self.reachable:
+            log.info("tiled_reachable", uri=str(self.settings.tiled_uri))
+        else:
+            log.warning("tiled_unreachable", reason=state)
+        self._changed(self.reachable, state)

@@ -1,0 +1,112 @@
+"""Takes requests: finds the run, resolves the recipe, names the analysis, and queues it in Tiled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import twotime
+from cnn_ed import Ensemble
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.runs import find_run, run_facts
+from twotime.errors import AnalysisNotFound, RecipeError, WeightsDamaged
+from twotime.jobs.link import TiledLink
+from twotime.pipeline import Plan, plan
+from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
+
+
+class Reception:
+    """Turns what people and rules ask for into queued analyses. All methods are synchronous.
+
+    Parameters
+    ----------
+    link : to Tiled
+    site_recipe : used where nothing is said
+    """
+
+    def __init__(self, link: TiledLink, site_recipe: Recipe) -> None:
+        self.link = link
+        self.site_recipe = site_recipe
+        self._ensemble_version: str | None = None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the software and the ensemble; raises `WeightsDamaged`."""
+        if self._ensemble_version is None:
+            self._ensemble_version = Ensemble.load().version
+        return {"twotime": twotime.__version__, "ensemble": self._ensemble_version}
+
+    def ensemble_state(self) -> str:
+        """Version of the ensemble, or one sentence that says what is wrong with its files."""
+        try:
+            return self.versions["ensemble"]
+        except WeightsDamaged as error:
+            return str(error)
+
+    def submit(
+        self,
+        reference: str,
+        recipe: Recipe | dict[str, Any] | None,
+        *,
+        force: bool = False,
+        automatic: bool = False,
+        parents: Sequence[str] = (),
+    ) -> AnalysisRecord:
+        """Queue an analysis or find it; nothing is written where run or recipe cannot be used."""
+        asked, the_plan = self._plan(reference, recipe)
+        versions = self.versions
+        return self.link.store.request(
+            the_plan.facts,
+            the_plan.resolved,
+            self._digest(the_plan),
+            versions,
+            asked=asked,
+            force=force,
+            automatic=automatic,
+            parents=parents,
+        )
+
+    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> dict[str, Any]:
+        """What `submit` would do, with the id it would give and the status of the analysis that has it already."""
+        _, the_plan = self._plan(reference, recipe)
+        key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
+        try:
+            status: str | None = self.link.store.get(key).status
+        except AnalysisNotFound:
+            status = None
+        return {**the_plan.document(), "versions": self.versions, "analysis_id": key, "status": status}
+
+    def _plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> tuple[Recipe, Plan]:
+        asked = self.site_recipe if recipe is None else recipe
+        if isinstance(asked, dict):
+            asked = parse_recipe(asked)
+        run = find_run(self.link.raw, reference)
+        facts = run_facts(run, asked.detector)
+        return asked, plan(facts, asked)
+
+    def _digest(self, the_plan: Plan) -> str:
+        versions = self.versions
+        return digest(the_plan.facts.uid, the_plan.resolved, versions["twotime"], versions["ensemble"])
+
+
+def read_recipe_file(path: Path | None) -> Recipe:
+    """The recipe in a JSON or YAML file; the default recipe where there is no file.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read or is no recipe; names the file.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"recipe_file {path} cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise RecipeError(f"recipe_file {path} holds no mapping of recipe fields.")
+    try:
+        return parse_recipe(document)
+    except RecipeError as error:
+        raise RecipeError(f"recipe_file {path}: {error}") from None

@@ -1,0 +1,61 @@
+"""Which finished runs the service analyses without being asked, and why it leaves the others alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the automatic mode makes of a run.
+
+    Attributes
+    ----------
+    taken : whether the run is analysed
+    reason : why, or why not, in words
+    """
+
+    taken: bool
+    reason: str
+
+
+def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: Sequence[str]) -> Verdict:
+    """Whether a run is to be analysed automatically.
+
+    Parameters
+    ----------
+    start, stop : documents of the run; `stop` is None while it goes on
+    detectors : image keys of the area detectors found in its streams
+
+    Returns
+    -------
+    Verdict
+        Taken if the run ended with success, holds frames of an area detector and does not say that it is no XPCS
+        run: ``XPCS_data`` false, or motors that moved while it counted (unless ``XPCS_data`` is true).
+
+    Examples
+    --------
+    >>> judge({"XPCS_data": False}, {"exit_status": "success"}, ["eiger4m_single_image"]).reason
+    'its start document says XPCS_data: False'
+    >>> judge({}, {"exit_status": "success"}, ["eiger4m_single_image"])
+    Verdict(taken=True, reason='ended with success and holds frames of eiger4m_single_image')
+    """
+    if stop is None:
+        return Verdict(False, "it is still running")
+    if stop.get("exit_status") != "success":
+        return Verdict(False, _unsuccessful(stop))
+    marked = start.get("XPCS_data")
+    if marked is not None and not marked:
+        return Verdict(False, f"its start document says XPCS_data: {marked}")
+    if not detectors:
+        return Verdict(False, "it holds no frames of an area detector")
+    motors = start.get("motors") or ()
+    if motors and not marked:
+        return Verdict(False, f"it moved {', '.join(map(str, motors))} while counting; XPCS_data: True would select it")
+    return Verdict(True, f"ended with success and holds frames of {detectors[0]}")
+
+
+def _unsuccessful(stop: Mapping[str, Any]) -> str:
+    status = stop.get("exit_status") or "not recorded"
+    reason = stop.get("reason")
+    return f"its exit status is {status}" + (f" ({reason})" if reason else "")

@@ -1,0 +1,161 @@
+"""A process that computes analyses, as seen from the service: give it work, hear from it, stop it, notice its death."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+
+import structlog
+
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.logs import configure_logs
+from twotime.settings import Settings
+
+log = structlog.get_logger()
+
+_SPAWN = multiprocessing.get_context("spawn")
+_GRACE_S = 5.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class Worker:
+    """One worker process; started when needed, started again after it died.
+
+    Parameters
+    ----------
+    settings : with the address and key of Tiled filled in
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._cancel: Event = _SPAWN.Event()
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._job: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it lives."""
+        return self._process.pid if self._process is not None and self.alive else None
+
+    def start(self) -> None:
+        """Start the process unless it lives."""
+        if self.alive:
+            return
+        ours, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=_work, args=(self.settings, theirs, self._cancel), name="twotime worker", daemon=True
+        )
+        with _threads(self.settings.threads_per_worker):
+            self._process.start()
+        theirs.close()
+        self._connection = ours
+
+    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
+        """Compute a claimed attempt; blocks until it has ended.
+
+        Parameters
+        ----------
+        record : the attempt
+        hear : told stage and fraction as they come
+
+        Returns
+        -------
+        str or None
+            The `Outcome`; None if the process died.
+        """
+        with self._lock:
+            self._cancel.clear()
+            self._job = record.id
+        try:
+            self.start()
+            assert self._connection is not None
+            self._connection.send(record)
+            while True:
+                message = self._receive()
+                if message is None or isinstance(message, str):
+                    return message
+                hear(*message)
+        except (BrokenPipeError, ConnectionResetError):
+            return None
+        finally:
+            with self._lock:
+                self._job = None
+
+    def cancel(self, analysis_id: str) -> bool:
+        """Ask the process to stop this analysis; False if it works on something else."""
+        with self._lock:
+            if self._job != analysis_id:
+                return False
+            self._cancel.set()
+            return True
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(_GRACE_S)
+
+    def _receive(self) -> str | tuple[str, float] | None:
+        assert self._connection is not None
+        assert self._process is not None
+        wait([self._connection, self._process.sentinel])
+        try:
+            if self._connection.poll():
+                message: str | tuple[str, float] = self._connection.recv()
+                return message
+        except (EOFError, OSError):
+            pass
+        self._process.join(_GRACE_S)
+        log.error("worker_died", exit_code=self._process.exitcode)
+        return None
+
+
+def _work(settings: Settings, connection: Connection, cancel: Event) -> None:
+    """What the process does: attempts one after another, until its service is gone."""
+    configure_logs(as_json=settings.log_json)
+    threading.Thread(target=_die_with_service, name="die with service", daemon=True).start()
+    import torch
+
+    from twotime.jobs.computing import Computer
+
+    torch.set_num_threads(settings.threads_per_worker)
+    computer = Computer(settings, cancel, lambda stage, fraction: connection.send((stage, fraction)))
+    while True:
+        try:
+            record = connection.recv()
+        except EOFError:
+            return
+        connection.send(computer.attempt(record))
+
+
+def _die_with_service() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Set how many threads numerical libraries start in a process that begins inside this block."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(number)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
