@@ -37,7 +37,7 @@ class Architecture:
 class EncoderDecoder(nn.Module):
     """One model, written as the paper draws it; the reference for `EncoderDecoderStack`."""
 
-    def __init__(self, architecture: Architecture = Architecture()) -> None:  # noqa: B008 - frozen
+    def __init__(self, architecture: Architecture = Architecture()) -> None:
         super().__init__()
         self.architecture = architecture
         channels, features = architecture.channels, architecture.channels * architecture.pixels
@@ -71,7 +71,7 @@ class EncoderDecoderStack(nn.Module):
     is exact and halves its work.
     """
 
-    def __init__(self, models: int, architecture: Architecture = Architecture()) -> None:  # noqa: B008 - frozen
+    def __init__(self, models: int, architecture: Architecture = Architecture()) -> None:
         super().__init__()
         self.architecture = architecture
         channels, features = architecture.channels, architecture.channels * architecture.pixels

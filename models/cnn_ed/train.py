@@ -1,7 +1,6 @@
 """Training many initialisations at once: resumable after a kill, the same under the same seed."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,8 +63,8 @@ def train(
     validation: Examples,
     schedule: Schedule,
     checkpoint: Path,
-    architecture: Architecture = Architecture(),  # noqa: B008 - frozen
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    architecture: Architecture = Architecture(),
+    report: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> Trained:
     """Train a stack of models, going on from `checkpoint` where one stands.
 
@@ -158,7 +157,7 @@ class _Run:
             },
             partial,
         )
-        os.replace(partial, path)
+        partial.replace(path)
 
     def restore(self, path: Path) -> None:
         """Take up a checkpoint of the same schedule; only the number of epochs and the patience may differ."""
