@@ -33,7 +33,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
 }
 """Status and title of each error; a class that is not listed takes those of its nearest parent."""
 
-_TITLES = {401: "Key needed", 404: "No such page", 405: "Method not allowed", 422: "Request does not fit"}
+_TITLES = {401: "Key needed", 404: "Not found", 405: "Method not allowed", 422: "Request does not fit"}
 _RETRY_AFTER_S = "5"
 
 
@@ -99,8 +99,7 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and detail == "Not Found":
         detail = f"There is nothing at {request.url.path}; the routes are listed at /docs and /openapi.json."
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"{request.method} is not possible at {request.url.path}; use {allowed}."
+        detail = f"{request.method} is not possible at {request.url.path}; /docs and /openapi.json list what is."
     title = _TITLES.get(error.status_code, "Request cannot be met")
     return problem(error.status_code, title, detail, request.url.path, headers=error.headers)
 
@@ -122,6 +121,8 @@ def _sentence(item: Any) -> str:
         return f"The body is not JSON ({item['ctx']['error']}); send one JSON object."
     if item["type"] == "extra_forbidden":
         return f"{field} is not a field of this request; remove it or correct its name."
+    if item["type"] == "missing" and not names:
+        return f"The {place} is missing; send one JSON object."
     if item["type"] == "missing":
         where = {"body": "the body", "query": "the query", "path": "the address"}.get(place, f"the {place}")
         return f"{field} is missing in {where}; give it."

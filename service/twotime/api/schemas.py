@@ -4,14 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
+from twotime.api.examples import ANALYSIS, RESULT, RINGS, RUN, UID
 from twotime.recipe import Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 
-UID = "6a1f3c2b-58e0-4d0e-9c55-2f1f6c0a7d10"
-ID = "6a1f3c2b-9f2d4c11ab"
-RINGS: dict[str, JsonValue] = {"kind": "rings", "unit": "1/A", "inner_radius": 0.004, "width": 0.001, "num_rings": 4}
+
+def _shows(example: dict[str, JsonValue]) -> ConfigDict:
+    """Configuration of a body whose OpenAPI schema carries an example."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
 class Body(BaseModel):
@@ -34,7 +36,7 @@ RunReference = Annotated[
 class PlanRequest(Body):
     """A run and what to do with it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"uid": UID, "recipe": {"rois": [RINGS]}}]})
+    model_config = _shows({"uid": UID, "recipe": {"rois": [RINGS]}})
 
     uid: RunReference
     recipe: RecipeBody | None = Field(None, description="null: the site's default recipe")
@@ -43,9 +45,7 @@ class PlanRequest(Body):
 class AnalysisRequest(PlanRequest):
     """A run, what to do with it, and whether to do it again."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"uid": UID, "recipe": {"rois": [RINGS]}, "force": False}]}
-    )
+    model_config = _shows({"uid": UID, "recipe": {"rois": [RINGS]}, "force": False})
 
     force: bool = Field(False, description="compute again even when this very analysis exists")
 
@@ -53,33 +53,7 @@ class AnalysisRequest(PlanRequest):
 class Analysis(Body):
     """One analysis: what was asked, how far it is, what became of it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": ID,
-                    "raw_uid": UID,
-                    "scan_id": 4711,
-                    "sample": "silica in glycerol",
-                    "status": "running",
-                    "attempt": 1,
-                    "stage": "reading",
-                    "progress": 0.42,
-                    "recipe": {"version": 1, "rois": [RINGS]},
-                    "sources": {"geometry.distance_m": "descriptor configuration eiger4m_single_det_distance"},
-                    "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
-                    "timings_s": {},
-                    "error": None,
-                    "warnings": [],
-                    "automatic": True,
-                    "created_time": 1795212000.0,
-                    "updated_time": 1795212004.5,
-                    "started_time": 1795212001.0,
-                    "finished_time": None,
-                }
-            ]
-        }
-    )
+    model_config = _shows(ANALYSIS)
 
     id: str = Field(description="key of the analysis in Tiled")
     raw_uid: str = Field(description="uid of the run")
@@ -104,6 +78,8 @@ class Analysis(Body):
 
 class AnalysisList(Body):
     """Analyses, newest first."""
+
+    model_config = _shows({"total": 1, "limit": 50, "offset": 0, "analyses": [ANALYSIS]})
 
     total: int = Field(description="how many fit the filters")
     limit: int
@@ -133,24 +109,23 @@ class GeometryValue(Body):
 class Plan(Body):
     """What an analysis would do."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "raw_uid": UID,
-                    "scan_id": 4711,
-                    "sample": "silica in glycerol",
-                    "detector": "eiger4m_single_image",
-                    "shape": [1000, 2167, 2070],
-                    "recipe": {"version": 1, "rois": [RINGS]},
-                    "sources": {"rois": "recipe"},
-                    "geometry": [{"name": "distance_m", "value": 16.03, "unit": "m", "source": "recipe"}],
-                    "n_frames": 1000,
-                    "frame_time_s": 0.00134,
-                    "rois": [{"roi": 1, "q": 0.0045, "q_inner": 0.004, "q_outer": 0.005, "n_pixels": 5210}],
-                    "warnings": [],
-                }
-            ]
+    model_config = _shows(
+        {
+            "raw_uid": UID,
+            "scan_id": 4711,
+            "sample": "silica in glycerol",
+            "detector": "eiger4m_single_image",
+            "shape": [1000, 2167, 2070],
+            "recipe": {"version": 1, "rois": [RINGS]},
+            "sources": {"rois": "recipe"},
+            "geometry": [{"name": "distance_m", "value": 16.03, "unit": "m", "source": "recipe"}],
+            "n_frames": 1000,
+            "frame_time_s": 0.00134,
+            "rois": [{"roi": 1, "q": 0.0045, "q_inner": 0.004, "q_outer": 0.005, "n_pixels": 5210}],
+            "warnings": [],
+            "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
+            "analysis_id": ID,
+            "status": None,
         }
     )
 
@@ -166,31 +141,15 @@ class Plan(Body):
     frame_time_s: float = Field(description="between two of these, s")
     rois: list[RoiPlan]
     warnings: list[str]
-    id: str | None = Field(None, description="the id that such an analysis has")
-    status: Status | None = Field(None, description="of that analysis; null where there is none yet")
+    versions: dict[str, str] = Field(description="of the software and the ensemble that would compute it")
+    analysis_id: str = Field(description="the id that this analysis would have")
+    status: Status | None = Field(description="of the analysis that has this id; null where there is none yet")
 
 
 class Run(Body):
     """A raw run and whether the automatic mode takes it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "uid": UID,
-                    "scan_id": 4711,
-                    "sample": "silica in glycerol",
-                    "plan_name": "count",
-                    "time": 1795212000.0,
-                    "exit_status": "success",
-                    "detectors": ["eiger4m_single_image"],
-                    "automatic": "taken",
-                    "reason": "XPCS_data is true",
-                    "analyses": [ID],
-                }
-            ]
-        }
-    )
+    model_config = _shows(RUN)
 
     uid: str
     scan_id: int | None
@@ -206,6 +165,8 @@ class Run(Body):
 
 class RunList(Body):
     """Recent runs, newest first."""
+
+    model_config = _shows({"runs": [RUN]})
 
     runs: list[Run]
 
@@ -265,6 +226,8 @@ class QDependence(Body):
 class Result(Body):
     """Headline numbers of a finished analysis."""
 
+    model_config = _shows(RESULT)
+
     id: str
     raw_uid: str
     scan_id: int | None
@@ -280,17 +243,13 @@ class Result(Body):
 class Table(Body):
     """A published table by columns; null where there is no number."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "g2",
-                    "description": "One-time correlation functions",
-                    "n_rows": 2,
-                    "units": {"lag_s": "s"},
-                    "columns": {"roi": [1, 1], "lag_s": [0.001, 0.002], "g2_raw": [1.21, 1.18]},
-                }
-            ]
+    model_config = _shows(
+        {
+            "name": "g2",
+            "description": "One-time correlation functions",
+            "n_rows": 2,
+            "units": {"lag_s": "s"},
+            "columns": {"roi": [1, 1], "lag_s": [0.001, 0.002], "g2_raw": [1.21, 1.18]},
         }
     )
 
@@ -303,6 +262,8 @@ class Table(Body):
 
 class Intensity(Body):
     """Mean count per pixel of each frame and ROI."""
+
+    model_config = _shows({"frame": [0, 1], "bad": [False, False], "counts": [[0.12, 0.118]]})
 
     frame: list[int] = Field(description="number in the run")
     bad: list[bool] = Field(description="frames left out of every average")
@@ -320,12 +281,16 @@ class Check(Body):
 class Health(Body):
     """The process lives."""
 
+    model_config = _shows({"status": "alive", "version": "0.1.0"})
+
     status: Literal["alive"] = "alive"
-    version: str = Field(examples=["0.1.0"])
+    version: str
 
 
 class Readiness(Body):
     """Whether work can be done, and what is missing."""
+
+    model_config = _shows({"ready": True, "checks": [{"name": "tiled", "ok": True, "detail": "reachable"}]})
 
     ready: bool
     checks: list[Check]

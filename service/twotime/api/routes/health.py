@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 import twotime
 from twotime.api import schemas
 from twotime.api.dependencies import TheService
-from twotime.jobs.service import Health
+from twotime.jobs.views import Health
 
 router = APIRouter(tags=["health"])
 
@@ -24,8 +24,10 @@ async def healthz() -> schemas.Health:
 async def readyz(service: TheService, response: Response) -> schemas.Readiness:
     """Whether Tiled answers, runs are watched, workers live and the weights are the published ones. No key needed."""
     health = service.health()
-    response.status_code = 200 if health.ready else 503
-    return schemas.Readiness(ready=health.ready, checks=_checks(health))
+    checks = _checks(health)
+    ready = health.ready and all(check.ok for check in checks)
+    response.status_code = 200 if ready else 503
+    return schemas.Readiness(ready=ready, checks=checks)
 
 
 @router.get(
@@ -33,12 +35,7 @@ async def readyz(service: TheService, response: Response) -> schemas.Readiness:
 )
 async def metrics(service: TheService) -> Response:
     """Numbers for Prometheus: analyses by status, seconds by stage, queue, Tiled, requests."""
-    health = service.health()
-    numbers = service.metrics
-    numbers.queue_length.set(health.queued)
-    numbers.running.set(health.running)
-    numbers.tiled_up.set(float(health.tiled == "reachable"))
-    return Response(numbers.text(), media_type=numbers.content_type)
+    return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
 
 def _checks(health: Health) -> list[schemas.Check]:

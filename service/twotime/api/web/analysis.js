@@ -150,7 +150,7 @@ function layout(record, result) {
       el("section", { class: "card" }, el("h3", {}, "Dynamics"), el("div", { class: "scroll" }, table), words),
       card("Two-time correlation", plots.twoTime, about, third),
       el("div", { class: "pair" }, card("One-time correlation", plots.g2), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
-      el("div", { class: "pair" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
+      el("div", { class: "pair three" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
     ],
   };
 }

@@ -6,7 +6,12 @@ const MAGMA = [
   [0.63, "#e55064"], [0.75, "#fb8761"], [0.88, "#fec287"], [1, "#fcfdbf"],
 ];
 const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -16,11 +21,14 @@ function layout(more) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("text") },
     hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("line"), font: { color: colour("text") } },
-    margin: { l: 62, r: 14, t: 12, b: 44 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("accent") },
+    margin: { l: 62, r: 14, t: 30, b: 44 },
     showlegend: false,
     ...more,
   };
 }
+
+const ABOVE = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
 
 const axis = (title, more = {}) => ({
   title: { text: title, standoff: 8 },
@@ -115,7 +123,7 @@ export function g2Plot(div, rows) {
   const range = around(early.flatMap((i) => [rows.g2_raw[i], rows.g2_denoised[i], rows.g2_raw_fit[i], rows.g2_denoised_fit[i]]));
   const figure = layout({
     height: 330, showlegend: true,
-    legend: { x: 1, xanchor: "right", y: 1, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
+    legend: ABOVE,
     xaxis: axis("lag τ (s)", { type: "log", exponentformat: "power", dtick: decades(rows.lag_s) }),
     yaxis: axis("g₂(τ)", { range }),
   });
@@ -134,7 +142,7 @@ export function dispersionPlot(div, rois, dependence) {
   const any = sound.length ? sound : rois.map((roi) => roi.raw.relaxation_rate.value ?? 0);
   const figure = layout({
     height: 330, showlegend: true,
-    legend: { x: 0.02, y: 1, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
+    legend: ABOVE,
     xaxis: axis("q² (1/Å²)", { range: [0, end], exponentformat: "power" }),
     yaxis: axis("Γ (1/s)", { range: [0, 1.25 * Math.max(...any)], exponentformat: "power" }),
   });
@@ -169,7 +177,7 @@ export function agePlot(div, rows) {
       hovertemplate: "age %{x:.4g} s<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra></extra>",
     };
   });
-  const figure = layout({ height: 300, showlegend: true, legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" }, xaxis: axis("age (s)"), yaxis: axis("Γ (1/s)", { rangemode: "tozero" }) });
+  const figure = layout({ height: 300, showlegend: true, legend: ABOVE, xaxis: axis("age (s)"), yaxis: axis("Γ (1/s)", { rangemode: "tozero" }) });
   return Plotly.react(div, traces, figure, CONFIG);
 }
 
@@ -180,7 +188,7 @@ export function intensityPlot(div, { frame, bad, counts }, roi) {
     { name: "counts", x: frame, y: own.map((value, i) => (bad[i] ? null : value)), mode: "lines", line: { color: colour("raw"), width: 1 }, hovertemplate: "frame %{x}<br>%{y:.4g}<extra></extra>" },
     { name: "left out", x: frame.filter((_, i) => bad[i]), y: own.filter((_, i) => bad[i]), mode: "markers", marker: { color: colour("bad"), size: 7, symbol: "x" }, hovertemplate: "frame %{x} left out<br>%{y:.4g}<extra></extra>" },
   ];
-  const figure = layout({ height: 300, showlegend: bad.some(Boolean), legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)" }, xaxis: axis("frame"), yaxis: axis("counts per pixel", { rangemode: "tozero" }) });
+  const figure = layout({ height: 300, showlegend: bad.some(Boolean), legend: ABOVE, xaxis: axis("frame"), yaxis: axis("counts per pixel", { rangemode: "tozero" }) });
   return Plotly.react(div, traces, figure, CONFIG);
 }
 

@@ -1,7 +1,7 @@
 // The table of ROIs: one row each, the headline in bold, errors beside values, flags in words.
 
 import { el } from "./dom.js";
-import { plain, withError } from "./format.js";
+import { withError } from "./format.js";
 
 const COLUMNS = [
   ["ROI", ""], ["q", "1/Å"], ["pixels", ""], ["Γ raw", "1/s"], ["Γ denoised", "1/s"], ["β", ""], ["C∞", ""], ["α", ""], ["flag", ""],
@@ -41,7 +41,7 @@ function row(roi, chosen, choose) {
       onkeydown: (event) => step(event, roi.roi, choose),
     },
     el("td", {}, String(roi.roi)),
-    el("td", {}, plain(roi.q, 4)),
+    el("td", {}, roi.q === null ? "–" : roi.q.toFixed(5)),
     el("td", { class: "aside" }, String(roi.n_pixels)),
     rate("raw"),
     rate("denoised"),

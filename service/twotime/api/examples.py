@@ -1,0 +1,92 @@
+"""Examples that the OpenAPI document shows."""
+
+from pydantic import JsonValue
+
+UID = "6a1f3c2b-58e0-4d0e-9c55-2f1f6c0a7d10"
+ID = "6a1f3c2b-9f2d4c11ab"
+RINGS: dict[str, JsonValue] = {"kind": "rings", "unit": "1/A", "inner_radius": 0.004, "width": 0.001, "num_rings": 4}
+
+
+ANALYSIS: dict[str, JsonValue] = {
+    "id": ID,
+    "raw_uid": UID,
+    "scan_id": 4711,
+    "sample": "silica in glycerol",
+    "status": "running",
+    "attempt": 1,
+    "stage": "reading",
+    "progress": 0.42,
+    "recipe": {"version": 1, "rois": [RINGS]},
+    "sources": {"geometry.distance_m": "descriptor configuration eiger4m_single_det_distance"},
+    "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
+    "timings_s": {},
+    "error": None,
+    "warnings": [],
+    "automatic": True,
+    "created_time": 1795212000.0,
+    "updated_time": 1795212004.5,
+    "started_time": 1795212001.0,
+    "finished_time": None,
+}
+RUN: dict[str, JsonValue] = {
+    "uid": UID,
+    "scan_id": 4711,
+    "sample": "silica in glycerol",
+    "plan_name": "count",
+    "time": 1795212000.0,
+    "exit_status": "success",
+    "detectors": ["eiger4m_single_image"],
+    "automatic": "taken",
+    "reason": "XPCS_data is true",
+    "analyses": [ID],
+}
+RATE: dict[str, JsonValue] = {"value": 12.3, "error": 0.4, "unit": "1/s"}
+DYNAMICS: dict[str, JsonValue] = {
+    "relaxation_rate": RATE,
+    "relaxation_rate_per_frame": {"value": 0.0165, "error": 0.0005, "unit": "1/frame"},
+    "beta": {"value": 0.181, "error": 0.003, "unit": "1"},
+    "baseline": {"value": 1.001, "error": 0.002, "unit": "1"},
+    "alpha": {"value": 0.98, "error": 0.03, "unit": "1"},
+    "chi2": 1.1,
+    "on_bound": [],
+    "trusted": True,
+    "reason": "",
+}
+RESULT: dict[str, JsonValue] = {
+    "id": ID,
+    "raw_uid": UID,
+    "scan_id": 4711,
+    "sample": "silica in glycerol",
+    "n_frames": 1000,
+    "frame_time_s": 0.00134,
+    "rois": [
+        {
+            "roi": 1,
+            "q": 0.0045,
+            "q_inner": 0.004,
+            "q_outer": 0.005,
+            "n_pixels": 5210,
+            "mean_counts": 0.12,
+            "contrast": {"value": 0.179, "error": 0.002, "unit": "1"},
+            "headline": "denoised",
+            "trusted": True,
+            "flag": "",
+            "raw": DYNAMICS,
+            "denoised": DYNAMICS,
+            "denoised_stride": 1,
+        }
+    ],
+    "q_dependence": [
+        {
+            "kind": "headline",
+            "n_rois": 4,
+            "diffusion": {"value": 6.07e5, "error": 9e3, "unit": "Å²/s"},
+            "chi2": 1.2,
+            "exponent": {"value": 2.03, "error": 0.05, "unit": "1"},
+            "amplitude": {"value": 7.1e5, "error": 1.9e5, "unit": "Å^p/s"},
+            "reason": "",
+        }
+    ],
+    "warnings": ["412 of 18230 ROI pixels were masked."],
+    "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
+}
