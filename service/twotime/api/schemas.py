@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import ANALYSIS, RESULT, RINGS, RUN, UID
+from twotime.api.examples import ANALYSIS, ID, RESULT, RINGS, RUN, UID
 from twotime.recipe import Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -9,6 +9,8 @@ from twotime.jobs.views import Health
 
 router = APIRouter(tags=["health"])
 
+_GOOD_WATCHER = ("watching", "off", "catching up")
+
 
 @router.get("/healthz", response_model=schemas.Health)
 async def healthz() -> schemas.Health:
@@ -42,7 +44,7 @@ def _checks(health: Health) -> list[schemas.Check]:
     alive, wanted = health.workers
     return [
         schemas.Check(name="tiled", ok=health.tiled == "reachable", detail=health.tiled),
-        schemas.Check(name="watcher", ok=health.watcher in ("watching", "off"), detail=health.watcher),
+        schemas.Check(name="watcher", ok=health.watcher.startswith(_GOOD_WATCHER), detail=health.watcher),
         schemas.Check(name="workers", ok=alive >= wanted, detail=f"{alive} of {wanted} alive"),
         schemas.Check(name="weights", ok=" " not in health.ensemble, detail=health.ensemble),
     ]
