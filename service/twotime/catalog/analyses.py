@@ -32,7 +32,9 @@ STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelle
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 ANALYSIS_SPEC = Spec("xpcs_analysis")
 MOST_ATTEMPTS = 3
+CANCELLED = "Cancelled on request."
 _CONFLICT = 409
+_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,10 @@ class AnalysisStore:
             found = found.search(In("raw_uid", [*raw_uid]))
         with tiled_errors():
             total = len(found)
-            nodes = found.sort(("created_time", -1)).values()[offset : offset + limit] if total > offset else []
-            return [_record(node) for node in nodes], total
+            values = found.sort(("created_time", -1)).values()
+            end = min(offset + limit, total)
+            pages = [values[start : min(start + _PAGE, end)] for start in range(offset, end, _PAGE)]
+            return [_record(node) for page in pages for node in page], total
 
     def holder(self, key: str) -> Holder:
         """Who holds the newest claim; raises `AnalysisNotFound`."""
@@ -275,7 +279,7 @@ class AnalysisStore:
         if record.ended:
             return None
         if stop and record.status == "running":
-            return self._ended(key, "cancelled", number, error="Cancelled on request.") and None
+            return self._ended(key, "cancelled", number, error=CANCELLED) and None
         if number - record.first_attempt >= MOST_ATTEMPTS:
             sentence = (
                 f"The process that computes this analysis died {MOST_ATTEMPTS} times; "
@@ -337,9 +341,9 @@ class AnalysisStore:
         """Give the attempt up, with the reason."""
         return self._ended(record.id, "failed", record.attempt, error=sentence)
 
-    def cancelled(self, record: AnalysisRecord) -> AnalysisRecord:
+    def cancelled(self, record: AnalysisRecord, sentence: str = CANCELLED) -> AnalysisRecord:
         """Give the attempt up because somebody asked for it."""
-        return self._ended(record.id, "cancelled", record.attempt, error="Cancelled on request.")
+        return self._ended(record.id, "cancelled", record.attempt, error=sentence)
 
     def hand_back(self, record: AnalysisRecord) -> AnalysisRecord:
         """Queue a running attempt again because its service stops; does not count as one that died."""
@@ -364,7 +368,7 @@ class AnalysisStore:
             with tiled_errors():
                 won = made(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
             if won:
-                return self._ended(key, "cancelled", record.attempt, error="Cancelled on request.")
+                return self._ended(key, "cancelled", record.attempt, error=CANCELLED)
             holder = self.holder(key)
         attempts = self._attempts(key)
         with tiled_errors():

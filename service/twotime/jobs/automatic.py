@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.runs import RunSummary, list_runs, summarise
+from twotime.catalog.runs import RunSummary, find_run, list_runs, summarise
 from twotime.catalog.watch import watch_runs
-from twotime.errors import InputError, TiledRefused, TiledUnavailable, TwotimeError
+from twotime.errors import InputError, TwotimeError
 from twotime.jobs.link import TiledLink
 from twotime.jobs.reception import Reception
 from twotime.jobs.rules import Verdict, judge
@@ -72,9 +72,34 @@ class Automatic:
     async def _catch_up(self) -> None:
         since = time.time() - self.link.settings.catch_up_s
         found = await self.link.call(list_runs, self.link.raw, limit=MOST_RUNS, since=since)
-        finished = [summary for summary in found if summary.finished]
-        for summary in sorted(finished, key=lambda summary: summary.time):
-            await self._consider(summary.uid, summary)
+        for summary in sorted(found, key=lambda summary: summary.time):
+            if summary.finished and summary.uid not in self.verdicts:
+                await self._consider(summary)
 
     async def _finished(self, uid: str, start: Mapping[str, Any], stop: Mapping[str, Any]) -> None:
-        await self._consider(uid, None)
+        if uid not in self.verdicts:
+            await self._consider(await self.link.call(self._summary, uid))
+
+    def _summary(self, uid: str) -> RunSummary:
+        return summarise(find_run(self.link.raw, uid))
+
+    async def _consider(self, summary: RunSummary) -> None:
+        verdict = judge(summary.start, summary.stop, summary.detectors)
+        if verdict.taken:
+            verdict = await self._take(summary, verdict)
+        self.verdicts[summary.uid] = verdict
+        while len(self.verdicts) > _MOST_VERDICTS:
+            self.verdicts.popitem(last=False)
+        log.info("run_judged", raw_uid=summary.uid, taken=verdict.taken, reason=verdict.reason)
+        self._judged(summary.uid, summary.scan_id, verdict)
+
+    async def _take(self, summary: RunSummary, verdict: Verdict) -> Verdict:
+        known, _ = await self.link.call(self.link.store.search, raw_uid=[summary.uid], limit=1)
+        if known:
+            return Verdict(False, f"it has the analysis {known[0].id} already")
+        try:
+            record = await self.link.call(self.reception.submit, summary.uid, None, automatic=True)
+        except InputError as error:
+            return Verdict(False, str(error))
+        self._submitted(record)
+        return verdict

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import structlog
 from tiled.client.container import Container
@@ -32,6 +32,22 @@ RETRY_EVERY_S = 2.0
 Result = TypeVar("Result")
 
 
+class StopSign(Protocol):
+    """An event of threads or of processes: set when the present attempt shall stop."""
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        ...
+
+    def set(self) -> None:
+        """Set it."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is set, at most `timeout` seconds."""
+        ...
+
+
 class Lost(Cancelled):
     """Another process has taken this attempt over."""
 
@@ -46,7 +62,7 @@ class Computer:
     tell : told stage and fraction at every step
     """
 
-    def __init__(self, settings: Settings, cancel: threading.Event, tell: Callable[[str, float], None]) -> None:
+    def __init__(self, settings: Settings, cancel: StopSign, tell: Callable[[str, float], None]) -> None:
         self.settings = settings
         self.cancel = cancel
         self.tell = tell
@@ -75,7 +91,7 @@ class Computer:
         try:
             with life:
                 self._patiently(sink.clear, life)
-                analysis = self._patiently(lambda: self._analysed(root, record, life), life)
+                analysis = self._patiently(lambda: self._analysed(root, record, life.step), life)
                 self._patiently(lambda: sink.publish(analysis), life)
             return "done"
         except Lost:
@@ -140,7 +156,7 @@ class Life:
         self,
         store: AnalysisStore,
         record: AnalysisRecord,
-        cancel: threading.Event,
+        cancel: StopSign,
         tell: Callable[[str, float], None],
     ) -> None:
         self.store = store

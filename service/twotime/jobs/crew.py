@@ -28,6 +28,7 @@ class Crew:
     link : to Tiled; its settings say how many workers there are
     owner : name of this process in claims
     changed : told of every change of an analysis
+    ended : told when an attempt came to its end
     outdated : asked before an attempt begins whether other versions must compute it; True: it was dealt with
     """
 
@@ -36,14 +37,17 @@ class Crew:
         link: TiledLink,
         owner: str,
         changed: Callable[[AnalysisRecord], None],
+        ended: Callable[[AnalysisRecord], None],
         outdated: Callable[[AnalysisRecord], Awaitable[bool]],
     ) -> None:
         self.link = link
         self.owner = owner
         self.queue = JobQueue()
         self.busy: dict[str, AnalysisRecord] = {}
+        self._claiming: set[str] = set()
         self.workers: list[Worker] = []
         self._changed = changed
+        self._ended = ended
         self._outdated = outdated
         self._threads: ThreadPoolExecutor | None = None
         self._slots: list[asyncio.Task[None]] = []
@@ -65,51 +69,65 @@ class Crew:
             await asyncio.to_thread(worker.kill)
         await asyncio.gather(*self._slots, return_exceptions=True)
         if self._threads is not None:
-            self._threads.shutdown()
+            await asyncio.to_thread(self._threads.shutdown)
         for record in unfinished:
             try:
                 await self.link.call(self._hand_back, record)
             except (TiledUnavailable, TiledRefused) as error:
                 log.warning("not_handed_back", analysis_id=record.id, reason=str(error))
 
-    def stop_one(self, analysis_id: str) -> None:
-        """Forget an analysis that waits, and tell the worker that computes it to stop."""
+    def stop_one(self, analysis_id: str) -> bool:
+        """Forget an analysis that waits, and tell the worker that computes it to stop; True if it waited."""
+        waited = analysis_id in self.queue
         self.queue.discard(analysis_id)
         for worker in self.workers:
             worker.cancel(analysis_id)
+        return waited
 
     def is_known(self, analysis_id: str) -> bool:
         """Whether this process has the analysis in its queue or computes it."""
-        return analysis_id in self.queue or analysis_id in self.busy
+        return analysis_id in self.queue or analysis_id in self.busy or analysis_id in self._claiming
 
     async def _serve(self, worker: Worker) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, worker.start)
         while True:
             job = await self.queue.get()
+            self._claiming.add(job.id)
             try:
-                await self._do(job, worker)
+                record = await self._claim(job)
+                if record is not None:
+                    await self._do(record, worker)
             except (TiledUnavailable, TiledRefused) as error:
                 log.warning("job_waits_for_tiled", analysis_id=job.id, reason=str(error))
-                self.busy.pop(job.id, None)
                 await asyncio.sleep(_PAUSE_S)
+            except Exception:
+                log.exception("job_broke", analysis_id=job.id)
+                await asyncio.sleep(_PAUSE_S)
+            finally:
+                self._claiming.discard(job.id)
 
-    async def _do(self, job: Job, worker: Worker) -> None:
+    async def _claim(self, job: Job) -> AnalysisRecord | None:
         record = await self.link.call(self.link.store.claim, job.id, self.owner, job.after)
         if record is None:
             self._changed(await self.link.call(self.link.store.get, job.id))
-            return
-        self.busy[job.id] = record
-        self._changed(record)
-        if await self._outdated(record):
-            del self.busy[job.id]
-            return
-        outcome = await self._compute(record, worker)
-        self.busy.pop(job.id, None)
-        if outcome is None:
+        else:
+            self._changed(record)
+        return record
+
+    async def _do(self, record: AnalysisRecord, worker: Worker) -> None:
+        self.busy[record.id] = record
+        try:
+            if await self._outdated(record):
+                return
+            outcome = await self._compute(record, worker)
+            current = await self.link.call(self.link.store.get, record.id)
+        finally:
+            del self.busy[record.id]
+        if outcome is None and not current.ended:
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
             self.queue.put(Job(record.id, record.attempt), automatic=record.automatic)
-        self._changed(await self.link.call(self.link.store.get, job.id))
+        (self._ended if current.ended else self._changed)(current)
 
     async def _compute(self, record: AnalysisRecord, worker: Worker) -> str | None:
         loop = asyncio.get_running_loop()

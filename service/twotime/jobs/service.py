@@ -1,38 +1,282 @@
 """The service: finds runs, queues analyses, watches over the processes that compute them."""
 
 import asyncio
-import contextlib
-import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pandas as pd
 import structlog
-import yaml
 from numpy.typing import NDArray
-from pydantic import AnyHttpUrl, SecretStr
 
-import twotime
-from cnn_ed import Ensemble
 from twotime.catalog import publish
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.runs import find_run, list_runs, run_facts
-from twotime.catalog.watch import watch_runs
-from twotime.errors import RecipeError, TiledUnavailable, TwotimeError, WeightsDamaged
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.runs import RunSummary, list_runs
+from twotime.errors import InputError, TiledRefused, TiledUnavailable, WeightsDamaged
+from twotime.jobs.automatic import Automatic
+from twotime.jobs.crew import Crew
 from twotime.jobs.events import EventHub
+from twotime.jobs.link import TiledLink
 from twotime.jobs.owner import this_process
-from twotime.jobs.queue import Job, JobQueue
+from twotime.jobs.queue import Job
+from twotime.jobs.reception import Reception, read_recipe_file
 from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
-from twotime.jobs.worker import Worker
+from twotime.jobs.views import Health, RunListing
 from twotime.metrics import Metrics
-from twotime.pipeline import plan
-from twotime.recipe import Recipe, RunFacts, analysis_id, digest, parse_recipe
+from twotime.recipe import Recipe
 from twotime.settings import Settings
 
+log = structlog.get_logger()
+
+SWEEP_EVERY_S = 5.0
+_MOST_OPEN = 1000
+
+
+class Service:
+    """Everything behind the API: start it, ask it, stop it. All methods are coroutines of one event loop.
+
+    Every method that needs Tiled raises `TiledUnavailable` while Tiled does not answer, with the reason; the service
+    itself keeps running and picks up where it was when Tiled comes back.
+
+    Parameters
+    ----------
+    settings : of the site; a recipe file that is none is refused here
+    metrics : the numbers for Prometheus
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
+        self._hub = EventHub()
+        self._link = TiledLink(settings, self._tiled_changed)
+        self._reception = Reception(self._link, read_recipe_file(settings.recipe_file))
+        self._owner = this_process()
+        self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated)
+        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged)
+        self._vigil = Vigil(self._owner)
+        self._ensemble = "not loaded yet"
+        self._ensemble_good = False
+        self._cancelling: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def settings(self) -> Settings:
+        """Those given, completed with address and key of the embedded Tiled server once it runs."""
+        return self._link.settings
+
+    async def start(self) -> None:
+        """Start Tiled if it is ours, the workers, the watcher and the recovery; returns before Tiled answers."""
+        self._background(self._run())
+
+    async def stop(self) -> None:
+        """Hand unfinished analyses back to the queue in Tiled and end every process that was started."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._crew.stop()
+        await self._link.close()
+
+    async def submit(
+        self, reference: str, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False
+    ) -> AnalysisRecord:
+        """Ask for the analysis of a run; the same request is found again, not computed again, unless forced.
+
+        Parameters
+        ----------
+        reference : uid, beginning of a uid, scan_id, or -1 for the newest run
+        recipe : what to do with it; none: the site's default recipe
+
+        Raises
+        ------
+        InputError
+            If the run or the recipe cannot be used; nothing has been written then.
+        """
+        record = await self._link.call(self._reception.submit, reference, recipe, force=force)
+        self._enqueue(record)
+        return record
+
+    async def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> dict[str, Any]:
+        """What `submit` would do: recipe, sources, ROIs with q and pixel counts, the analysis id and its status."""
+        return await self._link.call(self._reception.plan, reference, recipe)
+
+    async def analysis(self, analysis_id: str) -> AnalysisRecord:
+        """One analysis; raises `AnalysisNotFound`."""
+        return await self._link.call(self._link.store.get, analysis_id)
+
+    async def analyses(
+        self,
+        *,
+        status: str | None = None,
+        raw_uid: str | None = None,
+        scan_id: int | None = None,
+        sample: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[AnalysisRecord], int]:
+        """Analyses, newest first, and how many there are in all."""
+        return await self._link.call(
+            self._link.store.search,
+            status=status,
+            raw_uid=raw_uid,
+            scan_id=scan_id,
+            sample=sample,
+            limit=limit,
+            offset=offset,
+        )
+
+    async def cancel(self, analysis_id: str) -> AnalysisRecord:
+        """Ask an analysis to stop; one that waits is cancelled at once, one that has ended stays as it is."""
+        self._cancelling.add(analysis_id)
+        try:
+            record = await self._link.call(self._link.store.request_cancel, analysis_id, self._owner)
+        finally:
+            self._cancelling.discard(analysis_id)
+        if self._crew.stop_one(analysis_id) and record.status == "cancelled":
+            self._ended(record)
+        else:
+            self._changed(record)
+        return record
+
+    async def runs(self, *, limit: int = 20) -> list[RunListing]:
+        """The newest raw runs, with what the automatic mode made of each and why."""
+        found = await self._link.call(list_runs, self._link.raw, limit=limit)
+        uids = [summary.uid for summary in found]
+        known, _ = await self._link.call(self._link.store.search, raw_uid=uids, limit=_MOST_OPEN)
+        return [self._listing(summary, [one.id for one in known if one.raw_uid == summary.uid]) for summary in found]
+
+    async def read_array(self, analysis_id: str, name: str, roi: int | None = None) -> NDArray[Any]:
+        """A published array; `roi` counts from 1 and takes out one ROI. Raises `NotReady` before status is done."""
+        return await self._link.call(publish.read_array, self._link.store, analysis_id, name, roi)
+
+    async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
+        """A published table; raises `NotReady` before status is done."""
+        return await self._link.call(publish.read_table, self._link.store, analysis_id, name)
+
+    def health(self) -> Health:
+        """How the service is, from what it last saw; asks nobody."""
+        workers = self._crew.workers
+        return Health(
+            ready=self._link.reachable and self._ensemble_good,
+            tiled=self._link.state,
+            watcher=self._automatic.state,
+            workers=(sum(worker.alive for worker in workers), self.settings.workers),
+            queued=len(self._crew.queue),
+            running=len(self._crew.busy),
+            ensemble=self._ensemble,
+        )
+
+    def events(self) -> AsyncIterator[dict[str, Any]]:
+        """What happens from now on.
+
+        Yields
+        ------
+        dict with ``event`` and ``time`` (s since 1970), and
+            ``analysis``: id, raw_uid, status, attempt, stage, progress, error
+            ``run``: uid, scan_id, automatic, reason
+            ``tiled``: reachable, message
+        """
+        return self._hub.listen()
+
+    def _background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(_complain)
+        self._tasks.append(task)
+
+    async def _run(self) -> None:
+        try:
+            self._ensemble = (await asyncio.to_thread(lambda: self._reception.versions))["ensemble"]
+            self._ensemble_good = True
+        except WeightsDamaged as error:
+            self._ensemble = str(error)
+            log.error("ensemble_unusable", reason=self._ensemble)
+        await self._link.connect()
+        if not self._ensemble_good:
+            return
+        self._crew.start()
+        self._background(self._sweep())
+        if self.settings.automatic:
+            self._background(self._automatic.run())
+
+    async def _sweep(self) -> None:
+        """Again and again: take up what waits in Tiled and what a dead process left."""
+        while True:
+            try:
+                for status in ("queued", "running"):
+                    await self._take_up(status)
+            except (TiledUnavailable, TiledRefused):
+                self._vigil.forget()
+            except Exception:
+                log.exception("sweep_broke")
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _take_up(self, status: str) -> None:
+        found, _ = await self._link.call(self._link.store.search, status=status, limit=_MOST_OPEN)
+        for record in reversed(found):
+            if self._crew.is_known(record.id) or record.id in self._cancelling:
+                continue
+            holder = await self._link.call(self._link.store.holder, record.id)
+            if not self._crew.is_known(record.id) and self._vigil.is_free(record, holder):
+                self._crew.queue.put(Job(record.id, holder.attempt), automatic=record.automatic)
+        self._count()
+
+    def _enqueue(self, record: AnalysisRecord) -> None:
+        if record.status == "queued" and not self._crew.is_known(record.id):
+            self._crew.queue.put(Job(record.id, record.attempt - 1), automatic=record.automatic)
+        self._changed(record)
+
+    async def _outdated(self, record: AnalysisRecord) -> bool:
+        """Whether the software changed since an analysis was asked for; then another one takes its place."""
+        if record.versions == self._reception.versions:
+            return False
+        try:
+            new = await self._link.call(
+                self._reception.submit, record.raw_uid, record.request, automatic=record.automatic, parents=(record.id,)
+            )
+        except InputError as error:
+            self._ended(await self._link.call(self._link.store.failed, record, str(error)))
+            return True
+        sentence = f"The software changed before this was computed; analysis {new.id} takes its place."
+        self._ended(await self._link.call(self._link.store.cancelled, record, sentence))
+        self._enqueue(new)
+        return True
+
+    def _listing(self, summary: RunSummary, analyses: list[str]) -> RunListing:
+        verdict = self._automatic.verdicts.get(summary.uid) or judge(summary.start, summary.stop, summary.detectors)
+        automatic = ("taken" if verdict.taken else "skipped") if self.settings.automatic else "off"
+        return RunListing(
+            uid=summary.uid,
+            scan_id=summary.scan_id,
+            sample=summary.sample,
+            plan_name=summary.plan_name,
+            time=summary.time,
+            exit_status=summary.exit_status,
+            detectors=summary.detectors,
+            automatic=automatic,
+            reason=verdict.reason if self.settings.automatic else "the automatic mode is switched off",
+            analyses=analyses,
+        )
+
+    def _changed(self, record: AnalysisRecord) -> None:
+        self._count()
+        names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
+        self._hub.tell("analysis", **{name: getattr(record, name) for name in names})
+
+    def _ended(self, record: AnalysisRecord) -> None:
+        self.metrics.analysis_ended(record.status, record.timings_s)
+        self._changed(record)
+
+    def _count(self) -> None:
+        self.metrics.queue_length.set(len(self._crew.queue))
+        self.metrics.running.set(len(self._crew.busy))
+
+    def _judged(self, uid: str, scan_id: int | None, verdict: Verdict) -> None:
+        automatic = "taken" if verdict.taken else "skipped"
+        self._hub.tell("run", uid=uid, scan_id=scan_id, automatic=automatic, reason=verdict.reason)
+
+    def _tiled_changed(self, reachable: bool, message: str) -> None:
+        self.metrics.tiled_up.set(1 if reachable else 0)
+        self._hub.tell("tiled", reachable=reachable, message=message)
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background_task_broke", exc_info=task.exception())

@@ -1,0 +1,54 @@
+"""What the service shows of runs and of itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunListing:
+    """One raw run as the automatic mode sees it.
+
+    Attributes
+    ----------
+    uid, scan_id, sample, plan_name : from the start document
+    time : start of the run, s since 1970
+    exit_status : from the stop document; None while the run is going on
+    detectors : image keys
+    automatic : "taken", "skipped" or "off"
+    reason : why, in words
+    analyses : ids of the analyses of this run, newest first
+    """
+
+    uid: str
+    scan_id: int | None
+    sample: str | None
+    plan_name: str | None
+    time: float
+    exit_status: str | None
+    detectors: Sequence[str]
+    automatic: str
+    reason: str
+    analyses: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the service is.
+
+    Attributes
+    ----------
+    ready : whether requests can be served and analyses computed
+    tiled : "reachable", or one sentence that says what is wrong
+    watcher : "watching", "off" or one sentence
+    workers : worker processes alive, and how many there should be
+    queued, running : number of analyses in this process
+    ensemble : version of the ensemble, or one sentence that says what is wrong with its files
+    """
+
+    ready: bool
+    tiled: str
+    watcher: str
+    workers: tuple[int, int]
+    queued: int
+    running: int
+    ensemble: str

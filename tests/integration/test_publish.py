@@ -1,0 +1,201 @@
+"""What a reader finds who knows only Tiled, and what a kill in between leaves behind."""
+
+import uuid
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiled.client import from_uri
+
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.publish import TiledSink, read_array, read_table, run_uid
+from twotime.errors import Cancelled, InputError, NotFound, NotReady
+from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
+from twotime.results import NODES, Analysis
+
+N_ROI, N = 2, 1203
+GEOMETRY = {
+    "beam_center_y": 3.0,
+    "beam_center_x": 3.0,
+    "distance_m": 5.0,
+    "wavelength_angstrom": 1.0,
+    "pixel_size_m": 1e-4,
+    "frame_time_s": 0.01,
+}
+
+
+def small_analysis(seed=1):
+    rng = np.random.default_rng(seed)
+    two_time = rng.normal(1.1, 0.1, (N_ROI, N, N)).astype(np.float32)
+    two_time[:, 5], two_time[:, :, 5] = np.nan, np.nan
+    fits = pd.DataFrame(
+        {
+            "roi": [1, 2],
+            "q": [0.01, 0.02],
+            "headline": ["raw", "denoised"],
+            "relaxation_rate": [1.5, np.nan],
+            "relaxation_rate_error": [0.1, np.nan],
+            "trusted": [True, False],
+            "flag": ["", "decay is incomplete within the measured lags"],
+            "raw_covariance_relaxation_rate_beta": [1e-4, np.nan],
+        }
+    )
+    return Analysis(
+        arrays={
+            "two_time": two_time,
+            "denoised_mask": rng.random((N_ROI, N, N)) > 0.5,
+            "preview": rng.integers(0, 255, (N_ROI, N, N), np.uint8),
+            "mean_frame": rng.random((64, 64)),
+            "roi_labels": rng.integers(0, 3, (64, 64), np.int32),
+            "intensity": rng.random((N, N_ROI)),
+            "frame_number": np.arange(N),
+            "bad_frames": np.arange(N) == 5,
+        },
+        tables={
+            "fits": fits,
+            "g2": pd.DataFrame({"roi": [1, 1, 2], "lag": [1, 2, 1], "g2": [1.2, np.nan, 1.1]}),
+            "fits_age": fits.iloc[:0],
+            "q_fit": pd.DataFrame(),
+        },
+        resolved={
+            "rois": [{"roi": r, "q": 0.01 * r, "n_pixels": 10} for r in (1, 2)],
+            "frame_time_s": 0.01,
+            "n_frames": N,
+            "recipe": {},
+            "sources": {},
+        },
+        warnings=["3 of 100 ROI pixels were masked."],
+        timings_s={"reading": 0.5},
+        versions={"twotime": "0.1.0", "ensemble": "2026-01"},
+    )
+
+
+@pytest.fixture
+def store(results):
+    return AnalysisStore(results)
+
+
+@pytest.fixture
+def claimed(store):
+    geometry = {name: Found(value, "descriptor configuration") for name, value in GEOMETRY.items()}
+    uid = str(uuid.uuid4())
+    facts = RunFacts(uid, "eiger4m_single_image", (N, 64, 64), 12, "silica", None, geometry)
+    resolved = resolve(Recipe(), facts)
+    record = store.request(facts, resolved, digest(uid, resolved, "0", "1"), {"twotime": "0", "ensemble": "1"})
+    return store.claim(record.id, "this test", 0)
+
+
+def test_reader_who_knows_only_tiled_finds_everything(store, claimed, settings):
+    analysis = small_analysis()
+    TiledSink(store, claimed).publish(analysis)
+    client = from_uri(str(settings.tiled_uri), api_key=settings.tiled_api_key.get_secret_value())
+    with client.context:
+        node = client[settings.results_path][claimed.id]
+        assert node.metadata["status"] == "done"
+        assert set(node["final"]) == {*analysis.arrays, "fits", "g2", "fits_age"}
+        two_time = node["final/two_time"]
+        assert two_time.chunks == ((1, 1), (1000, 203), (1000, 203))
+        assert two_time.dims == ("roi", "frame_1", "frame_2")
+        assert np.array_equal(two_time.read(), analysis.arrays["two_time"], equal_nan=True)
+        metadata = two_time.metadata
+        assert metadata["axes"] == ["roi", "frame_1", "frame_2"]
+        assert metadata["unit"] == "1"
+        assert "Eq. 1" in metadata["equation"]
+        assert metadata["q"] == [0.01, 0.02]
+        assert metadata["frame_time_s"] == 0.01
+        fits = node["final/fits"].read()
+    assert isinstance(fits, pd.DataFrame)
+    pd.testing.assert_frame_equal(fits, analysis.tables["fits"], check_dtype=False)
+    assert fits["trusted"].dtype == bool
+
+
+def test_every_array_comes_back_as_it_was_written(store, claimed):
+    analysis = small_analysis()
+    TiledSink(store, claimed).publish(analysis)
+    for name, array in analysis.arrays.items():
+        found = read_array(store, claimed.id, name)
+        assert found.dtype == array.dtype
+        assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
+    assert np.array_equal(read_array(store, claimed.id, "intensity", roi=2), analysis.arrays["intensity"][:, 1])
+    assert np.array_equal(read_array(store, claimed.id, "preview", roi=1), analysis.arrays["preview"][0])
+    assert len(read_table(store, claimed.id, "fits_age")) == 0
+
+
+def test_nothing_counts_before_the_status_does(store, claimed):
+    seen = []
+
+    def look(stage, fraction):
+        seen.append(store.get(claimed.id).status)
+        with pytest.raises(NotReady, match="is running"):
+            read_table(store, claimed.id, "fits")
+
+    TiledSink(store, claimed, look).publish(small_analysis())
+    assert set(seen) == {"running"}
+    assert store.get(claimed.id).status == "done"
+
+
+def test_attempt_after_a_killed_one_leaves_no_trace_of_it(store, claimed):
+    def dies(stage, fraction):
+        if fraction > 0.4:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        TiledSink(store, claimed, dies).publish(small_analysis(seed=1))
+    second = store.claim(claimed.id, "next", 1)
+    TiledSink(store, second).publish(small_analysis(seed=2))
+    assert np.array_equal(
+        read_array(store, claimed.id, "two_time"), small_analysis(seed=2).arrays["two_time"], equal_nan=True
+    )
+    assert store.get(claimed.id).attempt == 2
+
+
+def test_headline_numbers_are_one_bluesky_run_however_often_they_are_published(store, claimed, results):
+    TiledSink(store, claimed).publish(small_analysis())
+    TiledSink(store, claimed).publish(small_analysis())
+    runs = results["runs"]
+    assert [key for key in runs if key == run_uid(claimed.id)] == [run_uid(claimed.id)]
+    run = runs[run_uid(claimed.id)]
+    assert run.metadata["start"]["raw_uid"] == claimed.raw_uid
+    assert run.metadata["start"]["analysis_id"] == claimed.id
+    assert run.metadata["stop"]["exit_status"] == "success"
+    data = run["primary"].read()
+    assert data["relaxation_rate"].values[0] == 1.5
+    assert np.isnan(data["relaxation_rate"].values[1])
+    assert list(data["trusted"].values) == [True, False]
+    assert run["primary"].metadata["data_keys"]["relaxation_rate"]["units"] == "1/s"
+
+
+def test_container_of_runs_is_no_analysis(store, claimed, results):
+    TiledSink(store, claimed).publish(small_analysis())
+    assert "runs" in list(results)
+    assert "runs" not in [record.id for record in store.search(limit=1000)[0]]
+
+
+def test_reading_what_is_not_there_says_what_is(store, claimed):
+    with pytest.raises(NotReady, match="is running; its results come when it is done"):
+        read_array(store, claimed.id, "two_time")
+    TiledSink(store, claimed).publish(small_analysis())
+    with pytest.raises(InputError, match="has the ROIs 1 to 2"):
+        read_array(store, claimed.id, "two_time", roi=3)
+    with pytest.raises(InputError, match="no axis of ROIs"):
+        read_array(store, claimed.id, "mean_frame", roi=1)
+    with pytest.raises(NotFound, match="holds no array two_time_denoised; it holds two_time"):
+        read_array(store, claimed.id, "two_time_denoised")
+    with pytest.raises(NotFound, match="there are g2, fits, fits_age, q_fit"):
+        read_table(store, claimed.id, "two_time")
+
+
+def test_reason_of_a_failure_is_told_to_whoever_asks_for_results(store, claimed):
+    store.failed(claimed, "The frames hold no counts; open the shutter.")
+    with pytest.raises(NotReady, match="is failed: The frames hold no counts; open the shutter"):
+        read_table(store, claimed.id, "fits")
+
+
+def test_every_node_of_the_table_can_be_published(store, claimed):
+    arrays = {node.name: np.zeros((2,) * len(node.axes), np.float32) for node in NODES if not node.is_table}
+    tables = {node.name: pd.DataFrame({"roi": [1]}) for node in NODES if node.is_table}
+    TiledSink(store, claimed).publish(Analysis(arrays, tables, {"rois": [], "frame_time_s": 1.0}))
+    for name in arrays:
+        assert read_array(store, claimed.id, name).shape == arrays[name].shape
+    for name in tables:
+        assert len(read_table(store, claimed.id, name)) == 1

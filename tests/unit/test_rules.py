@@ -1,0 +1,167 @@
+"""Which finished runs the automatic mode takes, and what it says of the others."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from twotime.catalog.analyses import AnalysisRecord, Holder
+from twotime.jobs.events import MOST_WAITING, EventHub
+from twotime.jobs.owner import is_dead, this_process
+from twotime.jobs.queue import Job, JobQueue
+from twotime.jobs.recovery import LEASE_S, Vigil
+from twotime.jobs.rules import judge
+
+SUCCESS = {"exit_status": "success"}
+EIGER = ["eiger4m_single_image"]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "detectors", "words"),
+    [
+        ({}, None, EIGER, "still running"),
+        ({}, {"exit_status": "abort"}, EIGER, "exit status is abort"),
+        ({}, {"exit_status": "fail", "reason": "beam dump"}, EIGER, "beam dump"),
+        ({"XPCS_data": False}, SUCCESS, EIGER, "XPCS_data: False"),
+        ({}, SUCCESS, [], "no frames of an area detector"),
+        ({"motors": ["sample_x"]}, SUCCESS, EIGER, "sample_x"),
+    ],
+)
+def test_skipped_run_is_skipped_with_its_reason(start, stop, detectors, words):
+    verdict = judge(start, stop, detectors)
+    assert not verdict.taken
+    assert words in verdict.reason
+
+
+@pytest.mark.parametrize("start", [{}, {"XPCS_data": True}, {"XPCS_data": True, "motors": ["sample_x"]}])
+def test_successful_run_with_frames_is_taken(start):
+    verdict = judge(start, SUCCESS, EIGER)
+    assert verdict.taken
+    assert "eiger4m_single_image" in verdict.reason
+
+
+def test_asked_for_comes_before_automatic_and_first_before_second():
+    queue = JobQueue()
+    queue.put(Job("automatic 1", 0), automatic=True)
+    queue.put(Job("automatic 2", 0), automatic=True)
+    queue.put(Job("asked 1", 0))
+    queue.put(Job("asked 2", 0))
+    queue.put(Job("automatic 2", 0))
+    assert [asyncio.run(queue.get()).id for _ in range(4)] == ["asked 1", "asked 2", "automatic 2", "automatic 1"]
+
+
+def test_job_that_waits_is_queued_once_with_what_was_seen_last():
+    queue = JobQueue()
+    queue.put(Job("a", 0))
+    queue.put(Job("a", 1), automatic=True)
+    assert len(queue) == 1
+    assert asyncio.run(queue.get()) == Job("a", 1)
+    assert "a" not in queue
+
+
+def test_forgotten_job_is_never_handed_out():
+    queue = JobQueue()
+    queue.put(Job("a", 0))
+    queue.put(Job("b", 0))
+    queue.discard("a")
+    assert asyncio.run(queue.get()).id == "b"
+
+
+def test_job_put_later_wakes_whoever_waits():
+    async def wait_and_put():
+        queue = JobQueue()
+        waiting = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.put(Job("a", 0))
+        return await waiting
+
+    assert asyncio.run(wait_and_put()).id == "a"
+
+
+def test_slow_listener_loses_the_oldest_events():
+    async def listen():
+        hub = EventHub()
+        listener = hub.listen()
+        for number in range(MOST_WAITING + 3):
+            hub.tell("analysis", number=number)
+        return await anext(listener)
+
+    assert asyncio.run(listen())["number"] == 3
+
+
+def test_own_process_lives_and_a_gone_one_is_dead():
+    here = this_process()
+    place, pid, start = here.rsplit("/", 2)
+    assert not is_dead(here)
+    assert is_dead(f"{place}/{pid}/{int(start) - 1}")
+    assert is_dead(f"{place}/4194304/1")
+    assert not is_dead(f"elsewhere/{pid}/{start}")
+
+
+RUNNING = AnalysisRecord(
+    id="6a1f3c2b-0123456789",
+    raw_uid="6a1f3c2b",
+    scan_id=None,
+    sample=None,
+    status="running",
+    attempt=1,
+    first_attempt=1,
+    stage="reading",
+    progress=0.1,
+    request={},
+    recipe={},
+    sources={},
+    digest="",
+    versions={},
+    created_time=0.0,
+    updated_time=100.0,
+)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_waiting_analysis_that_nobody_claimed_is_free():
+    queued = replace(RUNNING, status="queued")
+    assert Vigil(this_process()).is_free(queued, Holder(0, None, False))
+
+
+def test_attempt_of_another_machine_is_taken_over_only_after_a_lease_without_signs_of_life():
+    clock = Clock()
+    vigil = Vigil(this_process(), clock)
+    holder = Holder(1, "elsewhere/1/1", False)
+    assert not vigil.is_free(RUNNING, holder)
+    clock.now = LEASE_S - 1
+    assert not vigil.is_free(RUNNING, holder)
+    clock.now = LEASE_S + 1
+    assert vigil.is_free(RUNNING, holder)
+
+
+def test_sign_of_life_renews_the_lease():
+    clock = Clock()
+    vigil = Vigil(this_process(), clock)
+    holder = Holder(1, "elsewhere/1/1", False)
+    vigil.is_free(RUNNING, holder)
+    clock.now = LEASE_S + 1
+    assert not vigil.is_free(replace(RUNNING, updated_time=101.0), holder)
+
+
+def test_silence_while_tiled_was_away_does_not_count():
+    clock = Clock()
+    vigil = Vigil(this_process(), clock)
+    holder = Holder(1, "elsewhere/1/1", False)
+    vigil.is_free(RUNNING, holder)
+    clock.now = LEASE_S + 1
+    vigil.forget()
+    assert not vigil.is_free(RUNNING, holder)
+
+
+def test_attempt_of_a_dead_process_on_this_machine_is_free_at_once():
+    place = this_process().rsplit("/", 2)[0]
+    assert Vigil(this_process()).is_free(RUNNING, Holder(1, f"{place}/4194304/1", False))
