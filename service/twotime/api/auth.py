@@ -61,7 +61,9 @@ class KeyGuard:
             return await self._login(request)
         in_address = request.query_params.get("api_key")
         if in_address is not None and request.method == "GET" and self._is_page(request):
-            return self._welcome(_without_key(request)) if self._fits(in_address) else self._refuse(request, True)
+            if self._fits(in_address):
+                return self._welcome(request, _without_key(request))
+            return self._refuse(request, True)
         shown = in_address if in_address is not None else _shown_key(request)
         if shown is not None:
             return None if self._fits(shown) else self._refuse(request, True)
@@ -72,14 +74,15 @@ class KeyGuard:
     async def _login(self, request: Request) -> Response:
         body = (await request.body())[:4096].decode(errors="replace")
         given = dict(parse_qsl(body)).get("api_key", "").strip()
-        return self._welcome("/") if self._fits(given) else self._refuse(request, True)
+        return self._welcome(request, "/") if self._fits(given) else self._refuse(request, True)
 
     def _fits(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self.key)
 
-    def _welcome(self, target: str) -> Response:
+    def _welcome(self, request: Request, target: str) -> Response:
         response = RedirectResponse(target, status_code=303)
-        response.set_cookie(COOKIE, self.session, max_age=_WEEK_S, httponly=True, samesite="strict")
+        encrypted = request.url.scheme == "https"
+        response.set_cookie(COOKIE, self.session, max_age=_WEEK_S, httponly=True, samesite="strict", secure=encrypted)
         return response
 
     def _refuse(self, request: Request, shown: bool) -> Response:

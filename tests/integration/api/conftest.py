@@ -1,0 +1,134 @@
+"""The service on a real Tiled server, asked over real HTTP, and runs of every kind to ask it about."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+from event_model import compose_run
+from twotime.catalog.client import open_root, raw_catalog
+
+from twotime.api.server import Server
+from twotime.settings import Settings
+from twotime.simulate import SpeckleModel, simulate_frames, write_run
+from twotime.xpcs.types import Geometry
+
+SHAPE = (48, 56)
+GEOMETRY = Geometry(
+    beam_center_y=-20.0,
+    beam_center_x=28.0,
+    distance_m=5.0,
+    wavelength_angstrom=1.24,
+    pixel_size_m=75e-6,
+    frame_time_s=0.01,
+)
+RINGS = {"unit": "pixel", "edges": [[30, 40], [45, 55]]}
+RECIPE = {"rois": [RINGS], "masks": {"from_data": False}, "fit": {"ages": 2}}
+LONGEST_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def raw(settings: Settings) -> Any:
+    """Catalog of the raw runs."""
+    return raw_catalog(open_root(settings), settings)
+
+
+@pytest.fixture(scope="session")
+def write(raw: Any, detector_folder: Path) -> Callable[..., str]:
+    """Write a run of so many simulated frames; returns its uid."""
+
+    def _write(n_frames: int, *, exit_status: str = "success", sample: str = "colloid", scan_id: int = 1) -> str:
+        model = SpeckleModel(SHAPE, GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=scan_id)
+        frames = simulate_frames(model, n_frames)
+        folder = detector_folder / f"api_{scan_id}"
+        return write_run(
+            raw, frames, GEOMETRY, folder, sample=sample, scan_id=scan_id, shape_style="frames", exit_status=exit_status
+        )
+
+    return _write
+
+
+@pytest.fixture(scope="session")
+def write_documents(raw: Any) -> Callable[..., str]:
+    """Write a run without detector, with or without a stop document; returns its uid."""
+
+    def _write(*, scan_id: int, finished: bool = True) -> str:
+        writer = TiledWriter(raw, batch_size=1)
+        run = compose_run(metadata={"scan_id": scan_id, "sample": "none", "plan_name": "count"})
+        writer("start", run.start_doc)
+        stream = run.compose_descriptor(
+            name="primary", data_keys={"i0": {"source": "simulated", "dtype": "number", "shape": []}}
+        )
+        writer("descriptor", stream.descriptor_doc)
+        writer("event", stream.compose_event(data={"i0": 1.0}, timestamps={"i0": time.time()}))
+        if finished:
+            writer("stop", run.compose_stop())
+        return str(run.start_doc["uid"])
+
+    return _write
+
+
+@pytest.fixture(scope="session")
+def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service in a thread, at a free port, without the automatic mode."""
+    own = settings.model_copy(
+        update={
+            "port": 0,
+            "automatic": False,
+            "var_dir": tmp_path_factory.mktemp("service"),
+            "threads_per_worker": 1,
+        }
+    )
+    with Server(own) as running:
+        with httpx.Client(base_url=running.url) as client:
+            until(lambda: client.get("/readyz").status_code == 200, lambda: client.get("/readyz").text)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client that shows the key."""
+    with httpx.Client(base_url=f"{server.url}/api/v1", headers={"X-API-Key": server.key}, timeout=30) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def run_uid(write: Callable[..., str]) -> str:
+    """A finished run of 120 frames."""
+    return write(120, scan_id=501, sample="colloid in water")
+
+
+@pytest.fixture(scope="session")
+def ended(client: httpx.Client) -> Callable[[str], dict[str, Any]]:
+    """Wait until an analysis has ended; returns it."""
+
+    def state(analysis_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = client.get(f"/analyses/{analysis_id}").json()
+        return found
+
+    def _ended(analysis_id: str) -> dict[str, Any]:
+        over = ("done", "failed", "cancelled")
+        until(lambda: state(analysis_id)["status"] in over, lambda: str(state(analysis_id)))
+        return state(analysis_id)
+
+    return _ended
+
+
+@pytest.fixture(scope="session")
+def done(client: httpx.Client, run_uid: str, ended: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Its analysis, computed by the service."""
+    answer = client.post("/analyses", json={"uid": run_uid, "recipe": RECIPE})
+    assert answer.status_code in (200, 202), answer.text
+    return ended(answer.json()["id"])
+
+
+def until(condition: Callable[[], bool], told: Callable[[], str]) -> None:
+    """Wait for a condition; fails with what was told when it does not come."""
+    end = time.monotonic() + LONGEST_S
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {LONGEST_S:g} s in vain: {told()}")
+        time.sleep(0.1)

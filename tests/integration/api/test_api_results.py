@@ -1,0 +1,135 @@
+"""Everything that a finished analysis shows."""
+
+import json
+from io import BytesIO, StringIO
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+
+def refuse_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def strict(answer: httpx.Response) -> Any:
+    """The JSON of an answer; NaN and infinity are no JSON."""
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.text, parse_constant=refuse_constant)
+
+
+def two_time(client: httpx.Client, analysis: dict[str, Any], roi: int = 1, **params: Any) -> np.ndarray:
+    answer = client.get(f"/analyses/{analysis['id']}/two-time/{roi}.f32", params=params)
+    assert answer.status_code == 200, answer.text
+    shape = tuple(int(edge) for edge in answer.headers["x-shape"].split(","))
+    return np.frombuffer(answer.content, answer.headers["x-dtype"]).reshape(shape)
+
+
+def test_summary_has_error_unit_and_flag_for_every_roi(client: httpx.Client, done: dict[str, Any]) -> None:
+    result = strict(client.get(f"/analyses/{done['id']}/result"))
+    assert [roi["roi"] for roi in result["rois"]] == [1, 2]
+    assert result["n_frames"] == 120
+    assert result["frame_time_s"] == pytest.approx(0.01)
+    for roi in result["rois"]:
+        assert roi["headline"] in ("raw", "denoised")
+        assert roi["raw"]["relaxation_rate"]["unit"] == "1/s"
+        assert roi["raw"]["relaxation_rate"]["value"] > 0
+        assert roi["raw"]["trusted"] or roi["raw"]["reason"]
+        assert roi["denoised"] is not None
+        assert {"beta", "baseline", "alpha", "chi2", "on_bound"} <= set(roi["denoised"])
+    assert {one["kind"] for one in result["q_dependence"]} == {"raw", "denoised", "headline"}
+
+
+@pytest.mark.parametrize(("address", "column"), [("g2", "g2_raw"), ("fits", "raw_relaxation_rate")])
+def test_table_is_the_same_as_json_and_as_csv(
+    client: httpx.Client, done: dict[str, Any], address: str, column: str
+) -> None:
+    table = strict(client.get(f"/analyses/{done['id']}/{address}"))
+    assert table["n_rows"] == len(table["columns"]["roi"])
+    assert set(table["units"]) == set(table["columns"])
+    for answer in (
+        client.get(f"/analyses/{done['id']}/{address}.csv"),
+        client.get(f"/analyses/{done['id']}/{address}", params={"format": "csv"}),
+        client.get(f"/analyses/{done['id']}/{address}", headers={"Accept": "text/csv"}),
+    ):
+        assert answer.headers["content-type"].startswith("text/csv")
+        csv = pd.read_csv(StringIO(answer.text))
+        assert list(csv.columns) == list(table["columns"])
+        np.testing.assert_allclose(csv[column], np.array(table["columns"][column], float))
+
+
+def test_tables_of_ages_and_of_q(client: httpx.Client, done: dict[str, Any]) -> None:
+    ages = strict(client.get(f"/analyses/{done['id']}/fits-age", params={"roi": 2}))
+    assert ages["columns"]["roi"] == [2, 2]
+    assert ages["units"]["age_s"] == "s"
+    law = strict(client.get(f"/analyses/{done['id']}/q-fit"))
+    assert law["units"]["diffusion"] == "Å²/s"
+
+
+def test_raw_numbers_have_the_symmetry_of_a_two_time_correlation(client: httpx.Client, done: dict[str, Any]) -> None:
+    values = two_time(client, done)
+    assert values.shape == (120, 120)
+    np.testing.assert_allclose(values, values.T)
+
+
+def test_square_of_the_numbers_is_cut_out(client: httpx.Client, done: dict[str, Any]) -> None:
+    part = two_time(client, done, start=10, stop=40, kind="denoised")
+    np.testing.assert_array_equal(part, two_time(client, done, kind="denoised")[10:40, 10:40])
+
+
+def test_numbers_for_the_screen_are_averages(client: httpx.Client, done: dict[str, Any]) -> None:
+    answer = client.get(f"/analyses/{done['id']}/two-time/1.f32", params={"size": 60})
+    assert answer.headers["x-shape"] == "60,60"
+    assert answer.headers["x-step"] == "2"
+    small = np.frombuffer(answer.content, "<f4").reshape(60, 60)
+    assert small[5, 9] == pytest.approx(np.nanmean(two_time(client, done)[10:12, 18:20]), rel=1e-5)
+
+
+def test_difference_is_raw_minus_denoised(client: httpx.Client, done: dict[str, Any]) -> None:
+    difference = two_time(client, done, kind="difference")
+    np.testing.assert_allclose(
+        difference, two_time(client, done) - two_time(client, done, kind="denoised"), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["raw", "denoised", "spread", "difference"])
+def test_picture_of_each_kind(client: httpx.Client, done: dict[str, Any], kind: str) -> None:
+    bare = client.get(f"/analyses/{done['id']}/two-time/2.png", params={"kind": kind, "size": 240})
+    assert bare.headers["content-type"] == "image/png"
+    assert imread(BytesIO(bare.content), format="png").shape[:2] == (240, 240)
+    figure = client.get(f"/analyses/{done['id']}/two-time/2.png", params={"kind": kind, "size": 500, "axes": 1})
+    assert imread(BytesIO(figure.content), format="png").shape[1] == 500
+
+
+def test_raw_and_denoised_share_their_colours_unless_asked(client: httpx.Client, done: dict[str, Any]) -> None:
+    def colours(**params: Any) -> str:
+        answer = client.get(f"/analyses/{done['id']}/two-time/1.png", params=params)
+        return answer.headers["x-scale"]
+
+    assert colours(kind="raw") == colours(kind="denoised")
+    assert colours(kind="raw", own_scale=True) != colours(kind="denoised")
+    assert colours(kind="raw", vmin=1, vmax=1.25) == "1,1.25"
+
+
+def test_answer_that_the_client_has_is_not_sent_again(client: httpx.Client, done: dict[str, Any]) -> None:
+    address = f"/analyses/{done['id']}/two-time/1.png"
+    tag = client.get(address).headers["etag"]
+    assert client.get(address, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_mean_frame_with_and_without_rois(client: httpx.Client, done: dict[str, Any]) -> None:
+    bare = client.get(f"/analyses/{done['id']}/mean-frame.png")
+    outlined = client.get(f"/analyses/{done['id']}/mean-frame.png", params={"rois": True})
+    assert imread(BytesIO(bare.content), format="png").shape[:2] == (48, 56)
+    assert bare.content != outlined.content
+
+
+def test_intensity_per_frame_and_roi(client: httpx.Client, done: dict[str, Any]) -> None:
+    intensity = strict(client.get(f"/analyses/{done['id']}/intensity"))
+    assert intensity["frame"] == list(range(120))
+    assert len(intensity["bad"]) == 120
+    assert [len(roi) for roi in intensity["counts"]] == [120, 120]
+    assert np.mean(intensity["counts"][0]) > 0
