@@ -2,3 +2,47 @@
 
 No module here reads files, clocks, the environment or the network.
 """
+
+from twotime.xpcs.badframes import find_bad_frames
+from twotime.xpcs.contrast import contrast_from_counts, contrast_from_lag_one
+from twotime.xpcs.correlate import two_time
+from twotime.xpcs.decay import DecayFits, decay, fit_decay
+from twotime.xpcs.geometry import q_from_radius, q_map, radius_from_q, radius_map
+from twotime.xpcs.mask import FrameStatistics, find_bad_pixels, saturation_value
+from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
+from twotime.xpcs.pixels import RoiPixels
+from twotime.xpcs.qdependence import QDependence, fit_q_dependence
+from twotime.xpcs.quality import Stationarity, stationarity
+from twotime.xpcs.roi import ring_rois
+from twotime.xpcs.types import Geometry, Rois
+
+__all__ = [
+    "AgeCuts",
+    "DecayFits",
+    "FrameStatistics",
+    "Geometry",
+    "OneTime",
+    "QDependence",
+    "RoiPixels",
+    "Rois",
+    "Stationarity",
+    "age_cuts",
+    "contrast_from_counts",
+    "contrast_from_lag_one",
+    "decay",
+    "find_bad_frames",
+    "find_bad_pixels",
+    "fit_decay",
+    "fit_q_dependence",
+    "one_time",
+    "one_time_covariance",
+    "pixel_covariance",
+    "q_from_radius",
+    "q_map",
+    "radius_from_q",
+    "radius_map",
+    "ring_rois",
+    "saturation_value",
+    "stationarity",
+    "two_time",
+]

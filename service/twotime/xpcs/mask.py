@@ -1,0 +1,122 @@
+"""Which pixels can be used: found from what all frames together show."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOT_MEAN = 8.0
+HOT_MAXIMUM = 20.0
+DEAD_MEAN = 0.02
+ENOUGH_COUNTS = 50.0
+ANNULUS_PIXELS = 300
+
+
+class FrameStatistics:
+    """Sums and maxima over frames, gathered block by block; exact, and the same for any division into blocks.
+
+    Attributes
+    ----------
+    n_frames : frames seen so far
+    total : (H, W) uint64, counts of each pixel summed over frames
+    maximum : (H, W), largest count of each pixel
+    """
+
+    def __init__(self) -> None:
+        self.n_frames = 0
+        self.total: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
+        self.maximum: NDArray[Any] = np.zeros((0, 0))
+        self._dtype: np.dtype[Any] | None = None
+
+    def accumulate(self, block: NDArray[Any]) -> None:
+        """Take in (k, H, W) frames."""
+        if self._dtype is None:
+            self._dtype = block.dtype
+            self.total = np.zeros(block.shape[1:], np.uint64)
+            self.maximum = np.zeros(block.shape[1:], block.dtype)
+        self.n_frames += len(block)
+        self.total += block.sum(axis=0, dtype=np.uint64)
+        np.maximum(self.maximum, block.max(axis=0), out=self.maximum)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean count of each pixel, (H, W)."""
+        return self.total / max(self.n_frames, 1)
+
+    @property
+    def saturated(self) -> NDArray[np.bool_]:
+        """Pixels that reached the value by which their detector marks gaps and saturation, (H, W)."""
+        value = None if self._dtype is None else saturation_value(self._dtype)
+        return np.zeros(self.total.shape, bool) if value is None else self.maximum == value
+
+
+def saturation_value(dtype: np.dtype[Any]) -> int | None:
+    """Count by which a photon-counting detector marks gaps and saturation: the largest of its unsigned type.
+
+    Examples
+    --------
+    >>> saturation_value(np.dtype("uint16")), saturation_value(np.dtype("int32"))
+    (65535, None)
+    """
+    return int(np.iinfo(dtype).max) if dtype.kind == "u" else None
+
+
+def find_bad_pixels(
+    statistics: FrameStatistics,
+    radius: NDArray[np.float64],
+    *,
+    from_data: bool = True,
+    hot_above_counts: int | None = None,
+    dark_below_mean: float | None = None,
+) -> NDArray[np.bool_]:
+    """Which pixels can be used.
+
+    Parameters
+    ----------
+    statistics : of all frames
+    radius : (H, W) array, distance from the beam centre, pixels
+    from_data : compare each pixel with others at its radius
+    hot_above_counts : leave out pixels that exceed this in any frame
+    dark_below_mean : leave out pixels whose mean count is below this
+
+    Returns
+    -------
+    (H, W) bool, True where a pixel can be used
+
+    Notes
+    -----
+    Saturated pixels are always left out. With `from_data` a pixel is dead where it counts below 2 % of the median of its
+    annulus, hot where its mean exceeds 8 times, or its maximum 20 times, that of its annulus. These limits are wide,
+    because slow speckle makes sound pixels of one radius differ several times.
+    """
+    good = ~statistics.saturated
+    if hot_above_counts is not None:
+        good &= statistics.maximum <= hot_above_counts
+    if dark_below_mean is not None:
+        good &= statistics.mean >= dark_below_mean
+    if from_data:
+        good &= _like_their_annulus(statistics, radius, good)
+    return good
+
+
+def _like_their_annulus(
+    statistics: FrameStatistics, radius: NDArray[np.float64], good: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    alike = good.copy()
+    order = np.argsort(radius[good], kind="stable")
+    if order.size == 0:
+        return alike
+    total = statistics.total[good][order].astype(float)
+    maximum = statistics.maximum[good][order].astype(float)
+    fine = np.ones(order.size, bool)
+    for own in np.array_split(np.arange(order.size), max(1, order.size // ANNULUS_PIXELS)):
+        median, median_maximum = np.median(total[own]), np.median(maximum[own])
+        fine[own] = (total[own] <= max(HOT_MEAN * median, ENOUGH_COUNTS)) & (
+            maximum[own] <= HOT_MAXIMUM * (median_maximum + 1)
+        )
+        if median > ENOUGH_COUNTS:
+            fine[own] &= total[own] >= DEAD_MEAN * median
+    back = np.empty(order.size, bool)
+    back[order] = fine
+    alike[good] = back
+    return alike

@@ -1,0 +1,189 @@
+"""One-time correlation functions: averages of the two-time correlation function along its diagonals, with errors."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_BLOCKS = 8
+
+
+class OneTime(NamedTuple):
+    """Values and standard errors at lags 1 ... N - 1."""
+
+    g2: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+    @property
+    def lag(self) -> NDArray[np.int64]:
+        """Lags in frames."""
+        return np.arange(1, self.g2.shape[-1] + 1)
+
+
+@dataclass(frozen=True)
+class AgeCuts:
+    """One-time correlation functions at constant age.
+
+    Attributes
+    ----------
+    age : (A,) middle of each cut, (t1 + t2) / 2 in frames
+    lag : (L,) frames
+    g2, error : (A, L); NaN where a cut holds no pair of sound frames
+    """
+
+    age: NDArray[np.float64]
+    lag: NDArray[np.int64]
+    g2: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+def one_time(c2: NDArray[Any]) -> OneTime:
+    """Mean along the diagonals of a two-time correlation function.
+
+    Parameters
+    ----------
+    c2 : (..., N, N) array
+
+    Returns
+    -------
+    OneTime
+        Two arrays (..., N - 1), values and standard errors at lags 1 ... N - 1; lag 0 is shot noise and left out.
+
+    Notes
+    -----
+    NaN are left out; a diagonal without values gives NaN, and one with fewer than two gives a NaN error. Neighbours
+    along a diagonal share speckle, so that scatter / √n is too small: the error is the largest standard error over
+    means of 1, 2, 4, ... neighbours, as long as eight means remain (Flyvbjerg & Petersen 1989).
+    """
+    c2 = np.asarray(c2)
+    n_frames = c2.shape[-1]
+    flat = c2.reshape(-1, n_frames, n_frames)
+    g2 = np.full((len(flat), n_frames - 1), np.nan)
+    error = np.full_like(g2, np.nan)
+    for number, matrix in enumerate(flat):
+        for lag in range(1, n_frames):
+            g2[number, lag - 1], error[number, lag - 1] = _mean_and_error(np.diagonal(matrix, lag))
+    shape = (*c2.shape[:-2], n_frames - 1)
+    return OneTime(g2.reshape(shape), error.reshape(shape))
+
+
+def one_time_covariance(c2: NDArray[Any], lag: NDArray[np.int64], blocks: int = 10) -> NDArray[np.float64]:
+    """Covariance of the one-time correlation function between lags, from its changes with age.
+
+    Parameters
+    ----------
+    c2 : (N, N) array
+    lag : (L,) frames
+    blocks : parts into which each diagonal is cut
+
+    Returns
+    -------
+    (L, L) array
+        Delete-one-block jackknife; NaN are left out.
+    """
+    replicates = np.full((blocks, len(lag)), np.nan)
+    for column, own in enumerate(lag):
+        diagonal = np.diagonal(c2, int(own)).astype(float)
+        finite = np.isfinite(diagonal)
+        part = np.arange(len(diagonal)) * blocks // max(len(diagonal), 1)
+        sums = np.bincount(part[finite], diagonal[finite], minlength=blocks)
+        counts = np.bincount(part[finite], minlength=blocks)
+        left = counts.sum() - counts
+        replicates[:, column] = np.divide(sums.sum() - sums, left, out=np.full(blocks, np.nan), where=left > 0)
+    deviation = replicates - replicates.mean(axis=0)
+    covariance: NDArray[np.float64] = (blocks - 1) / blocks * deviation.T @ deviation
+    return covariance
+
+
+def pixel_covariance(
+    pixels: NDArray[Any], lag: NDArray[np.int64], *, bad: NDArray[np.bool_] | None = None, groups: int = 40
+) -> NDArray[np.float64]:
+    """Covariance of the one-time correlation function between lags, from its scatter over the ROI.
+
+    Parameters
+    ----------
+    pixels : (N, P) array, counts; neighbouring columns are neighbouring pixels
+    lag : (L,) frames
+    bad : (N,) array, True where a frame is left out
+    groups : parts of the ROI that are compared
+
+    Returns
+    -------
+    (L, L) array
+
+    Notes
+    -----
+    Pixels of different speckles fluctuate independently, so the scatter of g2 over parts of the ROI holds all of the
+    noise: between lags, between neighbouring frames, and of the few relaxation times that a scan may span. Each part's
+    g2 is normalised by the frame means of the whole ROI, so that the mean over equal parts is the ROI's g2.
+    """
+    n_frames, n_pixels = pixels.shape
+    groups = min(groups, n_pixels)
+    mean = pixels.mean(axis=1, dtype=np.float64)
+    sound = mean > 0 if bad is None else (mean > 0) & ~bad
+    scale = np.divide(1.0, mean, out=np.zeros(n_frames), where=sound)
+    size = 1 << (2 * n_frames - 1).bit_length()
+    pairs = np.fft.irfft(np.abs(np.fft.rfft(sound.astype(float), size)) ** 2, size)[lag]
+    curves = np.empty((groups, len(lag)))
+    weights = np.empty(groups)
+    for number, own in enumerate(np.array_split(np.arange(n_pixels), groups)):
+        relative = ((pixels[:, own] * scale[:, None] - 1) * sound[:, None]).astype(np.float32)
+        power = (np.abs(np.fft.rfft(relative, size, axis=0)) ** 2).sum(axis=1)
+        curves[number] = np.fft.irfft(power, size)[lag] / np.maximum(np.round(pairs), 1) / len(own)
+        weights[number] = len(own)
+    weights /= weights.sum()
+    deviation = curves - weights @ curves
+    covariance: NDArray[np.float64] = (deviation * weights[:, None] ** 2).T @ deviation * groups / max(groups - 1, 1)
+    return covariance
+
+
+def age_cuts(c2: NDArray[Any], number: int, *, max_lag: int | None = None) -> AgeCuts:
+    """Cut a two-time correlation function at constant ages.
+
+    Parameters
+    ----------
+    c2 : (N, N) array
+    number : of cuts, of equal width in age
+    max_lag : longest lag, frames; None: N - 1, NaN where a cut does not reach that far
+
+    Returns
+    -------
+    AgeCuts
+        Age is (t1 + t2) / 2, lag is t2 - t1.
+
+    Raises
+    ------
+    ValueError
+        If `number` is not between 1 and N.
+    """
+    n_frames = len(c2)
+    if not 1 <= number <= n_frames:
+        raise ValueError(f"number is {number}, expected 1 to {n_frames} age cuts.")
+    lag = np.arange(1, min(max_lag or n_frames - 1, n_frames - 1) + 1)
+    width = n_frames / number
+    g2 = np.full((number, len(lag)), np.nan)
+    error = np.full_like(g2, np.nan)
+    for column, own in enumerate(lag):
+        diagonal = np.diagonal(c2, int(own))
+        cut = ((np.arange(len(diagonal)) + own / 2) / width).astype(int)
+        edges = np.searchsorted(cut, np.arange(number + 1))
+        for row in range(number):
+            g2[row, column], error[row, column] = _mean_and_error(diagonal[edges[row] : edges[row + 1]])
+    return AgeCuts((np.arange(number) + 0.5) * width, lag, g2, error)
+
+
+def _mean_and_error(values: NDArray[Any]) -> tuple[float, float]:
+    """Mean of the finite values and its standard error, allowing for likeness of neighbours."""
+    finite = values[np.isfinite(values)].astype(float)
+    if finite.size == 0:
+        return np.nan, np.nan
+    mean = float(finite.mean())
+    if finite.size == 1:
+        return mean, np.nan
+    error, means = 0.0, finite
+    while True:
+        error = max(error, float(means.std(ddof=1)) / np.sqrt(means.size))
+        if means.size < 2 * FEWEST_BLOCKS:
+            return mean, error
+        means = means[: means.size // 2 * 2].reshape(-1, 2).mean(axis=1)
