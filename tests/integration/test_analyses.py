@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from twotime.catalog.analyses import CANCELLED, MOST_ATTEMPTS, AnalysisStore, plain
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, plain
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 

@@ -124,7 +124,7 @@ def test_every_array_comes_back_as_it_was_written(store, claimed):
 def test_nothing_counts_before_the_status_does(store, claimed):
     seen = []
 
-    def look(stage, fraction):
+    def look(_stage, _fraction):
         seen.append(store.get(claimed.id).status)
         with pytest.raises(NotReady, match="is running"):
             read_table(store, claimed.id, "fits")
@@ -135,7 +135,7 @@ def test_nothing_counts_before_the_status_does(store, claimed):
 
 
 def test_attempt_after_a_killed_one_leaves_no_trace_of_it(store, claimed):
-    def dies(stage, fraction):
+    def dies(_stage, fraction):
         if fraction > 0.4:
             raise Cancelled("stop")
 

@@ -10,12 +10,10 @@ writing them without a lock, so that of two writers one may lose his change. Hen
 writes the metadata, and everybody else speaks by making nodes.
 """
 
-import math
 import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tiled.client.container import Container
@@ -24,91 +22,15 @@ from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
 from twotime.catalog.client import tiled_errors
+from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, AnalysisRecord, Holder, Status, plain, read_record
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
 
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
-STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
-ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
+__all__ = ["ANALYSIS_SPEC", "AnalysisRecord", "AnalysisStore", "Holder", "child", "made"]
+
 ANALYSIS_SPEC = Spec("xpcs_analysis")
-MOST_ATTEMPTS = 3
-CANCELLED = "Cancelled on request."
 _CONFLICT = 409
 _PAGE = 200
-
-
-@dataclass(frozen=True)
-class AnalysisRecord:
-    """What the metadata of an analysis say.
-
-    Attributes
-    ----------
-    id : key below the results container
-    raw_uid, scan_id, sample : of the run
-    status : queued, running, done, failed or cancelled
-    attempt : number of the attempt that waits, runs or ended last
-    first_attempt : attempt with which the latest request began; more than `MOST_ATTEMPTS` from there are not made
-    stage, progress : what is being done, and how much of it (0 to 1)
-    request : the recipe as it was asked for
-    recipe, sources : the recipe with all values, and where each came from
-    digest : sha256 over all that decides the numbers
-    versions : of the software and the ensemble
-    timings_s : seconds spent in each stage
-    error : why it failed or was cancelled, one sentence
-    warnings : sentences for the reader of the result
-    parents : uids and ids this analysis was made from
-    automatic : whether the service chose this run by its own rules
-    owner : process that computes the attempt
-    created_time, updated_time, started_time, finished_time : s since 1970
-    facts : what the result says of itself: ROIs, geometry, number of frames; empty before it is done
-    """
-
-    id: str
-    raw_uid: str
-    scan_id: int | None
-    sample: str | None
-    status: Status
-    attempt: int
-    first_attempt: int
-    stage: str
-    progress: float
-    request: dict[str, Any]
-    recipe: dict[str, Any]
-    sources: dict[str, str]
-    digest: str
-    versions: dict[str, str]
-    created_time: float
-    updated_time: float
-    started_time: float | None = None
-    finished_time: float | None = None
-    timings_s: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
-    parents: tuple[str, ...] = ()
-    automatic: bool = False
-    owner: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
-        return self.status in ENDED
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds the newest claim on an analysis; attempt 0 where nobody ever claimed it.
-
-    Attributes
-    ----------
-    attempt : number of the newest claimed attempt
-    owner : the process that claimed it
-    cancel : whether somebody asked for this attempt to stop
-    """
-
-    attempt: int
-    owner: str | None
-    cancel: bool
 
 
 class AnalysisStore:
@@ -422,36 +344,6 @@ class AnalysisStore:
         return found
 
 
-def plain(value: Any) -> Any:
-    """Plain data fit for metadata: no NaN or infinity (None instead), no NUL, no numpy types, no tuples.
-
-    Examples
-    --------
-    >>> plain({"rate": float("nan"), "edges": (1, 2)})
-    {'rate': None, 'edges': [1, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _record(node: Container) -> AnalysisRecord:
-    metadata = node.metadata
-    names = AnalysisRecord.__dataclass_fields__
-    values = {name: metadata[name] for name in names if name in metadata}
-    for name in ("warnings", "parents"):
-        values[name] = tuple(values.get(name) or ())
-    return AnalysisRecord(id=node.path_parts[-1], **values)
-
-
 def child(parent: Container, key: str) -> Any:
     """The client of a child, or None where there is none."""
     try:
@@ -468,6 +360,10 @@ def made(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[
         _only_conflict(error)
         return False
     return True
+
+
+def _record(node: Container) -> AnalysisRecord:
+    return read_record(node.path_parts[-1], node.metadata)
 
 
 def _only_conflict(error: ClientError) -> None:

@@ -19,8 +19,9 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, plain
+from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made
 from twotime.catalog.client import tiled_errors
+from twotime.catalog.records import plain
 from twotime.errors import InputError, NotFound, NotReady
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node

@@ -96,7 +96,7 @@ class Automatic:
     async def _take(self, summary: RunSummary, verdict: Verdict) -> Verdict:
         known, _ = await self.link.call(self.link.store.search, raw_uid=[summary.uid], limit=1)
         if known:
-            return Verdict(False, f"it has the analysis {known[0].id} already")
+            return Verdict(known[0].automatic, f"it has the analysis {known[0].id} already")
         try:
             record = await self.link.call(self.reception.submit, summary.uid, None, automatic=True)
         except InputError as error:

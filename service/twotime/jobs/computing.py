@@ -9,10 +9,11 @@ import structlog
 from tiled.client.container import Container
 
 from cnn_ed import Ensemble
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, plain
+from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.publish import TiledSink
+from twotime.catalog.records import plain
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.pipeline import Progress, analyse, plan

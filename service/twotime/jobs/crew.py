@@ -109,11 +109,12 @@ class Crew:
 
     async def _claim(self, job: Job) -> AnalysisRecord | None:
         record = await self.link.call(self.link.store.claim, job.id, self.owner, job.after)
-        if record is None:
-            self._changed(await self.link.call(self.link.store.get, job.id))
-        else:
+        if record is not None:
             self._changed(record)
-        return record
+            return record
+        current = await self.link.call(self.link.store.get, job.id)
+        (self._ended if current.ended and current.attempt == job.after + 1 else self._changed)(current)
+        return None
 
     async def _do(self, record: AnalysisRecord, worker: Worker) -> None:
         self.busy[record.id] = record
