@@ -46,11 +46,12 @@ export function twoTimePlot(div, panels, frameTime) {
   const width = div.clientWidth;
   const stacked = width < 640;
   const number = panels.length;
-  const side = stacked ? Math.min(width - 90, 460) : Math.min((width - 210) / number - 22, 430);
-  const height = stacked ? number * (side + 62) : side + 86;
+  const right = stacked ? 76 : 130;
+  const side = stacked ? Math.min(width - 62 - right, 460) : Math.min((width - 210) / number - 22, 430);
+  const height = stacked ? number * (side + 64) + 40 : side + 86;
   const bars = { ...stackOf(panels) };
-  const figure = layout({ height, margin: { l: 62, r: 130, t: 28, b: 48 }, annotations: [], hovermode: "closest" });
-  const gap = stacked ? 0.09 : 0.045;
+  const figure = layout({ height, margin: { l: 62, r: right, t: 28, b: 48 }, annotations: [], hovermode: "closest" });
+  const gap = stacked ? 0.075 : 0.045;
   const share = (1 - gap * (number - 1)) / number;
   panels.forEach((panel, n) => {
     const id = n ? n + 1 : "";
