@@ -31,9 +31,11 @@ LONGEST_S = 120.0
 
 
 @pytest.fixture(scope="session")
-def raw(settings: Settings) -> Any:
+def raw(settings: Settings) -> Iterator[Any]:
     """Catalog of the raw runs."""
-    return raw_catalog(open_root(settings), settings)
+    root = open_root(settings)
+    yield raw_catalog(root, settings)
+    root.context.close()
 
 
 @pytest.fixture(scope="session")
