@@ -128,16 +128,17 @@ class Computer:
 
     def _patiently(self, action: Callable[[], Result], life: "Life | None") -> Result:
         """Try until Tiled answers, at most `PATIENCE_S` long."""
-        deadline: float | None = None
+        began: float | None = None
         while True:
             try:
                 return action()
             except TiledUnavailable as error:
-                deadline = deadline or time.monotonic() + PATIENCE_S
-                if time.monotonic() > deadline:
+                if began is None:
+                    began = time.monotonic()
+                    log.warning("waiting_for_tiled", at_most_s=PATIENCE_S, reason=str(error))
+                elif time.monotonic() - began > PATIENCE_S:
                     raise
-                log.warning("waiting_for_tiled", reason=str(error))
-                self.tell("waiting for Tiled", 0.0)
+                self.tell("waiting for Tiled", (time.monotonic() - began) / PATIENCE_S)
                 self.cancel.wait(RETRY_EVERY_S)
                 if life is not None:
                     life.check()
@@ -191,7 +192,7 @@ class Life:
             raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
 
     def _live(self) -> None:
-        written, beat = self._now, time.monotonic()
+        written, beat, silent = self._now, time.monotonic(), False
         while not self._over.wait(WRITE_EVERY_S):
             due = time.monotonic() - beat > HEARTBEAT_S
             if not due and self._now == written:
@@ -202,8 +203,11 @@ class Life:
                     beat = time.monotonic()
                 written = self._now
                 self.store.progress(self.record, *written)
+                silent = False
             except TwotimeError as error:
-                log.warning("progress_not_written", analysis_id=self.record.id, reason=str(error))
+                if not silent:
+                    log.warning("progress_not_written", analysis_id=self.record.id, reason=str(error))
+                silent = True
 
     def _look(self) -> None:
         standing = self.store.standing(self.record)
