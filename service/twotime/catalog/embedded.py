@@ -1,0 +1,219 @@
+"""A Tiled server of our own: a child process with an SQLite catalog and a storage folder."""
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import yaml
+
+from twotime.catalog.client import RUNS_SPEC, open_root
+from twotime.errors import TiledUnavailable
+from twotime.settings import Settings
+
+PATIENCE_S = 90.0
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedTiled:
+    """A real Tiled server that lives as long as this process, on data that live longer.
+
+    Parameters
+    ----------
+    var_dir : its files are in ``var_dir/tiled``, simulated detector files in ``var_dir/detector``
+    port : to listen on; 0: any free one, kept for the next start where it is still free
+    readable_storage : further folders to read frames from
+
+    Attributes
+    ----------
+    uri, api_key : for clients; the key is made at the first start and kept
+    """
+
+    def __init__(self, var_dir: Path, port: int = 0, readable_storage: Sequence[Path] = ()) -> None:
+        self.folder = (var_dir / "tiled").resolve()
+        self.detector_folder = (var_dir / "detector").resolve()
+        self._readable = [self.detector_folder, *(folder.resolve() for folder in readable_storage)]
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self.api_key = ""
+
+    @property
+    def uri(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self._port}/api/v1"
+
+    @property
+    def pid(self) -> int | None:
+        """Process of the server, while it runs."""
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
+
+    def start(self) -> None:
+        """Start the server, wait until it answers and see that its containers exist; nothing if it runs already.
+
+        Raises
+        ------
+        TiledUnavailable
+            If the files cannot be written or the server does not come up.
+        """
+        if self.pid is not None:
+            return
+        self._stopping.clear()
+        try:
+            self._prepare()
+        except OSError as error:
+            raise TiledUnavailable(
+                f"The embedded Tiled cannot write to {error.filename or self.folder} ({error.strerror}); "
+                "set TWOTIME_VAR_DIR to a folder that this user can write to."
+            ) from error
+        self._end_orphan()
+        self._port = self._port or _free_port(self._last_port())
+        self._watcher = threading.Thread(target=self._keep_alive, name="embedded tiled", daemon=True)
+        self._watcher.start()
+        try:
+            self._wait_until_healthy()
+        except TiledUnavailable:
+            self.stop()
+            raise
+        (self.folder / "port").write_text(str(self._port))
+        self._make_containers()
+
+    def stop(self) -> None:
+        """End the server; its data stay."""
+        self._stopping.set()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._watcher is not None:
+            self._watcher.join(10)
+            self._watcher = None
+        (self.folder / "pid").unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        for folder in (self.folder / "data", self.detector_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        key_file = self.folder / "api_key"
+        if not key_file.exists():
+            key_file.touch(mode=0o600)
+            key_file.write_text(secrets.token_hex(32))
+        self.api_key = key_file.read_text().strip()
+        (self.folder / "config.yml").write_text(yaml.safe_dump(self._config()))
+
+    def _config(self) -> dict[str, object]:
+        return {
+            "authentication": {"allow_anonymous_access": False},
+            "catalog": {
+                "uri": f"sqlite:///{self.folder}/catalog.db",
+                "writable_storage": [f"file://{self.folder}/data", f"duckdb:///{self.folder}/tables.duckdb"],
+                "readable_storage": [f"file://{folder}" for folder in self._readable],
+                "init_if_not_exists": True,
+            },
+            # The cache keeps every uploaded payload in memory; five minutes are enough for subscribers to catch up.
+            "streaming_cache": {"uri": "memory", "data_ttl": 300},
+            "expose_raw_assets": False,
+            "media_types": {
+                "BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}
+            },
+        }
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-m", "tiled", "serve", "config", str(self.folder / "config.yml")]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(self._port)],
+                env={**os.environ, "TILED_SINGLE_USER_API_KEY": self.api_key},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for us; we end the server after the analyses.
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - runs one system call
+            )
+        (self.folder / "pid").write_text(str(self._process.pid))
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            if self._process is not None and self._process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"http://127.0.0.1:{self._port}/healthz", timeout=2).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            self._stopping.wait(0.1)
+        raise TiledUnavailable(
+            f"The embedded Tiled server did not come up on port {self._port}; {self.folder / 'log'} says why: "
+            f"{self._last_words()}"
+        )
+
+    def _make_containers(self) -> None:
+        settings = Settings(tiled_uri=self.uri, tiled_api_key=self.api_key)  # type: ignore[arg-type]  # pydantic converts
+        root = open_root(settings, retries_for_s=10)
+        present = set(root)
+        for key, specs in (("raw", [RUNS_SPEC]), ("processed", [])):
+            if key not in present:
+                root.create_container(key, specs=specs)
+        root.context.close()
+
+    def _keep_alive(self) -> None:
+        """Start the server, and again when it dies without being asked to.
+
+        The server gets its death signal when the thread that started it ends, hence a thread that lives as long.
+        """
+        while not self._stopping.is_set():
+            self._launch()
+            assert self._process is not None
+            self._process.wait()
+            self._stopping.wait(1.0)
+
+    def _end_orphan(self) -> None:
+        """End a server that a killed parent left behind: two on one SQLite file would lock each other out."""
+        try:
+            pid = int((self.folder / "pid").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return
+        if str(self.folder / "config.yml").encode() in command:
+            os.kill(pid, signal.SIGKILL)
+
+    def _last_port(self) -> int:
+        try:
+            return int((self.folder / "port").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def _last_words(self) -> str:
+        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it is empty."
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise TiledUnavailable("No port is free on 127.0.0.1 for the embedded Tiled server; end some other server.")
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
