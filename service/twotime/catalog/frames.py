@@ -1,0 +1,220 @@
+"""Detector frames of a run, block by block: in place from HDF5 where the files can be reached, else over HTTP."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401 - registers the compressions that detectors write
+import numpy as np
+from databroker.client import BlueskyRun
+from numpy.typing import NDArray
+from tiled.utils import path_from_uri
+
+from twotime.catalog.client import tiled_errors
+from twotime.catalog.runs import find_image
+from twotime.errors import UnusableRun
+from twotime.recipe import RunFacts
+
+BLOCK_BYTES = 32 * 2**20
+IN_FLIGHT = 2
+
+
+class TiledFrames:
+    """Frames of one run; a `twotime.pipeline.FrameSource`.
+
+    Parameters
+    ----------
+    run : from `twotime.catalog.runs.find_run`
+    facts : of the same run
+    direct : read the HDF5 files in place where they can be reached
+    path_map : prefixes of file paths as Tiled names them, and where they are here
+
+    Attributes
+    ----------
+    facts : what the run says of itself
+    route : "file" or "http"
+    """
+
+    def __init__(
+        self, run: BlueskyRun, facts: RunFacts, direct: bool = True, path_map: Mapping[str, str] | None = None
+    ) -> None:
+        self.facts = facts
+        self._node = find_image(run, facts.detector).node
+        self._files = _reachable_files(self._node, path_map or {}) if direct else []
+
+    @property
+    def route(self) -> str:
+        """How the frames are read."""
+        return "file" if self._files else "http"
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
+        return np.dtype(self._node.dtype)
+
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Frames `start`, `start + stride`, ... below `stop`, as (number of the first, (k, H, W) counts).
+
+        Raises
+        ------
+        UnusableRun
+            If frames that the run announces are not there.
+        TiledUnavailable
+            If Tiled goes away.
+        """
+        _, height, width = self.facts.shape
+        frame_bytes = max(1, height * width * self.dtype.itemsize)
+        step = max(1, BLOCK_BYTES // frame_bytes) * stride
+        spans = [(first, min(first + step, stop)) for first in range(start, stop, step)]
+        yield from self._from_files(spans, stride) if self._files else self._over_http(spans, stride)
+
+    def _from_files(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        announced = self.facts.shape[0]
+        with _Stack(self._files) as stack:
+            if stack.n_frames < min(announced, spans[-1][1] if spans else 0):
+                raise UnusableRun(
+                    f"Run {self.facts.uid[:8]} announces {announced} frames, but its files hold {stack.n_frames}; "
+                    f"set frames.stop to {stack.n_frames} in the recipe, or wait until the files are complete."
+                )
+            for first, last in spans:
+                yield first, stack.read(np.arange(first, last, stride))
+
+    def _over_http(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Two requests at a time: one travels while the other is used."""
+        with ThreadPoolExecutor(IN_FLIGHT, "frames") as pool:
+            waiting = deque[tuple[int, Any]]()
+            ahead = iter(spans)
+            for first, last in ahead:
+                waiting.append((first, pool.submit(self._request, first, last, stride)))
+                if len(waiting) == IN_FLIGHT:
+                    break
+            while waiting:
+                first, future = waiting.popleft()
+                block = future.result()
+                following = next(ahead, None)
+                if following is not None:
+                    waiting.append((following[0], pool.submit(self._request, *following, stride)))
+                yield first, block
+
+    def _request(self, first: int, last: int, stride: int) -> NDArray[Any]:
+        _, height, width = self.facts.shape
+        leading = tuple(int(length) for length in self._node.shape[:-2])
+        with tiled_errors():
+            parts = [np.asarray(self._node[index]) for index in _indices(leading, first, last, stride)]
+        block = np.concatenate([part.reshape(-1, height, width) for part in parts])
+        expected = len(range(first, last, stride))
+        if len(block) != expected:
+            raise UnusableRun(
+                f"Tiled yields {len(block)} of the {expected} frames from {first} on of run {self.facts.uid[:8]}; "
+                f"set frames.stop to {first + len(block) * stride} in the recipe."
+            )
+        return block
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    dataset: str
+
+
+class _Stack:
+    """Datasets of several files, one after the other; every dataset is (..., H, W)."""
+
+    def __init__(self, files: list[_File]) -> None:
+        self._files = files
+        self._open: list[h5py.File] = []
+        self._datasets: list[h5py.Dataset] = []
+        self._ends: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def __enter__(self) -> "_Stack":
+        try:
+            for file in self._files:
+                self._open.append(h5py.File(file.path, "r", locking=False, swmr=True))
+                self._datasets.append(self._open[-1][file.dataset])
+        except (OSError, KeyError) as error:
+            self.__exit__()
+            name = self._files[len(self._datasets)].path
+            raise UnusableRun(
+                f"The detector file {name} cannot be read ({error}); set TWOTIME_READ_IN_PLACE=false to read through Tiled."
+            ) from error
+        self._ends = np.cumsum([int(np.prod(dataset.shape[:-2])) for dataset in self._datasets])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._open:
+            file.close()
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of all files together."""
+        return int(self._ends[-1])
+
+    def read(self, frames: NDArray[np.int64]) -> NDArray[Any]:
+        """Frames of these numbers, rising with one stride."""
+        owner = np.searchsorted(self._ends, frames, side="right")
+        parts = []
+        for number in np.unique(owner):
+            dataset = self._datasets[number]
+            own = frames[owner == number] - (self._ends[number - 1] if number else 0)
+            parts.append(_read_dataset(dataset, own))
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _read_dataset(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[Any]:
+    stride = int(frames[1] - frames[0]) if len(frames) > 1 else 1
+    leading = tuple(int(length) for length in dataset.shape[:-2])
+    indices = _indices(leading, int(frames[0]), int(frames[-1]) + 1, stride)
+    try:
+        parts = [dataset[index].reshape(-1, *dataset.shape[-2:]) for index in indices]
+    except OSError as error:
+        raise UnusableRun(
+            f"The detector file {dataset.file.filename} is damaged at frames {frames[0]} to {frames[-1]} ({error}); "
+            "leave these out with frames.start and frames.stop in the recipe."
+        ) from error
+    return np.concatenate(parts)
+
+
+def _indices(leading: tuple[int, ...], first: int, last: int, stride: int) -> list[tuple[Any, ...]]:
+    """Slices of an array (*leading, H, W) that hold frames `first`, `first + stride`, ... below `last` in order."""
+    inner = leading[-1]
+    if len(leading) == 1:
+        return [(slice(first, last, stride),)]
+    if inner == 1 and len(leading) == 2:
+        return [(slice(first, last, stride), 0)]
+    indices = []
+    frame = first
+    while frame < last:
+        outer, within = divmod(frame, inner)
+        end = min(inner, within + last - frame)
+        row = tuple(int(k) for k in np.unravel_index(outer, leading[:-1]))
+        indices.append((*row, slice(within, end, stride)))
+        frame += stride * len(range(within, end, stride))
+    return indices
+
+
+def _reachable_files(node: Any, path_map: Mapping[str, str]) -> list[_File]:
+    """The HDF5 files behind an array, in order; empty where they are of another kind or out of reach."""
+    with tiled_errors():
+        sources = node.include_data_sources().data_sources() or []
+    if len(sources) != 1 or "hdf5" not in sources[0].mimetype:
+        return []
+    dataset = sources[0].parameters.get("dataset")
+    if not dataset:
+        return []
+    name = "/".join(dataset) if isinstance(dataset, list | tuple) else str(dataset)
+    assets = sorted(sources[0].assets, key=lambda asset: asset.num or 0)
+    files = [_File(_here(path_from_uri(asset.data_uri), path_map), name) for asset in assets]
+    return files if files and all(file.path.is_file() for file in files) else []
+
+
+def _here(path: Any, path_map: Mapping[str, str]) -> Path:
+    text = str(path)
+    for there, here in path_map.items():
+        if text == there or text.startswith(there.rstrip("/") + "/"):
+            return Path(here.rstrip("/") + text[len(there.rstrip("/")) :])
+    return Path(text)

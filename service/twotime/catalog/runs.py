@@ -1,0 +1,279 @@
+"""Runs in Tiled: finding one, listing them, and reading what a run says of itself."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
+from databroker.queries import PartialUID, ScanID, TimeRange
+from tiled.client.array import ArrayClient
+
+from twotime.catalog.client import tiled_errors
+from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
+from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts
+
+EIGER_PIXEL_SIZE_M = 75e-6
+CONFIGURATION_KEYS = {
+    "beam_center_y": "beam_center_y",
+    "beam_center_x": "beam_center_x",
+    "distance_m": "det_distance",
+    "wavelength_angstrom": "wavelength",
+    "frame_time_s": "cam_acquire_period",
+    "pixel_size_m": "x_pixel_size",
+}
+"""Names under which the descriptor's configuration holds the geometry at CHX, each after ``<detector>_``."""
+START_KEYS = {"frame_time_s": "acquire period"}
+"""Names in the start document, where CHX writes numbers as text."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line about a run.
+
+    Attributes
+    ----------
+    uid, scan_id, sample, plan_name : from the start document
+    time : start of the run, s since 1970
+    exit_status : from the stop document; None while the run goes on
+    detectors : image keys of the area detectors in its streams
+    start, stop : the documents
+    """
+
+    uid: str
+    scan_id: int | None
+    sample: str | None
+    plan_name: str | None
+    time: float
+    exit_status: str | None
+    detectors: tuple[str, ...]
+    start: Mapping[str, Any]
+    stop: Mapping[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.stop is not None
+
+
+@dataclass(frozen=True)
+class ImageNode:
+    """The frames of one detector in one stream of a run.
+
+    Attributes
+    ----------
+    key : image key, such as ``eiger4m_single_image``
+    node : the array in Tiled, of shape (..., H, W)
+    descriptor : metadata of the stream
+    """
+
+    key: str
+    node: ArrayClient
+    descriptor: Mapping[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(N, H, W), whatever way the leading axes are divided."""
+        *leading, height, width = self.node.shape
+        n_frames = 1
+        for length in leading:
+            n_frames *= int(length)
+        return n_frames, int(height), int(width)
+
+
+def find_run(raw: CatalogOfBlueskyRuns, reference: str | int) -> BlueskyRun:
+    """Find a run.
+
+    Parameters
+    ----------
+    raw : catalog of the raw runs
+    reference : uid, beginning of a uid, scan_id (the newest run that has it, as beamlines count anew now and then),
+        or -1 for the newest run, -2 for the one before
+
+    Raises
+    ------
+    RunNotFound
+        If nothing fits.
+    AmbiguousRun
+        If the beginning of a uid fits several runs.
+    """
+    text = str(reference).strip()
+    with tiled_errors():
+        if text.lstrip("-").isdigit() and len(text) < 8:
+            return _by_number(raw, int(text))
+        if not text.replace("-", "").isalnum():
+            raise RunNotFound(
+                f"{text!r} is neither a uid, nor its beginning, nor a scan_id, nor -1 for the newest run."
+            )
+        try:
+            return raw[text] if len(text) >= 36 else _by_partial_uid(raw, text)
+        except KeyError:
+            raise RunNotFound(f"No run has the uid {text!r}; ask with a uid, its beginning, a scan_id or -1.") from None
+
+
+def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None = None) -> list[RunSummary]:
+    """The newest runs, newest first.
+
+    Parameters
+    ----------
+    limit : at most so many
+    since : only runs that began after this time, s since 1970
+    """
+    with tiled_errors():
+        found = raw if since is None else raw.search(TimeRange(since=since))
+        runs = found.sort(("start.time", -1)).values().head(limit)
+        return [summarise(run) for run in runs if isinstance(run, BlueskyRun)]
+
+
+def summarise(run: BlueskyRun) -> RunSummary:
+    """One line about a run."""
+    start, stop = run.metadata["start"], run.metadata.get("stop")
+    with tiled_errors():
+        detectors = tuple(image.key for image in image_nodes(run)) if stop else ()
+    return RunSummary(
+        uid=start["uid"],
+        scan_id=_whole(start.get("scan_id")),
+        sample=None if start.get("sample") is None else str(start["sample"]),
+        plan_name=start.get("plan_name"),
+        time=float(start["time"]),
+        exit_status=stop.get("exit_status") if stop else None,
+        detectors=detectors,
+        start=start,
+        stop=stop or None,
+    )
+
+
+def run_facts(run: BlueskyRun, detector: str | None = None, *, accept_failed: bool = False) -> RunFacts:
+    """What a run says of itself, as far as an analysis needs it.
+
+    Parameters
+    ----------
+    detector : image key, or the beginning of one, in any case; None: the area detector found, an Eiger before others
+    accept_failed : also of a run that did not end with success
+
+    Raises
+    ------
+    RunStillRunning
+        If there is no stop document yet.
+    UnusableRun
+        If the run failed, or holds no area detector or no frames.
+    RecipeError
+        If it holds no detector of that name.
+    """
+    start = run.metadata["start"]
+    _refuse_unfinished(start["uid"], run.metadata.get("stop"), accept_failed)
+    image = find_image(run, detector)
+    if image.shape[0] == 0:
+        raise UnusableRun(f"Run {start['uid'][:8]} holds no frames of {image.key}; was the shutter series started?")
+    return RunFacts(
+        uid=start["uid"],
+        detector=image.key,
+        shape=image.shape,
+        scan_id=_whole(start.get("scan_id")),
+        sample=None if start.get("sample") is None else str(start["sample"]),
+        start_time=float(start["time"]),
+        geometry=dict(_geometry(image, start)),
+    )
+
+
+def find_image(run: BlueskyRun, detector: str | None = None) -> ImageNode:
+    """The frames to analyse; see `run_facts` for `detector` and errors."""
+    uid = run.metadata["start"]["uid"]
+    with tiled_errors():
+        images = image_nodes(run)
+    if not images:
+        raise UnusableRun(
+            f"Run {uid[:8]} has no area detector: no stream holds an array of frames (frames, rows, columns)."
+        )
+    if detector is None:
+        return images[0]
+    wanted = detector.lower()
+    for image in images:
+        if image.key.lower() in (wanted, f"{wanted}_image"):
+            return image
+    there = ", ".join(image.key for image in images)
+    raise RecipeError(f"detector is {detector!r}, but run {uid[:8]} holds frames of {there}; name one of these.")
+
+
+def image_nodes(run: BlueskyRun) -> list[ImageNode]:
+    """Frames of all area detectors in all streams: an Eiger first, then the largest."""
+    images = []
+    for name in run:
+        stream = run[name]
+        container = getattr(stream, "base", stream)
+        for key in stream.metadata.get("data_keys", {}):
+            node = container.get(key) if key in container else None
+            if isinstance(node, ArrayClient) and node.ndim >= 3 and node.dtype.kind in "uif":
+                images.append(ImageNode(key, node, stream.metadata))
+    return sorted(images, key=lambda image: ("eiger" not in image.key.lower(), -image.node.size))
+
+
+def _by_number(raw: CatalogOfBlueskyRuns, number: int) -> BlueskyRun:
+    if number < 0:
+        newest = raw.sort(("start.time", -1)).values()
+        total = len(raw)
+        if -number > total:
+            raise RunNotFound(f"Run {number} was asked for, but there are only {total} runs.")
+        run: BlueskyRun = newest[-number - 1]
+        return run
+    found = raw.search(ScanID(number, duplicates="all")).sort(("start.time", -1)).values().head(1)
+    if not found:
+        raise RunNotFound(f"No run has the scan_id {number}; ask with a uid, its beginning, a scan_id or -1.")
+    run = found[0]
+    return run
+
+
+def _by_partial_uid(raw: CatalogOfBlueskyRuns, text: str) -> BlueskyRun:
+    found = raw.search(PartialUID(text)).values().head(3)
+    if not found:
+        raise KeyError(text)
+    if len(found) > 1:
+        uids = ", ".join(run.metadata["start"]["uid"] for run in found)
+        raise AmbiguousRun(f"{text!r} is the beginning of several uids ({uids}); give more of it.")
+    run: BlueskyRun = found[0]
+    return run
+
+
+def _refuse_unfinished(uid: str, stop: Mapping[str, Any] | None, accept_failed: bool) -> None:
+    if not stop:
+        raise RunStillRunning(f"Run {uid[:8]} is still running; ask again when it has ended.")
+    status = stop.get("exit_status")
+    if status != "success" and not accept_failed:
+        reason = f" ({stop['reason']})" if stop.get("reason") else ""
+        raise UnusableRun(
+            f"Run {uid[:8]} ended with exit_status {status!r}{reason}; "
+            "set frames.accept_failed_run to true in the recipe to analyse what it holds."
+        )
+
+
+def _geometry(image: ImageNode, start: Mapping[str, Any]) -> Iterator[tuple[str, Found]]:
+    """Each field from the first place that holds a number: descriptor configuration, then the start document."""
+    detector = image.key.removesuffix("_image")
+    data: dict[str, Any] = {}
+    for device in image.descriptor.get("configuration", {}).values():
+        data |= device.get("data", {})
+    for name in GEOMETRY_UNITS:
+        key = f"{detector}_{CONFIGURATION_KEYS[name]}"
+        value = _number(data.get(key))
+        if value is not None:
+            yield name, Found(value, f"descriptor configuration {key}")
+            continue
+        value = _number(start.get(START_KEYS.get(name, "")))
+        if value is not None:
+            yield name, Found(value, f"start document {START_KEYS[name]!r}")
+        elif name == "pixel_size_m" and "eiger" in detector.lower():
+            yield name, Found(EIGER_PIXEL_SIZE_M, "pixel size of every Eiger; the run does not record it")
+
+
+def _number(value: Any) -> float | None:
+    """A number, also where it is written as text or as an array of one."""
+    if isinstance(value, list | tuple):
+        value = value[0] if len(value) == 1 else None
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
