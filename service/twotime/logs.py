@@ -34,9 +34,11 @@ def configure_logs(*, as_json: bool = False, level: int = logging.INFO, stream: 
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=target.isatty())
+    text = structlog.dev.ConsoleRenderer(
+        colors=target.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,  # the rich one prints local variables, keys among them
     )
+    last: Processor = structlog.processors.JSONRenderer() if as_json else text
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
