@@ -52,7 +52,8 @@ export function twoTimePlot(div, panels, frameTime) {
   const bars = { ...stackOf(panels) };
   const figure = layout({ height, margin: { l: 62, r: right, t: 28, b: 48 }, annotations: [], hovermode: "closest" });
   const gap = stacked ? 0.075 : 0.045;
-  const share = (1 - gap * (number - 1)) / number;
+  const alone = number === 1 && !stacked;
+  const share = alone ? side / (width - 62 - right) : (1 - gap * (number - 1)) / number;
   panels.forEach((panel, n) => {
     const id = n ? n + 1 : "";
     const start = n * (share + gap);
@@ -62,7 +63,7 @@ export function twoTimePlot(div, panels, frameTime) {
     figure[`yaxis${id}`] = axis(stacked || n === 0 ? "t₂ (s)" : "", { ...tail, domain: stacked ? [1 - along[1], 1 - along[0]] : [0, 1], anchor: `x${id}`, matches: n ? "y" : undefined, scaleanchor: n ? undefined : "x", showticklabels: stacked || n === 0 });
     figure.annotations.push({ text: panel.title, xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 13 } });
   });
-  const values = { colorscale: "Viridis", cmin: panels[0].scale[0], cmax: panels[0].scale[1], colorbar: bar("C₂", 1.01, bars.shared, stacked) };
+  const values = { colorscale: "Viridis", cmin: panels[0].scale[0], cmax: panels[0].scale[1], colorbar: bar("C₂", alone ? share + 0.01 : 1.01, bars.shared, stacked) };
   const last = panels.find((panel) => panel.own);
   figure.coloraxis = values;
   if (last) {
@@ -121,7 +122,10 @@ export function g2Plot(div, rows) {
     });
   }
   const early = thin.filter((i) => i < Math.max(10, 0.6 * rows.lag_s.length));
-  const range = around(early.flatMap((i) => [rows.g2_raw[i], rows.g2_denoised[i], rows.g2_raw_fit[i], rows.g2_denoised_fit[i]]));
+  const range = around([
+    ...early.flatMap((i) => [rows.g2_raw[i], rows.g2_denoised[i]]),
+    ...thin.flatMap((i) => [rows.g2_raw_fit[i], rows.g2_denoised_fit[i]]),
+  ]);
   const figure = layout({
     height: 330, showlegend: true,
     legend: ABOVE,

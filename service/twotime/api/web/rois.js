@@ -23,13 +23,14 @@ export function select(table, chosen) {
 
 function row(roi, chosen, choose) {
   const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
-  const cell = (quantity, attributes = {}) => {
+  const cell = (quantity, attributes = {}, bound = false) => {
     const [value, error] = withError(quantity);
-    return el("td", attributes, value, error ? el("span", { class: "error" }, ` ± ${error}`) : "");
+    return el("td", attributes, value, el("span", { class: "error" }, bound ? " at bound" : error ? ` ± ${error}` : ""));
   };
+  const shape = (name) => cell(lead[name], {}, lead.on_bound.includes(name));
   const rate = (kind) =>
     roi[kind]
-      ? cell(roi[kind].relaxation_rate, { class: roi.headline === kind ? "lead" : "aside" })
+      ? cell(roi[kind].relaxation_rate, { class: roi.headline === kind ? "lead" : "aside" }, roi[kind].on_bound.includes("relaxation_rate"))
       : el("td", { class: "aside" }, "–");
   return el(
     "tr",
@@ -45,9 +46,9 @@ function row(roi, chosen, choose) {
     el("td", { class: "aside" }, String(roi.n_pixels)),
     rate("raw"),
     rate("denoised"),
-    cell(lead.beta),
-    cell(lead.baseline),
-    cell(lead.alpha),
+    shape("beta"),
+    shape("baseline"),
+    shape("alpha"),
     el("td", {}, flag(roi, lead)),
   );
 }
