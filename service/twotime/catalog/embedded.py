@@ -141,7 +141,7 @@ class EmbeddedTiled:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is for us; we end the server after the analyses.
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - runs one system call
+                preexec_fn=_die_with_parent,
             )
         (self.folder / "pid").write_text(str(self._process.pid))
 

@@ -22,6 +22,7 @@ CONFIGURATION_KEYS = {
     "pixel_size_m": "x_pixel_size",
 }
 """Names under which the descriptor's configuration holds the geometry at CHX, each after ``<detector>_``."""
+_PAGE = 100  # Tiled refuses pages of more than 300
 START_KEYS = {"frame_time_s": "acquire period"}
 """Names in the start document, where CHX writes numbers as text."""
 
@@ -120,8 +121,9 @@ def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None
     """
     with tiled_errors():
         found = raw if since is None else raw.search(TimeRange(since=since))
-        runs = found.sort(("start.time", -1)).values().head(limit)
-        return [summarise(run) for run in runs if isinstance(run, BlueskyRun)]
+        newest, end = found.sort(("start.time", -1)).values(), min(limit, len(found))
+        pages = [newest[first : min(first + _PAGE, end)] for first in range(0, end, _PAGE)]
+        return [summarise(run) for page in pages for run in page if isinstance(run, BlueskyRun)]
 
 
 def summarise(run: BlueskyRun) -> RunSummary:
@@ -218,8 +220,7 @@ def _by_number(raw: CatalogOfBlueskyRuns, number: int) -> BlueskyRun:
     found = raw.search(ScanID(number, duplicates="all")).sort(("start.time", -1)).values().head(1)
     if not found:
         raise RunNotFound(f"No run has the scan_id {number}; ask with a uid, its beginning, a scan_id or -1.")
-    run = found[0]
-    return run
+    return found[0]
 
 
 def _by_partial_uid(raw: CatalogOfBlueskyRuns, text: str) -> BlueskyRun:

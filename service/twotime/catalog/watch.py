@@ -1,0 +1,116 @@
+"""Finished runs as they finish: Tiled's own stream of events, and questions to the catalog where events can be lost."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgpack
+from databroker.client import BlueskyRun
+from databroker.queries import Comparison
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from twotime.catalog.client import open_root, raw_catalog, tiled_errors
+from twotime.errors import TiledUnavailable
+from twotime.settings import Settings
+
+OnRun = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Awaitable[None]]
+
+MARGIN_S = 300.0
+"""Clocks of the beamline and of this machine may differ by this much."""
+_UPDATED = "container-child-metadata-updated"
+
+
+async def watch_runs(settings: Settings, on_run: OnRun) -> None:
+    """Call `on_run(uid, start, stop)` for every run that finishes from now on; a run may be named more than once.
+
+    Parameters
+    ----------
+    settings : with `tiled_uri` set
+    on_run : awaited for each run; events wait meanwhile
+
+    Raises
+    ------
+    TiledUnavailable
+        When the connection ends; call again to go on.
+    TiledRefused
+        If the key is refused.
+
+    Notes
+    -----
+    A finished run is an update of its metadata that carries ``stop``. Events are lost where Tiled restarts between
+    two of them, so the catalog is asked for runs that finished after every connection, after every gap in the numbers
+    of events, and every `settings.reconcile_s`. Tiled's own subscription client dies on messages above 1 MB, hence
+    this one.
+    """
+    asked = time.time()
+    raw = await asyncio.to_thread(lambda: raw_catalog(open_root(settings), settings))
+    try:
+        async with connect(
+            _stream_uri(settings), additional_headers=_headers(settings), max_size=None, open_timeout=15
+        ) as socket:
+            await _Watch(settings, on_run, raw, asked).follow(socket)
+    except (OSError, WebSocketException, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise TiledUnavailable(f"The event stream of {settings.tiled_uri} ended ({reason}).") from error
+
+
+class _Watch:
+    """One connection's worth of watching."""
+
+    def __init__(self, settings: Settings, on_run: OnRun, raw: Any, since: float) -> None:
+        self.settings = settings
+        self.on_run = on_run
+        self.raw = raw
+        self.since = since
+        self.sequence: int | None = None
+        self.asked_at = 0.0
+
+    async def follow(self, socket: ClientConnection) -> None:
+        await self._reconcile()
+        while True:
+            left = self.asked_at + self.settings.reconcile_s - time.monotonic()
+            try:
+                message = await asyncio.wait_for(socket.recv(), max(left, 0.01))
+            except TimeoutError:
+                await self._reconcile()
+                continue
+            await self._take(msgpack.unpackb(message) if isinstance(message, bytes) else {})
+
+    async def _take(self, event: Mapping[str, Any]) -> None:
+        sequence = event.get("sequence")
+        if sequence is not None:
+            gap = self.sequence is not None and sequence != self.sequence + 1
+            self.sequence = sequence
+            if gap:
+                await self._reconcile()
+        metadata = event.get("metadata") or {}
+        if event.get("type") == _UPDATED and metadata.get("stop"):
+            await self.on_run(metadata["start"]["uid"], metadata["start"], metadata["stop"])
+
+    async def _reconcile(self) -> None:
+        """Ask the catalog for runs that finished since the last time."""
+        began = time.time()
+        for start, stop in await asyncio.to_thread(self._finished_since, self.since - MARGIN_S):
+            await self.on_run(start["uid"], start, stop)
+        self.since = began
+        self.asked_at = time.monotonic()
+
+    def _finished_since(self, since: float) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        with tiled_errors(str(self.settings.tiled_uri)):
+            runs = self.raw.search(Comparison("ge", "stop.time", since)).values()
+            return [(run.metadata["start"], run.metadata["stop"]) for run in runs if isinstance(run, BlueskyRun)]
+
+
+def _stream_uri(settings: Settings) -> str:
+    parts = urlsplit(str(settings.tiled_uri))
+    base = parts.path.rstrip("/").removesuffix("/api/v1")
+    path = f"{base}/api/v1/stream/single/{settings.raw_path.strip('/')}"
+    return urlunsplit(("wss" if parts.scheme == "https" else "ws", parts.netloc, path, "envelope_format=msgpack", ""))
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    key = settings.tiled_api_key
+    return {} if key is None else {"Authorization": f"Apikey {key.get_secret_value()}"}

@@ -1,0 +1,65 @@
+"""A real Tiled server for all tests of a session, and the clients to it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.embedded import EmbeddedTiled
+from twotime.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def tiled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTiled]:
+    """The embedded server, on a fresh catalog."""
+    server = EmbeddedTiled(tmp_path_factory.mktemp("var"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(tiled_server: EmbeddedTiled) -> Settings:
+    """Settings of a service that uses that server."""
+    return Settings(
+        tiled_uri=tiled_server.uri,  # type: ignore[arg-type]  # pydantic turns text into an address
+        tiled_api_key=tiled_server.api_key,  # type: ignore[arg-type]  # and into a secret
+        var_dir=tiled_server.folder.parent,
+        reconcile_s=2.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def detector_folder(tiled_server: EmbeddedTiled) -> Path:
+    """A folder for detector files that the server may read."""
+    return tiled_server.detector_folder
+
+
+@pytest.fixture(scope="session")
+def root(settings: Settings) -> Any:
+    """Client of the whole server."""
+    return open_root(settings)
+
+
+@pytest.fixture(scope="session")
+def raw(root: Any, settings: Settings) -> Any:
+    """Catalog of the raw runs."""
+    return raw_catalog(root, settings)
+
+
+@pytest.fixture(scope="session")
+def results(root: Any, settings: Settings) -> Any:
+    """Container of the analyses."""
+    return results_container(root, settings)
+
+
+@pytest.fixture(scope="session")
+def measured_data() -> Path:
+    """Folder of the measured data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("TWOTIME_MEASURED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "id10_maxipix_frames.h5").is_file():
+        pytest.skip(f"measured data are not in {folder}; set TWOTIME_MEASURED_DATA to their folder")
+    return folder
