@@ -39,9 +39,11 @@ def detector_folder(tiled_server: EmbeddedTiled) -> Path:
 
 
 @pytest.fixture(scope="session")
-def root(settings: Settings) -> Any:
+def root(settings: Settings) -> Iterator[Any]:
     """Client of the whole server."""
-    return open_root(settings)
+    client = open_root(settings)
+    yield client
+    client.context.close()
 
 
 @pytest.fixture(scope="session")

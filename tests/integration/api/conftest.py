@@ -9,11 +9,11 @@ import httpx
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
-from twotime.catalog.client import open_root, raw_catalog
 
 from twotime.api.server import Server
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
+from twotime.simulate.beamline import ExitStatus
 from twotime.xpcs.types import Geometry
 
 SHAPE = (48, 56)
@@ -31,20 +31,19 @@ LONGEST_S = 120.0
 
 
 @pytest.fixture(scope="session")
-def raw(settings: Settings) -> Iterator[Any]:
-    """Catalog of the raw runs."""
-    root = open_root(settings)
-    yield raw_catalog(root, settings)
-    root.context.close()
-
-
-@pytest.fixture(scope="session")
 def write(raw: Any, detector_folder: Path) -> Callable[..., str]:
-    """Write a run of so many simulated frames; returns its uid."""
+    """Write a run of so many simulated frames, all zero if `dark`; returns its uid."""
 
-    def _write(n_frames: int, *, exit_status: str = "success", sample: str = "colloid", scan_id: int = 1) -> str:
+    def _write(
+        n_frames: int,
+        *,
+        exit_status: ExitStatus | None = "success",
+        sample: str = "colloid",
+        scan_id: int = 1,
+        dark: bool = False,
+    ) -> str:
         model = SpeckleModel(SHAPE, GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=scan_id)
-        frames = simulate_frames(model, n_frames)
+        frames = simulate_frames(model, n_frames) * (0 if dark else 1)
         folder = detector_folder / f"api_{scan_id}"
         return write_run(
             raw, frames, GEOMETRY, folder, sample=sample, scan_id=scan_id, shape_style="frames", exit_status=exit_status
@@ -55,19 +54,20 @@ def write(raw: Any, detector_folder: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def write_documents(raw: Any) -> Callable[..., str]:
-    """Write a run without detector, with or without a stop document; returns its uid."""
+    """Write a run that holds no frames: without a detector, or with one that was announced; returns its uid."""
 
-    def _write(*, scan_id: int, finished: bool = True) -> str:
+    def _write(*, scan_id: int, detector: bool = False) -> str:
         writer = TiledWriter(raw, batch_size=1)
         run = compose_run(metadata={"scan_id": scan_id, "sample": "none", "plan_name": "count"})
         writer("start", run.start_doc)
-        stream = run.compose_descriptor(
-            name="primary", data_keys={"i0": {"source": "simulated", "dtype": "number", "shape": []}}
-        )
+        keys: dict[str, Any] = {"i0": {"source": "simulated", "dtype": "number", "shape": []}}
+        if detector:
+            image = {"source": "simulated", "dtype": "array", "shape": [1, *SHAPE], "external": "STREAM:"}
+            keys["eiger4m_single_image"] = image | {"dtype_numpy": "<u2"}
+        stream = run.compose_descriptor(name="primary", data_keys=keys)
         writer("descriptor", stream.descriptor_doc)
         writer("event", stream.compose_event(data={"i0": 1.0}, timestamps={"i0": time.time()}))
-        if finished:
-            writer("stop", run.compose_stop())
+        writer("stop", run.compose_stop())
         return str(run.start_doc["uid"])
 
     return _write
@@ -79,6 +79,7 @@ def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
     own = settings.model_copy(
         update={
             "port": 0,
+            "results_path": "processed_api",
             "automatic": False,
             "var_dir": tmp_path_factory.mktemp("service"),
             "threads_per_worker": 1,

@@ -73,10 +73,31 @@ def test_run_without_detector(client: httpx.Client, write_documents: Callable[..
     assert "detector" in sentence
 
 
-def test_run_that_still_runs(client: httpx.Client, write_documents: Callable[..., str]) -> None:
-    uid = write_documents(scan_id=512, finished=False)
+def test_run_with_a_detector_but_without_frames(client: httpx.Client, write_documents: Callable[..., str]) -> None:
+    uid = write_documents(scan_id=515, detector=True)
+    sentence = problem(client.post("/analyses", json={"uid": uid}), 422)
+    assert uid[:8] in sentence
+    assert "frames" in sentence
+
+
+def test_run_that_still_runs(client: httpx.Client, write: Callable[..., str]) -> None:
+    uid = write(10, scan_id=512, exit_status=None)
     sentence = problem(client.post("/analyses", json={"uid": uid}), 409)
-    assert "running" in sentence
+    assert "still running" in sentence
+
+
+def test_run_of_zeros_fails_and_says_why(
+    client: httpx.Client, write: Callable[..., str], ended: Callable[[str], dict[str, Any]]
+) -> None:
+    uid = write(60, scan_id=516, dark=True)
+    asked = client.post("/analyses", json={"uid": uid, "recipe": {"rois": [{"unit": "pixel", "edges": [[30, 40]]}]}})
+    assert asked.status_code == 202
+    failed = ended(asked.json()["id"])
+    assert failed["status"] == "failed"
+    assert "frames of run" in failed["error"]
+    assert "are zero" in failed["error"]
+    sentence = problem(client.get(f"/analyses/{failed['id']}/result"), 409)
+    assert failed["error"] in sentence
 
 
 def test_run_that_failed_is_refused_and_can_be_accepted(client: httpx.Client, write: Callable[..., str]) -> None:
