@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, plain
+from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, TakenOver, plain
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 
@@ -173,3 +173,17 @@ def test_metadata_never_hold_what_tiled_would_lose(store, queued):
     facts = plain({"rate": float("nan"), "edges": (1.0, float("inf"))})
     ended = store.done(record, timings_s={}, warnings=[], facts=facts)
     assert ended.facts == {"rate": None, "edges": [1.0, None]}
+
+
+def test_attempt_that_was_taken_over_can_no_longer_write_its_end(store, queued):
+    hung = store.claim(queued.id, "hung", 0)
+    taker = store.claim(queued.id, "taker", 1)
+    for give_up in (
+        lambda: store.done(hung, timings_s={}, warnings=[], facts={}),
+        lambda: store.failed(hung, "It broke; mend it."),
+        lambda: store.cancelled(hung),
+    ):
+        with pytest.raises(TakenOver, match="taken over by another process"):
+            give_up()
+    assert store.get(queued.id).status == "running"
+    assert store.done(taker, timings_s={}, warnings=[], facts={}).status == "done"

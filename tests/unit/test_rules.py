@@ -91,11 +91,11 @@ def test_slow_listener_loses_the_oldest_events():
 
 def test_own_process_lives_and_a_gone_one_is_dead():
     here = this_process()
-    place, pid, start = here.rsplit("/", 2)
+    place, pid, start, _ = here.rsplit("/", 3)
     assert not is_dead(here)
-    assert is_dead(f"{place}/{pid}/{int(start) - 1}")
-    assert is_dead(f"{place}/4194304/1")
-    assert not is_dead(f"elsewhere/{pid}/{start}")
+    assert is_dead(f"{place}/{pid}/{int(start) - 1}/a")
+    assert is_dead(f"{place}/4194304/1/a")
+    assert not is_dead(f"elsewhere/{pid}/{start}/a")
 
 
 RUNNING = AnalysisRecord(
@@ -135,7 +135,7 @@ def test_waiting_analysis_that_nobody_claimed_is_free():
 def test_attempt_of_another_machine_is_taken_over_only_after_a_lease_without_signs_of_life():
     clock = Clock()
     vigil = Vigil(this_process(), clock)
-    holder = Holder(1, "elsewhere/1/1", False)
+    holder = Holder(1, "elsewhere/1/1/a", False)
     assert not vigil.is_free(RUNNING, holder)
     clock.now = LEASE_S - 1
     assert not vigil.is_free(RUNNING, holder)
@@ -146,7 +146,7 @@ def test_attempt_of_another_machine_is_taken_over_only_after_a_lease_without_sig
 def test_sign_of_life_renews_the_lease():
     clock = Clock()
     vigil = Vigil(this_process(), clock)
-    holder = Holder(1, "elsewhere/1/1", False)
+    holder = Holder(1, "elsewhere/1/1/a", False)
     vigil.is_free(RUNNING, holder)
     clock.now = LEASE_S + 1
     assert not vigil.is_free(replace(RUNNING, updated_time=101.0), holder)
@@ -155,7 +155,7 @@ def test_sign_of_life_renews_the_lease():
 def test_silence_while_tiled_was_away_does_not_count():
     clock = Clock()
     vigil = Vigil(this_process(), clock)
-    holder = Holder(1, "elsewhere/1/1", False)
+    holder = Holder(1, "elsewhere/1/1/a", False)
     vigil.is_free(RUNNING, holder)
     clock.now = LEASE_S + 1
     vigil.forget()
@@ -163,5 +163,5 @@ def test_silence_while_tiled_was_away_does_not_count():
 
 
 def test_attempt_of_a_dead_process_on_this_machine_is_free_at_once():
-    place = this_process().rsplit("/", 2)[0]
-    assert Vigil(this_process()).is_free(RUNNING, Holder(1, f"{place}/4194304/1", False))
+    place = this_process().rsplit("/", 3)[0]
+    assert Vigil(this_process()).is_free(RUNNING, Holder(1, f"{place}/4194304/1/a", False))

@@ -22,7 +22,16 @@ from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
 from twotime.catalog.client import tiled_errors
-from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, AnalysisRecord, Holder, Status, plain, read_record
+from twotime.catalog.records import (
+    CANCELLED,
+    MOST_ATTEMPTS,
+    AnalysisRecord,
+    Holder,
+    Status,
+    TakenOver,
+    plain,
+    read_record,
+)
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
 
@@ -229,6 +238,11 @@ class AnalysisStore:
             return "lost"
         return "cancel" if f"{record.attempt}-cancel" in names else "held"
 
+    def hold(self, record: AnalysisRecord) -> None:
+        """Make sure that an attempt is still ours; raises `TakenOver` where it is not."""
+        if self.standing(record) == "lost":
+            raise TakenOver(f"Attempt {record.attempt} of {record.id} was taken over by another process.")
+
     def progress(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
         """Say how far the attempt is; also the sign of life that keeps others from taking it over.
 
@@ -254,17 +268,20 @@ class AnalysisStore:
         warnings: Sequence[str],
         facts: Mapping[str, Any],
     ) -> AnalysisRecord:
-        """Publish: everything the attempt wrote counts from here on. Written last."""
+        """Publish: everything the attempt wrote counts from here on. Written last; raises `TakenOver`."""
+        self.hold(record)
         return self._ended(
             record.id, "done", record.attempt, timings_s=dict(timings_s), warnings=[*warnings], facts=dict(facts)
         )
 
     def failed(self, record: AnalysisRecord, sentence: str) -> AnalysisRecord:
-        """Give the attempt up, with the reason."""
+        """Give the attempt up, with the reason; raises `TakenOver`."""
+        self.hold(record)
         return self._ended(record.id, "failed", record.attempt, error=sentence)
 
     def cancelled(self, record: AnalysisRecord, sentence: str = CANCELLED) -> AnalysisRecord:
-        """Give the attempt up because somebody asked for it."""
+        """Give the attempt up because somebody asked for it; raises `TakenOver`."""
+        self.hold(record)
         return self._ended(record.id, "cancelled", record.attempt, error=sentence)
 
     def hand_back(self, record: AnalysisRecord) -> AnalysisRecord:

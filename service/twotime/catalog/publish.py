@@ -87,7 +87,8 @@ class TiledSink:
         )
 
     def clear(self) -> None:
-        """Remove what an earlier attempt left behind."""
+        """Remove what an earlier attempt left behind; raises `TakenOver` where the attempt is no longer ours."""
+        self.store.hold(self.record)
         container = self.store.node(self.record.id)
         with tiled_errors():
             if child(container, FINAL) is not None:

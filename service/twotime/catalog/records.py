@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from twotime.errors import Cancelled
+
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 MOST_ATTEMPTS = 3
 CANCELLED = "Cancelled on request."
+
+
+class TakenOver(Cancelled):
+    """Another process has taken the attempt over; what this one found no longer counts."""
 
 
 @dataclass(frozen=True)

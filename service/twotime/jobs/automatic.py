@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import structlog
+from databroker.client import BlueskyRun
 
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.runs import RunSummary, find_run, list_runs, summarise
+from twotime.catalog.backlog import backlog
+from twotime.catalog.runs import find_run, summarise
 from twotime.catalog.watch import watch_runs
 from twotime.errors import InputError, TwotimeError
 from twotime.jobs.link import TiledLink
@@ -18,7 +20,6 @@ from twotime.jobs.rules import Verdict, judge
 
 log = structlog.get_logger()
 
-MOST_RUNS = 10_000
 _MOST_VERDICTS = 2000
 _PAUSE_S = 5.0
 
@@ -71,32 +72,36 @@ class Automatic:
 
     async def _catch_up(self) -> None:
         since = time.time() - self.link.settings.catch_up_s
-        found = await self.link.call(list_runs, self.link.raw, limit=MOST_RUNS, since=since)
-        for summary in sorted(found, key=lambda summary: summary.time):
-            if summary.finished and summary.uid not in self.verdicts:
-                await self._consider(summary)
+        for run, known in await self.link.call(backlog, self.link.raw, self.link.store, since):
+            if run.metadata["start"]["uid"] not in self.verdicts:
+                await self._consider(run, known)
 
-    async def _finished(self, uid: str, start: Mapping[str, Any], stop: Mapping[str, Any]) -> None:
+    async def _finished(self, uid: str, *_documents: Any) -> None:
         if uid not in self.verdicts:
-            await self._consider(await self.link.call(self._summary, uid))
+            run = await self.link.call(find_run, self.link.raw, uid)
+            known, _ = await self.link.call(self.link.store.search, raw_uid=[uid], limit=1)
+            await self._consider(run, known[0] if known else None)
 
-    def _summary(self, uid: str) -> RunSummary:
-        return summarise(find_run(self.link.raw, uid))
-
-    async def _consider(self, summary: RunSummary) -> None:
-        verdict = judge(summary.start, summary.stop, summary.detectors)
-        if verdict.taken:
-            verdict = await self._take(summary, verdict)
-        self.verdicts[summary.uid] = verdict
+    async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None) -> None:
+        start = run.metadata["start"]
+        verdict = await self._verdict(run, known)
+        self.verdicts[start["uid"]] = verdict
         while len(self.verdicts) > _MOST_VERDICTS:
             self.verdicts.popitem(last=False)
-        log.info("run_judged", raw_uid=summary.uid, taken=verdict.taken, reason=verdict.reason)
-        self._judged(summary.uid, summary.scan_id, verdict)
+        log.info("run_judged", raw_uid=start["uid"], taken=verdict.taken, reason=verdict.reason)
+        self._judged(start["uid"], start.get("scan_id"), verdict)
 
-    async def _take(self, summary: RunSummary, verdict: Verdict) -> Verdict:
-        known, _ = await self.link.call(self.link.store.search, raw_uid=[summary.uid], limit=1)
-        if known:
-            return Verdict(known[0].automatic, f"it has the analysis {known[0].id} already")
+    async def _verdict(self, run: BlueskyRun, known: AnalysisRecord | None) -> Verdict:
+        if known is not None:
+            return Verdict(known.automatic, f"it has the analysis {known.id} already")
+        start, stop = run.metadata["start"], run.metadata.get("stop")
+        verdict = judge(start, stop, ("an area detector",))
+        if not verdict.taken:
+            return verdict
+        summary = await self.link.call(summarise, run)
+        verdict = judge(start, stop, summary.detectors)
+        if not verdict.taken:
+            return verdict
         try:
             record = await self.link.call(self.reception.submit, summary.uid, None, automatic=True)
         except InputError as error:

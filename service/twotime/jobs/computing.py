@@ -13,9 +13,10 @@ from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.publish import TiledSink
-from twotime.catalog.records import plain
+from twotime.catalog.records import TakenOver, plain
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun
+from twotime.jobs.models import load_ensemble
 from twotime.pipeline import Progress, analyse, plan
 from twotime.recipe import parse_recipe
 from twotime.results import Analysis
@@ -49,10 +50,6 @@ class StopSign(Protocol):
         ...
 
 
-class Lost(Cancelled):
-    """Another process has taken this attempt over."""
-
-
 class Computer:
     """Computes attempts one after another; connects to Tiled and loads the ensemble once.
 
@@ -75,8 +72,8 @@ class Computer:
         bound.info("analysis_started")
         try:
             outcome = self._attempt(record)
-        except TiledUnavailable as error:
-            bound.error("tiled_stayed_away", reason=str(error))
+        except (TiledUnavailable, TakenOver) as error:
+            bound.error("analysis_lost", reason=str(error))
             return "lost"
         except Exception:
             bound.exception("analysis_broke")
@@ -95,8 +92,8 @@ class Computer:
                 analysis = self._patiently(lambda: self._analysed(root, record, life.step), life)
                 self._patiently(lambda: sink.publish(analysis), life)
             return "done"
-        except Lost:
-            return "lost"
+        except TakenOver:
+            raise
         except Cancelled:
             self._patiently(sink.clear, None)
             self._patiently(lambda: store.cancelled(record), None)
@@ -113,11 +110,11 @@ class Computer:
     def _analysed(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
         recipe = parse_recipe(record.request)
         run = find_run(raw_catalog(root, self.settings), record.raw_uid)
-        facts = run_facts(run, recipe.detector)
+        facts = run_facts(run, recipe.detector, accept_failed=recipe.frames.accept_failed_run)
         _unchanged(record, plain(plan(facts, recipe).resolved.recipe.model_dump(mode="json")))
         if self._ensemble is None:
             progress("loading the models", 0.0)
-            self._ensemble = Ensemble.load()
+            self._ensemble = load_ensemble()
         source = TiledFrames(run, facts, direct=self.settings.read_in_place, path_map=self.settings.path_map)
         return analyse(source, recipe, self._ensemble, progress)
 
@@ -185,9 +182,9 @@ class Life:
         self.tell(stage, fraction)
 
     def check(self) -> None:
-        """Raise `Cancelled` where the attempt shall stop, `Lost` where another process has it."""
+        """Raise `Cancelled` where the attempt shall stop, `TakenOver` where another process has it."""
         if self._lost:
-            raise Lost(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
+            raise TakenOver(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
         if self.cancel.is_set():
             raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
 

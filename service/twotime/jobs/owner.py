@@ -2,27 +2,29 @@
 
 import os
 import socket
+import uuid
 from pathlib import Path
 
 
 def this_process() -> str:
-    """Name of this process: machine, its boot, process namespace, pid and start time.
+    """A new name in this process: machine, its boot, process namespace, pid, start time and a random part.
 
     Examples
     --------
     >>> is_dead(this_process())
     False
+    >>> this_process() == this_process()
+    False
     """
-    return f"{_place()}/{os.getpid()}/{_start_ticks(os.getpid())}"
+    return f"{_place()}/{os.getpid()}/{_start_ticks(os.getpid())}/{uuid.uuid4().hex[:8]}"
 
 
 def is_dead(owner: str) -> bool:
     """Whether a process is known to be gone; False where it lives, or lives where this process cannot look."""
-    place, _, rest = owner.rpartition("/")
-    place, _, pid = place.rpartition("/")
-    if place != _place() or not pid.isdigit():
+    place, *process = owner.rsplit("/", 3)
+    if place != _place() or len(process) != 3 or not process[0].isdigit():
         return False
-    return str(_start_ticks(int(pid))) != rest
+    return str(_start_ticks(int(process[0]))) != process[1]
 
 
 def _place() -> str:

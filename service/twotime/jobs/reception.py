@@ -7,11 +7,11 @@ from typing import Any
 import yaml
 
 import twotime
-from cnn_ed import Ensemble
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.runs import find_run, run_facts
-from twotime.errors import AnalysisNotFound, RecipeError, WeightsDamaged
+from twotime.errors import AnalysisNotFound, RecipeError
 from twotime.jobs.link import TiledLink
+from twotime.jobs.models import load_ensemble
 from twotime.pipeline import Plan, plan
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
 
@@ -34,15 +34,8 @@ class Reception:
     def versions(self) -> dict[str, str]:
         """Of the software and the ensemble; raises `WeightsDamaged`."""
         if self._ensemble_version is None:
-            self._ensemble_version = Ensemble.load().version
+            self._ensemble_version = load_ensemble().version
         return {"twotime": twotime.__version__, "ensemble": self._ensemble_version}
-
-    def ensemble_state(self) -> str:
-        """Version of the ensemble, or one sentence that says what is wrong with its files."""
-        try:
-            return self.versions["ensemble"]
-        except WeightsDamaged as error:
-            return str(error)
 
     def submit(
         self,
@@ -82,7 +75,7 @@ class Reception:
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
         run = find_run(self.link.raw, reference)
-        facts = run_facts(run, asked.detector)
+        facts = run_facts(run, asked.detector, accept_failed=asked.frames.accept_failed_run)
         return asked, plan(facts, asked)
 
     def _digest(self, the_plan: Plan) -> str:

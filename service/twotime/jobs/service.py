@@ -63,6 +63,11 @@ class Service:
         """Those given, completed with address and key of the embedded Tiled server once it runs."""
         return self._link.settings
 
+    @property
+    def worker_pids(self) -> list[int]:
+        """Processes of the workers that live."""
+        return [worker.pid for worker in self._crew.workers if worker.pid is not None]
+
     async def start(self) -> None:
         """Start Tiled if it is ours, the workers, the watcher and the recovery; returns before Tiled answers."""
         self._background(self._run())

@@ -1,0 +1,414 @@
+"""The service at work, with real processes: nothing is lost, nothing is done twice, everything is said."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+import event_model
+import h5py
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+from pydantic import AnyHttpUrl, SecretStr
+
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.client import RUNS_SPEC, open_root
+from twotime.catalog.embedded import EmbeddedTiled
+from twotime.errors import RecipeError, RunNotFound, TiledUnavailable
+from twotime.jobs import Service
+
+IMAGE = "eiger4m_single_image"
+GEOMETRY = {
+    "beam_center_y": 40.0,
+    "beam_center_x": 40.0,
+    "distance_m": 5.0,
+    "wavelength_angstrom": 1.0,
+    "pixel_size_m": 7.5e-5,
+    "frame_time_s": 0.01,
+}
+QUICK = {
+    "geometry": GEOMETRY,
+    "rois": [{"unit": "pixel", "inner_radius": 6, "width": 8, "num_rings": 2}],
+    "denoise": {"enabled": False},
+    "fit": {"ages": 0},
+}
+SLOW = {**QUICK, "rois": [{"unit": "pixel", "inner_radius": 4, "width": 4, "num_rings": 8}], "fit": {"ages": 8}}
+
+SERVE = """
+import asyncio, json, sys
+from twotime.jobs import Service
+from twotime.settings import load_settings
+
+async def serve(uid, recipe):
+    service = Service(load_settings())
+    await service.start()
+    while not service.health().ready:
+        await asyncio.sleep(0.1)
+    await service.submit(uid, recipe)
+    await asyncio.Event().wait()
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
+"""
+
+
+def write_scan(raw, folder, *, n_frames=60, scan_id=None, exit_status="success", mean=2.0, **start):
+    """A run as a detector that writes one burst leaves it; returns its uid."""
+    frames = np.random.default_rng(n_frames).poisson(mean, (n_frames, 80, 80)).astype(np.uint16)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{uuid.uuid4()}.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data/data", data=frames, chunks=(1, 80, 80))
+    run = event_model.compose_run(metadata={"scan_id": scan_id, **start} if scan_id else start)
+    key = {"source": "test", "dtype": "array", "dtype_numpy": "<u2", "shape": [n_frames, 80, 80], "external": "STREAM:"}
+    descriptor = run.compose_descriptor(name="primary", data_keys={IMAGE: key})
+    resource = run.compose_stream_resource(
+        mimetype="application/x-hdf5",
+        uri=f"file://localhost{path}",
+        data_key=IMAGE,
+        parameters={"dataset": "/entry/data/data", "chunk_shape": (1, 80, 80)},
+    )
+    datum = resource.compose_stream_datum({"start": 0, "stop": 1}, {"start": 1, "stop": 2}, descriptor.descriptor_doc)
+    writer = TiledWriter(raw, batch_size=1)
+    writer("start", run.start_doc)
+    writer("descriptor", descriptor.descriptor_doc)
+    writer("stream_resource", resource.stream_resource_doc)
+    writer("stream_datum", datum)
+    writer("stop", run.compose_stop(exit_status=exit_status))
+    return run.start_doc["uid"]
+
+
+class Loop:
+    """An event loop in a thread, so that a service lives on between the lines of a test."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def __call__(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(120)
+
+    def close(self):
+        self(self.loop.shutdown_default_executor())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+def until(condition, patience_s=90.0):
+    """Wait until a condition holds, and return what it returned."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("The condition was not met in time.")
+
+
+@pytest.fixture(scope="module")
+def call():
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def site(settings, tmp_path_factory):
+    """Settings of a service that shares Tiled with other tests but not the results."""
+    recipe = tmp_path_factory.mktemp("site") / "recipe.yml"
+    recipe.write_text(str(QUICK))
+    return settings.model_copy(
+        update={
+            "results_path": f"jobs-{uuid.uuid4().hex[:6]}",
+            "recipe_file": recipe,
+            "automatic": False,
+            "threads_per_worker": 1,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def service(site, call):
+    service = Service(site)
+    call(service.start())
+    until(lambda: service.health().ready)
+    yield service
+    call(service.stop())
+
+
+def ended(service, call, key, status="done", patience_s=90.0):
+    def look():
+        record = call(service.analysis(key))
+        return record if record.ended else None
+
+    record = until(look, patience_s)
+    assert record.status == status, record.error
+    return record
+
+
+def computing(service, call, key):
+    """Wait until a worker is in the midst of it."""
+
+    def look():
+        record = call(service.analysis(key))
+        assert not record.ended, f"It ended before the test could interfere: {record.status} {record.error}"
+        return record if record.stage not in ("waiting", "starting") else None
+
+    return until(look)
+
+
+def test_request_is_computed_published_and_found_again(service, call, raw, detector_folder):
+    uid = write_scan(raw, detector_folder, scan_id=4711, sample="silica")
+    record = call(service.submit(uid, QUICK))
+    assert record.status == "queued"
+    record = ended(service, call, record.id)
+    assert (record.attempt, record.scan_id, record.sample) == (1, 4711, "silica")
+    assert len(call(service.read_table(record.id, "fits"))) == 2
+    assert call(service.read_array(record.id, "two_time", roi=1)).shape == (60, 60)
+    again = call(service.submit(uid, QUICK))
+    assert (again.id, again.status, again.attempt) == (record.id, "done", 1)
+    assert call(service.plan(uid, QUICK))["analysis_id"] == record.id
+    forced = call(service.submit(uid, QUICK, force=True))
+    assert (forced.id, forced.status) == (record.id, "queued")
+    assert ended(service, call, record.id).attempt == 2
+
+
+def test_worker_killed_midway_is_replaced_and_the_analysis_done(service, call, raw, detector_folder):
+    record = call(service.submit(write_scan(raw, detector_folder, n_frames=700), SLOW))
+    computing(service, call, record.id)
+    os.kill(service.worker_pids[0], signal.SIGKILL)
+    assert ended(service, call, record.id).attempt == 2
+
+
+def test_running_analysis_stops_when_it_is_cancelled(service, call, raw, detector_folder):
+    record = call(service.submit(write_scan(raw, detector_folder, n_frames=701), SLOW))
+    computing(service, call, record.id)
+    call(service.cancel(record.id))
+    assert "on request" in ended(service, call, record.id, "cancelled").error
+    with pytest.raises(KeyError):
+        raw.parent[service.settings.results_path][record.id]["final"]
+
+
+def test_waiting_analysis_is_cancelled_at_once(service, call, raw, detector_folder):
+    first = call(service.submit(write_scan(raw, detector_folder, n_frames=702), SLOW))
+    second = call(service.submit(write_scan(raw, detector_folder), QUICK))
+    assert call(service.cancel(second.id)).status == "cancelled"
+    call(service.cancel(first.id))
+    ended(service, call, first.id, "cancelled")
+    assert call(service.analysis(second.id)).attempt == 1
+
+
+def test_bad_requests_write_nothing(service, call, raw, detector_folder):
+    uid = write_scan(raw, detector_folder)
+    with pytest.raises(RecipeError, match="is not a field of the recipe"):
+        call(service.submit(uid, {"rings": 3}))
+    with pytest.raises(RecipeError, match="rois"):
+        call(service.submit(uid, {**QUICK, "rois": [{"unit": "pixel", "edges": [[5000, 5001]]}]}))
+    with pytest.raises(RunNotFound):
+        call(service.submit(str(uuid.uuid4()), QUICK))
+    assert call(service.analyses(raw_uid=uid)) == ([], 0)
+
+
+def test_frames_without_counts_fail_with_a_sentence(service, call, raw, detector_folder):
+    record = call(service.submit(write_scan(raw, detector_folder, mean=0.0), QUICK))
+    record = ended(service, call, record.id, "failed")
+    assert record.error
+    assert "Unexpected" not in record.error
+
+
+def test_events_tell_the_course_of_an_analysis(service, call, raw, detector_folder):
+    listener = service.events()
+    record = call(service.submit(write_scan(raw, detector_folder), QUICK))
+    ended(service, call, record.id)
+
+    async def heard():
+        told = []
+        while not told or told[-1] != "done":
+            event = await anext(listener)
+            if event.get("id") == record.id:
+                told.append(event["status"])
+        return told
+
+    told = call(heard())
+    assert sorted(set(told), key=told.index) == ["queued", "running", "done"]
+
+
+def test_two_services_compute_an_analysis_once(service, site, call, raw, detector_folder):
+    other = Service(site)
+    call(other.start())
+    try:
+        until(lambda: other.health().ready)
+        for _ in range(2):
+            uid = write_scan(raw, detector_folder)
+            first, second = (call(one.submit(uid, QUICK)) for one in (service, other))
+            assert first.id == second.id
+            assert ended(service, call, first.id).attempt == 1
+    finally:
+        call(other.stop())
+
+
+def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
+    site, call, raw, results, detector_folder, tmp_path
+):
+    alone = site.model_copy(update={"results_path": f"jobs-{uuid.uuid4().hex[:6]}", "recipe_file": None})
+    uid = write_scan(raw, detector_folder, n_frames=703)
+    script = tmp_path / "serve.py"
+    script.write_text(SERVE)
+    killed = subprocess.Popen([sys.executable, str(script), uid, json.dumps(SLOW)], env=environment(alone))
+    try:
+        store = until(lambda: opened(results.parent, alone.results_path))
+        running = until(lambda: [one for one in store.search(status="running")[0] if one.stage != "starting"])
+        workers = children(killed.pid)
+    finally:
+        killed.kill()
+        killed.wait()
+    assert workers
+    until(lambda: not any(alive(pid) for pid in workers), patience_s=10)
+    service = Service(alone)
+    call(service.start())
+    try:
+        until(lambda: service.health().ready)
+        assert ended(service, call, running[0].id).attempt == 2
+    finally:
+        call(service.stop())
+
+
+def test_service_that_stops_in_order_hands_its_work_back(site, call, raw, detector_folder):
+    alone = site.model_copy(update={"results_path": f"jobs-{uuid.uuid4().hex[:6]}"})
+    uid = write_scan(raw, detector_folder, n_frames=704)
+    first = Service(alone)
+    call(first.start())
+    until(lambda: first.health().ready)
+    record = call(first.submit(uid, SLOW))
+    computing(first, call, record.id)
+    workers = first.worker_pids
+    call(first.stop())
+    assert not any(alive(pid) for pid in workers)
+    second = Service(alone)
+    call(second.start())
+    try:
+        until(lambda: second.health().ready)
+        record = ended(second, call, record.id)
+        assert (record.attempt, record.first_attempt) == (2, 2)
+    finally:
+        call(second.stop())
+
+
+def test_finished_runs_are_taken_by_themselves_and_skipped_with_a_reason(site, call, root, detector_folder):
+    path = f"raw-{uuid.uuid4().hex[:6]}"
+    root.create_container(path, specs=[RUNS_SPEC])
+    before = write_scan(root[path], detector_folder)
+    failed = write_scan(root[path], detector_folder, exit_status="abort")
+    unmarked = write_scan(root[path], detector_folder, XPCS_data=False)
+    alone = site.model_copy(
+        update={"raw_path": path, "results_path": f"jobs-{uuid.uuid4().hex[:6]}", "automatic": True, "reconcile_s": 2}
+    )
+    service = Service(alone)
+    call(service.start())
+    try:
+        until(lambda: service.health().watcher == "watching")
+        while_it_runs = write_scan(root[path], detector_folder)
+        for uid in (before, while_it_runs):
+            record = until(lambda uid=uid: call(service.analyses(raw_uid=uid))[0])[0]
+            assert record.automatic
+            assert ended(service, call, record.id).recipe["denoise"]["enabled"] is False
+        listed = {one.uid: one for one in call(service.runs())}
+        assert (listed[before].automatic, listed[while_it_runs].automatic) == ("taken", "taken")
+        assert len(listed[before].analyses) == 1
+        assert "abort" in listed[failed].reason
+        assert "XPCS_data" in listed[unmarked].reason
+        assert call(service.analyses(status="done"))[1] == 2
+    finally:
+        call(service.stop())
+
+
+def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
+    tiled = EmbeddedTiled(tmp_path)
+    tiled.start()
+    alone = site.model_copy(
+        update={
+            "tiled_uri": AnyHttpUrl(tiled.uri),
+            "tiled_api_key": SecretStr(tiled.api_key),
+            "results_path": "processed",
+        }
+    )
+    service = Service(alone)
+    try:
+        call(service.start())
+        until(lambda: service.health().ready)
+        with opened_root(alone) as root:
+            uid = write_scan(root["raw"], tmp_path / "detector", n_frames=705)
+        record = call(service.submit(uid, SLOW))
+        computing(service, call, record.id)
+        tiled.stop()
+        until(lambda: not service.health().ready)
+        assert "does not answer" in service.health().tiled
+        with pytest.raises(TiledUnavailable):
+            call(service.submit(uid, QUICK))
+        tiled.start()
+        until(lambda: service.health().ready)
+        assert ended(service, call, record.id, patience_s=120).attempt == 1
+    finally:
+        call(service.stop())
+        tiled.stop()
+
+
+def test_service_that_starts_before_tiled_waits_for_it(site, call):
+    nowhere = site.model_copy(update={"tiled_uri": AnyHttpUrl("http://127.0.0.1:9/api/v1")})
+    service = Service(nowhere)
+    call(service.start())
+    try:
+        until(lambda: "does not answer" in service.health().tiled)
+        assert not service.health().ready
+        with pytest.raises(TiledUnavailable, match="does not answer"):
+            call(service.analysis("nothing"))
+    finally:
+        call(service.stop())
+
+
+def environment(site):
+    """The settings as a process of its own reads them."""
+    return {
+        **os.environ,
+        "TWOTIME_TILED_URI": str(site.tiled_uri),
+        "TWOTIME_TILED_API_KEY": site.tiled_api_key.get_secret_value(),
+        "TWOTIME_RAW_PATH": site.raw_path,
+        "TWOTIME_RESULTS_PATH": site.results_path,
+        "TWOTIME_VAR_DIR": str(site.var_dir),
+        "TWOTIME_AUTOMATIC": "false",
+        "TWOTIME_THREADS_PER_WORKER": "1",
+    }
+
+
+def opened(root, path):
+    return AnalysisStore(root[path]) if path in root else None
+
+
+@contextmanager
+def opened_root(site):
+    root = open_root(site)
+    yield root
+    root.context.close()
+
+
+def children(pid):
+    found = subprocess.run(
+        ["ps", "--ppid", str(pid), "-o", "pid=", "-o", "args="], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if "spawn_main" in line]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
