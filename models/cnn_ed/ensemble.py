@@ -147,7 +147,8 @@ class Ensemble:
         Parameters
         ----------
         c2 : (N, N) array with baseline 1; NaN in the rows and columns of bad frames
-        contrast : "window" scales each window by its own lag 1 (Eq. 5), "global" all by one contrast and baseline (Eq. 7)
+        contrast : "window" scales each window by its own lag 1 (Eq. 5), "global" all by one contrast and baseline
+            (Eq. 7)
         stride : denoise every n-th frame; "auto" chooses it from `rate_per_frame`
         rate_per_frame : a first guess of the rate, 1/frame; None: stride 1
         progress : told the fraction done

@@ -105,7 +105,7 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
         status = error.response.status_code
         if status in (401, 403):
             raise TiledRefused(
-                f"Tiled{where} refuses the request with {status}; check TWOTIME_TILED_API_KEY and the scopes of that key."
+                f"Tiled{where} refuses the request ({status}); check TWOTIME_TILED_API_KEY and the scopes of that key."
             ) from error
         if status in (429, 502, 503, 504):
             raise TiledUnavailable(f"Tiled{where} answers {status}; it is starting or overloaded.") from error

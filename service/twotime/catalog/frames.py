@@ -140,7 +140,8 @@ class _Stack:
             self.__exit__()
             name = self._files[len(self._datasets)].path
             raise UnusableRun(
-                f"The detector file {name} cannot be read ({error}); set TWOTIME_READ_IN_PLACE=false to read through Tiled."
+                f"The detector file {name} cannot be read ({error}); "
+                "set TWOTIME_READ_IN_PLACE=false to read through Tiled."
             ) from error
         self._ends = np.cumsum([int(np.prod(dataset.shape[:-2])) for dataset in self._datasets])
         return self

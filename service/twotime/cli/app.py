@@ -4,12 +4,14 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
 
 from twotime.errors import TwotimeError
+
+P = ParamSpec("P")
 
 app = typer.Typer(
     help="X-ray photon correlation spectroscopy: from detector frames in Tiled to denoised dynamics in Tiled.",

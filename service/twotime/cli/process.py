@@ -38,8 +38,11 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("{task.description:<36}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(), console=console,
+            TextColumn("{task.description:<36}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            console=console,
         )
         self._tasks: dict[str, Any] = {}
 

@@ -30,7 +30,7 @@ class Scan:
     frame_rate : frames per second in which to write; None: at once
     exit_status : in the stop document; None: no stop document, the run goes on
     simulation : the truth, put into the start document
-    frames_per_file : of each data file
+    frames_per_file : of each data file; a burst is one event and so one file
     """
 
     detector: str = "eiger4m_single"
@@ -41,6 +41,10 @@ class Scan:
     exit_status: ExitStatus | None = "success"
     simulation: dict[str, Any] = field(default_factory=dict)
     frames_per_file: int = 1000
+
+    def files_of(self, n_frames: int) -> int:
+        """Frames per data file for a scan of so many."""
+        return max(n_frames, 1) if self.layout == "burst" else self.frames_per_file
 
 
 def write_run(
@@ -94,7 +98,7 @@ def run_documents(
     """Bluesky documents of a scan, and on the way its detector files; each document once its frames are on disk."""
     run = compose_run(metadata=_start(frames, geometry, scan))
     yield "start", run.start_doc
-    file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.frames_per_file)  # type: ignore[arg-type]  # two axes remain
+    file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.files_of(len(frames)))  # type: ignore[arg-type]  # two axes remain
     key = f"{scan.detector}_image"
     stream = run.compose_descriptor(
         name="primary",
@@ -155,7 +159,7 @@ def _stream(
 
 def _portions(frames: NDArray[Any], scan: Scan) -> Iterator[tuple[int, NDArray[Any]]]:
     """All at once up to one data file, or a tenth of a second's frames at a time."""
-    step = scan.frames_per_file
+    step = scan.files_of(len(frames))
     if scan.frame_rate is not None:
         step = min(step, max(1, int(scan.frame_rate / 10)))
     for first in range(0, len(frames), step):

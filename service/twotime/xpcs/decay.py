@@ -12,6 +12,8 @@ PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 FEWEST_POINTS = 5
 INCOMPLETE = 0.1
 """A decay that leaves more than this share of its contrast at the longest lag says little about the baseline."""
+VAGUE = 0.2
+"""A baseline known no better than this share of the contrast leaves the end of the decay open."""
 _STARTS = 3
 
 
@@ -209,15 +211,16 @@ def _distrust(
     rate, beta, _, alpha = values
     error = np.sqrt(np.maximum(np.diag(covariance), 0))
     left = np.exp(-2 * (rate * lag[-1]) ** alpha)
+    vague = error[2] / beta if beta > 0 else np.inf
     reasons = []
     if on_bound:
         reasons.append(f"{' and '.join(on_bound)} ended on a bound")
     if error[0] > rate:
         reasons.append("the error of the rate exceeds the rate")
-    if baseline_free and left > INCOMPLETE:
+    if baseline_free and (left > INCOMPLETE or vague > VAGUE):
         reasons.append(
-            f"the decay is incomplete within the measured lags ({100 * left:.0f} % of the contrast is left), "
-            "so that the baseline is poorly determined"
+            f"the decay is incomplete within the measured lags ({100 * left:.0f} % of the contrast is left) "
+            "and the baseline poorly determined"
         )
     if len(lag) > 1 and np.exp(-2 * (rate * lag[1]) ** alpha) < INCOMPLETE:
         reasons.append("the decay is over before the second lag")

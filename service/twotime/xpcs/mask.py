@@ -85,9 +85,9 @@ def find_bad_pixels(
 
     Notes
     -----
-    Saturated pixels are always left out. With `from_data` a pixel is dead where it counts below 2 % of the median of its
-    annulus, hot where its mean exceeds 8 times, or its maximum 20 times, that of its annulus. These limits are wide,
-    because slow speckle makes sound pixels of one radius differ several times.
+    Saturated pixels are always left out. With `from_data` a pixel is dead where it counts below 2 % of the median of
+    its annulus, hot where its mean exceeds 8 times, or its maximum 20 times, that of its annulus. These limits are
+    wide, because slow speckle makes sound pixels of one radius differ several times.
     """
     good = ~statistics.saturated
     if hot_above_counts is not None:
