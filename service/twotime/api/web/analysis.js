@@ -26,6 +26,10 @@ export async function showAnalysis(main, record, actions) {
 /** Change state and progress in place while an analysis runs. */
 export function showProgress(main, record) {
   main.querySelector(".waiting")?.replaceWith(state(record));
+  const label = main.querySelector(".title .state");
+  if (!label) return;
+  label.textContent = record.status;
+  label.className = `state ${record.status}`;
 }
 
 function header(record, { cancel, again }) {
@@ -125,7 +129,7 @@ function layout(record, result) {
     const roi = result.rois.find((one) => one.roi === chosen.roi);
     select(table, chosen.roi);
     words.replaceChildren(...(reason(roi) ? [el("b", {}, `ROI ${roi.roi}: `), reason(roi)] : [`ROI ${roi.roi}: nothing to mind.`]));
-    about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å${roi.denoised_stride > 1 ? `, every ${roi.denoised_stride}th frame denoised` : ""}`;
+    about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å${roi.denoised_stride > 1 ? `, denoised on one frame in ${roi.denoised_stride}` : ""}`;
     const [g2, ages, counts] = await Promise.all([load("g2"), load("fits-age"), (tables.intensity ??= api.intensity(record.id))]);
     const own = rowsOf(ages, roi.roi);
     cards.age.hidden = !own.age_s?.length;

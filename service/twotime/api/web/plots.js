@@ -107,7 +107,8 @@ export function g2Plot(div, rows) {
   const thin = spread(rows.lag_s.length);
   const traces = [];
   for (const [kind, name] of [["raw", "measured"], ["denoised", "denoised"]]) {
-    const use = thin.filter((i) => rows[`g2_${kind}`][i] !== null);
+    const known = rows.lag_s.flatMap((_, i) => (rows[`g2_${kind}`][i] === null ? [] : [i]));
+    const use = spread(known.length).map((k) => known[k]);
     if (!use.length) continue;
     const pick = (column) => use.map((i) => rows[column][i]);
     traces.push({
