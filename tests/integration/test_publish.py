@@ -13,7 +13,7 @@ from twotime.errors import Cancelled, InputError, NotFound, NotReady
 from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 from twotime.results import NODES, Analysis
 
-N_ROI, N = 2, 1203
+N_ROI, N = 2, 60
 GEOMETRY = {
     "beam_center_y": 3.0,
     "beam_center_x": 3.0,
@@ -24,9 +24,9 @@ GEOMETRY = {
 }
 
 
-def small_analysis(seed=1):
+def small_analysis(seed=1, n=N):
     rng = np.random.default_rng(seed)
-    two_time = rng.normal(1.1, 0.1, (N_ROI, N, N)).astype(np.float32)
+    two_time = rng.normal(1.1, 0.1, (N_ROI, n, n)).astype(np.float32)
     two_time[:, 5], two_time[:, :, 5] = np.nan, np.nan
     fits = pd.DataFrame(
         {
@@ -43,13 +43,13 @@ def small_analysis(seed=1):
     return Analysis(
         arrays={
             "two_time": two_time,
-            "denoised_mask": rng.random((N_ROI, N, N)) > 0.5,
-            "preview": rng.integers(0, 255, (N_ROI, N, N), np.uint8),
+            "denoised_mask": rng.random((N_ROI, n, n)) > 0.5,
+            "preview": rng.integers(0, 255, (N_ROI, n, n), np.uint8),
             "mean_frame": rng.random((64, 64)),
             "roi_labels": rng.integers(0, 3, (64, 64), np.int32),
-            "intensity": rng.random((N, N_ROI)),
-            "frame_number": np.arange(N),
-            "bad_frames": np.arange(N) == 5,
+            "intensity": rng.random((n, N_ROI)),
+            "frame_number": np.arange(n),
+            "bad_frames": np.arange(n) == 5,
         },
         tables={
             "fits": fits,
@@ -60,7 +60,7 @@ def small_analysis(seed=1):
         resolved={
             "rois": [{"roi": r, "q": 0.01 * r, "n_pixels": 10} for r in (1, 2)],
             "frame_time_s": 0.01,
-            "n_frames": N,
+            "n_frames": n,
             "recipe": {},
             "sources": {},
         },
@@ -86,7 +86,7 @@ def claimed(store):
 
 
 def test_reader_who_knows_only_tiled_finds_everything(store, claimed, settings):
-    analysis = small_analysis()
+    analysis = small_analysis(n=1203)
     TiledSink(store, claimed).publish(analysis)
     client = from_uri(str(settings.tiled_uri), api_key=settings.tiled_api_key.get_secret_value())
     with client.context:
