@@ -62,6 +62,13 @@ class Ensemble:
     stack : the models
     card : their description, as ``card.json`` holds it
 
+    Attributes
+    ----------
+    version : name of the weights
+    window : frames of a window
+    limits : what the models were trained on
+    systematic : what fits to their output get wrong even without noise, see `cnn_ed.evaluate.systematic_errors`
+
     Examples
     --------
     >>> ensemble = Ensemble.load()
@@ -74,6 +81,7 @@ class Ensemble:
         self.card = card
         self.version: str = card["version"]
         self.window = stack.architecture.window
+        self.systematic: dict[str, float] = card["systematic"]
         self._models = FoldedStack(stack)
         limits = card["limits"]
         self.limits = Limits(

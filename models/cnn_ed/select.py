@@ -12,6 +12,8 @@ import torch
 
 from cnn_ed.applicability import Limits, input_noise, latent_distance
 from cnn_ed.dataset import Examples, full_windows
+from cnn_ed.ensemble import Ensemble
+from cnn_ed.evaluate import systematic_errors
 from cnn_ed.inference import FoldedStack
 from cnn_ed.network import EncoderDecoderStack
 from cnn_ed.train import Schedule, Trained
@@ -29,7 +31,13 @@ def choose(trained: Trained, number: int = 10) -> tuple[EncoderDecoderStack, lis
 
 
 def write_version(
-    folder: Path, trained: Trained, training: Examples, schedule: Schedule, provenance: dict[str, Any], number: int = 10
+    folder: Path,
+    trained: Trained,
+    training: Examples,
+    validation: Examples,
+    schedule: Schedule,
+    provenance: dict[str, Any],
+    number: int = 10,
 ) -> None:
     """Write the chosen models with a card that describes them; the card comes last.
 
@@ -37,7 +45,8 @@ def write_version(
     ----------
     folder : its name is the version
     trained : all models
-    training : the examples they were trained on, from which the limits of applicability are taken
+    training, validation : the examples, from which the limits of applicability and the systematic errors are taken
+    schedule : of the training
     provenance : command, data and their checksums, as plain data
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +58,7 @@ def write_version(
         name = f"model_{model:02d}.pt"
         (folder / name).write_bytes(content.getvalue())
         files[name] = hashlib.sha256(content.getvalue()).hexdigest()
-    card = {
+    card: dict[str, Any] = {
         "version": folder.name,
         "architecture": asdict(stack.architecture),
         "files": files,
@@ -60,8 +69,10 @@ def write_version(
         "validation_cost": trained.validation_cost[chosen].tolist(),
         "validation_one_time": trained.validation_one_time[chosen].tolist(),
         "limits": _plain(limits_of(stack, training)),
+        "systematic": {},
         **provenance,
     }
+    card["systematic"] = systematic_errors(Ensemble(stack, card), validation)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -7,8 +7,10 @@ says where every value came from.
 import hashlib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from twotime.errors import RecipeError
@@ -201,6 +203,28 @@ def parse_recipe(document: dict[str, Any] | None) -> Recipe:
         return Recipe.model_validate(document or {})
     except ValidationError as error:
         raise RecipeError(" ".join(_sentence(item) for item in error.errors())) from None
+
+
+def load_recipe(path: Path | None) -> Recipe:
+    """Read a recipe from a JSON or YAML file; the default recipe where there is no file.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read or holds no recipe; names the file.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read as JSON or YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise RecipeError(f"The recipe {path} holds no fields, such as rois: ...; see the README for an example.")
+    try:
+        return parse_recipe(document)
+    except RecipeError as error:
+        raise RecipeError(f"The recipe {path} cannot be used. {error}") from None
 
 
 def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:

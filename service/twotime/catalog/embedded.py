@@ -1,6 +1,7 @@
 """A Tiled server of our own: a child process with an SQLite catalog and a storage folder."""
 
 import ctypes
+import fcntl
 import os
 import secrets
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import httpx
 import yaml
@@ -25,6 +27,8 @@ _PR_SET_PDEATHSIG = 1
 
 class EmbeddedTiled:
     """A real Tiled server that lives as long as this process, on data that live longer.
+
+    Where another process serves the same folder already, that server is used and left running.
 
     Parameters
     ----------
@@ -45,6 +49,7 @@ class EmbeddedTiled:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._lock: IO[str] | None = None
         self.api_key = ""
 
     @property
@@ -75,6 +80,10 @@ class EmbeddedTiled:
                 f"The embedded Tiled cannot write to {error.filename or self.folder} ({error.strerror}); "
                 "set TWOTIME_VAR_DIR to a folder that this user can write to."
             ) from error
+        if not self._take_lock():
+            self._port = self._last_port()
+            self._wait_until_healthy()
+            return
         self._end_orphan()
         self._port = self._port or _free_port(self._last_port())
         self._watcher = threading.Thread(target=self._keep_alive, name="embedded tiled", daemon=True)
@@ -100,7 +109,10 @@ class EmbeddedTiled:
         if self._watcher is not None:
             self._watcher.join(10)
             self._watcher = None
-        (self.folder / "pid").unlink(missing_ok=True)
+        if self._lock is not None:
+            (self.folder / "pid").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
 
     def _prepare(self) -> None:
         for folder in (self.folder / "data", self.detector_folder):
@@ -111,6 +123,17 @@ class EmbeddedTiled:
             key_file.write_text(secrets.token_hex(32))
         self.api_key = key_file.read_text().strip()
         (self.folder / "config.yml").write_text(yaml.safe_dump(self._config()))
+
+    def _take_lock(self) -> bool:
+        """Whether the folder is ours; the system frees the lock when its holder dies, however it dies."""
+        lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
 
     def _config(self) -> dict[str, object]:
         return {

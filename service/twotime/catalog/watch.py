@@ -46,8 +46,9 @@ async def watch_runs(settings: Settings, on_run: OnRun) -> None:
     this one.
     """
     asked = time.time()
-    raw = await asyncio.to_thread(lambda: raw_catalog(open_root(settings), settings))
+    root = await asyncio.to_thread(open_root, settings)
     try:
+        raw = await asyncio.to_thread(raw_catalog, root, settings)
         async with connect(
             _stream_uri(settings), additional_headers=_headers(settings), max_size=None, open_timeout=15
         ) as socket:
@@ -55,6 +56,8 @@ async def watch_runs(settings: Settings, on_run: OnRun) -> None:
     except (OSError, WebSocketException, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"The event stream of {settings.tiled_uri} ended ({reason}).") from error
+    finally:
+        root.context.close()
 
 
 class _Watch:

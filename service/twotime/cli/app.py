@@ -1,8 +1,10 @@
 """The commands of ``twotime``; each does its work in a module of its own, imported when it is called."""
 
 import functools
+import logging
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
@@ -10,22 +12,31 @@ import typer
 from rich.console import Console
 
 from twotime.errors import TwotimeError
+from twotime.settings import Settings, load_settings
 
 P = ParamSpec("P")
 
 app = typer.Typer(
-    help="X-ray photon correlation spectroscopy: from detector frames in Tiled to denoised dynamics in Tiled.",
+    help="X-ray photon correlation spectroscopy: from detector frames in Tiled to denoised dynamics in Tiled.\n\n"
+    "Settings come from the environment (TWOTIME_TILED_URI, TWOTIME_TILED_API_KEY, ...); without TWOTIME_TILED_URI a "
+    "Tiled server of our own is started in ./var.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+console = Console()
 
-TiledUri = Annotated[
-    str | None, typer.Option("--tiled", help="Tiled server; default TWOTIME_TILED_URI, else the embedded one")
-]
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="recipe as JSON or YAML; default: everything from the run")
-]
+TiledUri = Annotated[str | None, typer.Option("--tiled", help="address of the Tiled server; default TWOTIME_TILED_URI")]
+VarDir = Annotated[Path | None, typer.Option("--var", help="folder of the embedded Tiled; default ./var")]
+Port = Annotated[int | None, typer.Option(help="port of the service; 0: any free one; default 8060")]
+
+
+class Layout(StrEnum):
+    """Shape of the image node of a simulated run."""
+
+    BURST = "burst"
+    FRAMES = "frames"
+    EVENTS = "events"
 
 
 def says_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -40,3 +51,154 @@ def says_errors(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(1)
 
     return wrapped
+
+
+@app.command()
+@says_errors
+def serve(port: Port = None, tiled: TiledUri = None, var: VarDir = None) -> None:
+    """Run the service: analyses of finished runs, REST, the page. Ctrl-C ends it; nothing is lost."""
+    from twotime.api.server import Server
+    from twotime.logs import configure_logs
+
+    settings = _settings(port=port, tiled_uri=tiled, var_dir=var)
+    configure_logs(as_json=settings.log_json)
+    server = Server(settings)
+    console.print(f"API   {server.url}/docs\npage  {server.url}/?api_key={server.key}", highlight=False, soft_wrap=True)
+    server.run()
+
+
+@app.command()
+@says_errors
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="check the result against the truth, then exit 0 or 1")] = False,
+    frames: Annotated[Path | None, typer.Option(help="HDF5 file of measured frames instead of a simulation")] = None,
+    port: Port = None,
+    var: VarDir = None,
+) -> None:
+    """Show the whole route: a scan lands in Tiled, is found, analysed, published, and read back over REST."""
+    from twotime.cli.demo import demonstrate
+
+    sys.exit(demonstrate(_settings(port=port, var_dir=var), frames, once=once, console=console))
+
+
+@app.command()
+@says_errors
+def process(
+    run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, or -1 for the newest run")],
+    recipe: Annotated[Path | None, typer.Option(help="recipe as JSON or YAML; default: all from the run")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show geometry, sources and ROIs")] = False,
+    force: Annotated[bool, typer.Option("--force", help="compute again what is there already")] = False,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Analyse one run now, with a progress bar, and publish the result."""
+    from twotime.cli.process import process as run_process
+    from twotime.logs import configure_logs
+
+    settings = _settings(tiled_uri=tiled, var_dir=var)
+    configure_logs(as_json=settings.log_json, level=logging.WARNING)
+    run_process(settings, run, recipe, dry_run=dry_run, force=force, console=console)
+
+
+@app.command()
+@says_errors
+def simulate(
+    n_frames: Annotated[int, typer.Option("--frames", min=1, help="number of frames")] = 300,
+    diffusion: Annotated[float | None, typer.Option(help="D of Γ = D q², Å²/s")] = None,
+    contrast: Annotated[float | None, typer.Option(help="speckle contrast β")] = None,
+    baseline: Annotated[float | None, typer.Option(help="C∞, 1 or above")] = None,
+    alpha: Annotated[float | None, typer.Option(help="stretching exponent, up to 2")] = None,
+    mean_counts: Annotated[float | None, typer.Option(help="photons per pixel and frame")] = None,
+    ageing: Annotated[float | None, typer.Option(help="slowing down: Γ / (1 + ageing t), 1/s")] = None,
+    seed: Annotated[int | None, typer.Option(help="of all random numbers")] = None,
+    frame_rate: Annotated[float | None, typer.Option(help="frames per second, in real time; default: at once")] = None,
+    layout: Annotated[Layout, typer.Option(help="shape of the image node")] = Layout.BURST,
+    perfect: Annotated[bool, typer.Option("--perfect", help="no gaps, bad pixels or bad frames")] = False,
+    sample: Annotated[str, typer.Option(help="name of the sample")] = "simulated colloid",
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Write a simulated scan with known dynamics into Tiled, as a beamline would."""
+    from twotime.cli.simulate import simulate as run_simulate
+
+    given = {
+        "diffusion": diffusion,
+        "contrast": contrast,
+        "baseline": baseline,
+        "alpha": alpha,
+        "mean_counts": mean_counts,
+        "ageing": ageing,
+        "seed": seed,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    run_simulate(
+        _settings(tiled_uri=tiled, var_dir=var),
+        changes,
+        n_frames=n_frames,
+        frame_rate=frame_rate,
+        layout=layout.value,
+        perfect=perfect,
+        sample=sample,
+        console=console,
+    )
+
+
+@app.command()
+@says_errors
+def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:
+    """Say in plain words what is missing; exit 1 if anything is."""
+    from twotime.cli.doctor import doctor as examine
+
+    sys.exit(0 if examine(_settings(tiled_uri=tiled, var_dir=var), console) else 1)
+
+
+@app.command()
+@says_errors
+def picture(
+    analysis: Annotated[str, typer.Argument(help="id of a finished analysis")],
+    out: Annotated[Path, typer.Argument(help="PNG file to write")],
+    roi: Annotated[int, typer.Option(min=1, help="number of the ROI")] = 1,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Draw a two-time correlation function before and after denoising."""
+    from twotime.cli.picture import draw
+
+    draw(_settings(tiled_uri=tiled, var_dir=var), analysis, roi, out, console)
+
+
+@app.command()
+@says_errors
+def train(
+    data: Annotated[Path, typer.Argument(help="folder with cnn_ed_training.npz and cnn_ed_validation.npz")],
+    out: Annotated[Path, typer.Argument(help="folder for checkpoint and models; its name is the version")],
+    models: Annotated[int, typer.Option(min=10, help="initialisations; the best ten are kept")] = 14,
+    epochs: Annotated[int, typer.Option(min=1)] = 25,
+    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-4,
+    decay: Annotated[float, typer.Option(help="factor on the learning rate after each epoch")] = 0.95,
+    batch: Annotated[int, typer.Option(min=1)] = 32,
+    seed: Annotated[int, typer.Option()] = 20210721,
+) -> None:
+    """Train an ensemble on measured windows; goes on where it was stopped."""
+    from cnn_ed.train import Schedule
+    from twotime.cli.training import train_version
+
+    schedule = Schedule(models=models, epochs=epochs, batch=batch, learning_rate=learning_rate, decay=decay, seed=seed)
+    train_version(data, out, schedule, console)
+
+
+@app.command()
+@says_errors
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="file of measured windows, such as cnn_ed_validation.npz")],
+    version: Annotated[Path | None, typer.Option(help="folder of other weights than the shipped ones")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Measure how well the models recover dynamics from windows whose truth is known."""
+    from twotime.cli.training import evaluate_file
+
+    evaluate_file(data, version, as_json, console)
+
+
+def _settings(**given: object) -> Settings:
+    return load_settings(**given)

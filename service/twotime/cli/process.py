@@ -1,60 +1,93 @@
 """``twotime process``: analyse one run here and now, with a progress bar."""
 
-from contextlib import AbstractContextManager
+import asyncio
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-from twotime.errors import RecipeError
-from twotime.recipe import Recipe, parse_recipe
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.cli.progress import ProgressBar
+from twotime.cli.tiled import tiled_of
+from twotime.errors import TwotimeError
+from twotime.export.tables import fits_text
+from twotime.jobs import Service
+from twotime.recipe import Recipe, load_recipe
+from twotime.settings import Settings
+
+_POLL_S = 0.5
 
 
-def load_recipe(path: Path | None) -> Recipe:
-    """Read a recipe from a JSON or YAML file; without a file all defaults.
+def process(
+    settings: Settings, reference: str, recipe_file: Path | None, *, dry_run: bool, force: bool, console: Console
+) -> None:
+    """Analyse a run, print what was found and where it was published.
+
+    Parameters
+    ----------
+    reference : uid, its beginning, scan_id, or -1 for the newest run
+    dry_run : only print the resolved recipe and the ROIs
 
     Raises
     ------
-    RecipeError
-        If the file cannot be read or does not hold a recipe.
+    TwotimeError
+        If the run or recipe cannot be used, or the analysis fails.
     """
-    if path is None:
-        return Recipe()
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); give the path of a file.") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"The recipe {path} is neither JSON nor YAML: {error}") from None
-    if document is not None and not isinstance(document, dict):
-        raise RecipeError(f"The recipe {path} holds a {type(document).__name__}; it must hold fields such as rois.")
-    return parse_recipe(document)
-
-
-class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """A progress bar for the stages of an analysis, one line each."""
-
-    def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description:<36}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            console=console,
+    recipe = load_recipe(recipe_file)
+    with tiled_of(settings, console) as reached:
+        asyncio.run(
+            _process(reached.model_copy(update={"automatic": False}), reference, recipe, dry_run, force, console)
         )
-        self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> "ProgressBar":
-        self._bar.start()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+async def _process(
+    settings: Settings, reference: str, recipe: Recipe, dry_run: bool, force: bool, console: Console
+) -> None:
+    service = Service(settings)
+    await service.start()
+    try:
+        await _until_reachable(service)
+        if dry_run:
+            _print_plan(await service.plan(reference, recipe), console)
+            return
+        record = await service.submit(reference, recipe, force=force)
+        with ProgressBar(console) as bar:
+            record = await _until_ended(service, record, bar)
+        if record.status != "done":
+            raise TwotimeError(f"Analysis {record.id} is {record.status}: {record.error}")
+        fits = await service.read_table(record.id, "fits")
+        console.print(fits_text(fits))
+        for warning in record.warnings:
+            console.print(f"- {warning}", style="dim", highlight=False)
+        console.print(f"Published as {settings.results_path}/{record.id}/final in {settings.tiled_uri}")
+    finally:
+        await service.stop()
 
-    def __call__(self, stage: str, fraction: float) -> None:
-        """Draw that `stage` is done up to `fraction`."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=1.0)
-        self._bar.update(self._tasks[stage], completed=fraction)
+
+async def _until_reachable(service: Service) -> None:
+    while service.health().tiled != "reachable":
+        await asyncio.sleep(0.1)
+
+
+async def _until_ended(service: Service, record: AnalysisRecord, bar: ProgressBar) -> AnalysisRecord:
+    while not record.ended:
+        if record.stage:
+            bar(record.stage, record.progress)
+        await asyncio.sleep(_POLL_S)
+        record = await service.analysis(record.id)
+    return record
+
+
+def _print_plan(plan: dict[str, object], console: Console) -> None:
+    geometry = Table("field", "value", "unit", "source", show_edge=False)
+    for row in plan["geometry"]:  # type: ignore[attr-defined]  # a list of rows, see Plan.document
+        geometry.add_row(row["name"], f"{row['value']:g}", row["unit"], row["source"])
+    rois = Table("ROI", "q (1/Å)", "from", "to", "pixels", show_edge=False)
+    for row in plan["rois"]:  # type: ignore[attr-defined]  # the same
+        edges = f"{row['q_inner']:.5f}", f"{row['q_outer']:.5f}"
+        rois.add_row(str(row["roi"]), f"{row['q']:.5f}", *edges, str(row["n_pixels"]))
+    console.print(f"{plan['n_frames']} frames of {plan['detector']} of run {plan['raw_uid']}")
+    console.print(geometry)
+    console.print(rois)
+    for warning in plan["warnings"]:  # type: ignore[attr-defined]  # a list of sentences
+        console.print(f"- {warning}", style="dim", highlight=False)

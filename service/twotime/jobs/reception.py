@@ -1,15 +1,12 @@
 """Takes requests: finds the run, resolves the recipe, names the analysis, and queues it in Tiled."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 import twotime
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.runs import find_run, run_facts
-from twotime.errors import AnalysisNotFound, RecipeError
+from twotime.errors import AnalysisNotFound
 from twotime.jobs.link import TiledLink
 from twotime.jobs.models import load_ensemble
 from twotime.pipeline import Plan, plan
@@ -81,25 +78,3 @@ class Reception:
     def _digest(self, the_plan: Plan) -> str:
         versions = self.versions
         return digest(the_plan.facts.uid, the_plan.resolved, versions["twotime"], versions["ensemble"])
-
-
-def read_recipe_file(path: Path | None) -> Recipe:
-    """The recipe in a JSON or YAML file; the default recipe where there is no file.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read or is no recipe; names the file.
-    """
-    if path is None:
-        return Recipe()
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"recipe_file {path} cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise RecipeError(f"recipe_file {path} holds no mapping of recipe fields.")
-    try:
-        return parse_recipe(document)
-    except RecipeError as error:
-        raise RecipeError(f"recipe_file {path}: {error}") from None

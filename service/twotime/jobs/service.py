@@ -18,12 +18,12 @@ from twotime.jobs.events import EventHub
 from twotime.jobs.link import TiledLink
 from twotime.jobs.owner import this_process
 from twotime.jobs.queue import Job
-from twotime.jobs.reception import Reception, read_recipe_file
+from twotime.jobs.reception import Reception
 from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
 from twotime.jobs.views import Health, RunListing
 from twotime.metrics import Metrics
-from twotime.recipe import Recipe
+from twotime.recipe import Recipe, load_recipe
 from twotime.settings import Settings
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class Service:
         self.metrics = metrics or Metrics()
         self._hub = EventHub()
         self._link = TiledLink(settings, self._tiled_changed)
-        self._reception = Reception(self._link, read_recipe_file(settings.recipe_file))
+        self._reception = Reception(self._link, load_recipe(settings.recipe_file))
         self._owner = this_process()
         self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated)
         self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged)

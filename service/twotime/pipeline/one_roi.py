@@ -1,6 +1,6 @@
 """One ROI: from its pixel matrix to fitted dynamics, measured and denoised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from twotime.recipe import DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time
 from twotime.xpcs.decay import DecayFits, fit_decay
-from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance
+from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance, pixel_covariance
 
 LONGEST_LAG = 0.75
 """Share of the frames up to which lags are fitted: beyond it too few pairs remain for an honest error."""
@@ -76,12 +76,12 @@ def analyse_roi(
     """
     c2 = two_time(pixels, bad=bad)
     contrast, contrast_error = contrast_from_counts(pixels[~bad])
-    raw = _raw_curve(c2, frame_time_s, fit)
+    raw = _raw_curve(c2, pixels, bad, frame_time_s, fit)
     refusal = _cannot_denoise(len(c2), denoise, ensemble)
     denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble)
-    denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit)
+    denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit, ensemble)
     if denoised_c2 is not None and denoised is not None:
-        refusal = _distrust(denoised_c2, denoised)
+        refusal = _distrust(denoised_c2, denoised, raw)
     return RoiResult(
         c2=c2,
         contrast=contrast,
@@ -90,17 +90,20 @@ def analyse_roi(
         raw_ages=_age_fits(c2, fit, frame_time_s, None),
         denoised_c2=denoised_c2,
         denoised=denoised,
-        denoised_ages=None if denoised_c2 is None else _denoised_age_fits(denoised_c2, fit, frame_time_s),
+        denoised_ages=None if denoised_c2 is None else _denoised_age_fits(denoised_c2, fit, frame_time_s, ensemble),
         refusal=refusal,
     )
 
 
-def _raw_curve(c2: NDArray[np.float32], frame_time_s: float, fit: FitOptions) -> Curve:
+def _raw_curve(
+    c2: NDArray[np.float32], pixels: NDArray[Any], bad: NDArray[np.bool_], frame_time_s: float, fit: FitOptions
+) -> Curve:
+    """Fit of the measured curve; its error is the scatter over the pixels of the ROI."""
     longest = max(4, int(LONGEST_LAG * len(c2)))
-    g2, error = one_time(c2)
-    lag = np.arange(1, len(g2) + 1)[:longest]
-    g2, error = np.asarray(g2[:longest], float), np.asarray(error[:longest], float)
-    covariance = one_time_covariance(c2, lag)
+    lag = np.arange(1, len(c2))[:longest]
+    g2 = one_time(c2).g2[: len(lag)]
+    covariance = pixel_covariance(pixels, lag, bad=bad)
+    error = np.sqrt(np.diag(covariance))
     return Curve(lag, g2, error, _fit(lag, g2, error, covariance, frame_time_s, fit))
 
 
@@ -116,13 +119,14 @@ def _denoise(
     )
 
 
-def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions) -> Curve:
-    """Fit of the denoised curve; its error joins the scatter over ages and the disagreement of the models."""
+def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions, ensemble: Ensemble) -> Curve:
+    """Fit of the denoised curve; its error joins scatter over ages, disagreement of the models and their bias."""
     c2 = np.where(denoised.mask, denoised.values, np.nan)
     covariance = one_time_covariance(c2, denoised.lag) + np.cov(denoised.g2_members, rowvar=False)
     error = np.sqrt(np.diag(covariance))
     g2 = np.asarray(denoised.g2, float)
-    return Curve(denoised.lag, g2, error, _fit(denoised.lag, g2, error, covariance, frame_time_s, fit))
+    fits = _fit(denoised.lag, g2, error, covariance, frame_time_s, fit)
+    return Curve(denoised.lag, g2, error, _with_bias(fits, ensemble))
 
 
 def _fit(
@@ -143,6 +147,19 @@ def _fit(
     )
 
 
+def _with_bias(fits: DecayFits, ensemble: Ensemble) -> DecayFits:
+    """Fits whose errors hold what the models get wrong even without noise; fixed parameters stay exact."""
+    bias = ensemble.systematic
+    scales = {"relaxation_rate": fits.relaxation_rate, "beta": fits.beta, "baseline": fits.beta, "alpha": 1.0}
+    covariance = fits.covariance.copy()
+    for number, (name, scale) in enumerate(scales.items()):
+        own = covariance[:, number, number]
+        covariance[:, number, number] = np.where(own > 0, own + (bias[name] * scale) ** 2, own)
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    names = (f"{name}_error" for name in scales)
+    return replace(fits, covariance=covariance, **dict(zip(names, error.T, strict=True)))
+
+
 def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max_lag: int | None) -> AgeFits | None:
     if fit.ages == 0:
         return None
@@ -157,9 +174,12 @@ def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max
     return AgeFits(cuts, fits)
 
 
-def _denoised_age_fits(denoised: DenoisedTwoTime, fit: FitOptions, frame_time_s: float) -> AgeFits | None:
+def _denoised_age_fits(
+    denoised: DenoisedTwoTime, fit: FitOptions, frame_time_s: float, ensemble: Ensemble
+) -> AgeFits | None:
     c2 = np.where(denoised.mask, denoised.values, np.nan)
-    return _age_fits(c2, fit, frame_time_s, int(denoised.lag[-1]))
+    ages = _age_fits(c2, fit, frame_time_s, int(denoised.lag[-1]))
+    return None if ages is None else AgeFits(ages.cuts, _with_bias(ages.fits, ensemble))
 
 
 def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) -> str:
@@ -171,8 +191,14 @@ def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) 
     return ""
 
 
-def _distrust(denoised: DenoisedTwoTime, curve: Curve) -> str:
+def _distrust(denoised: DenoisedTwoTime, curve: Curve, raw: Curve) -> str:
     reasons = list(denoised.applicability.reasons)
     if not curve.fits.trusted[0]:
         reasons.append(str(curve.fits.reason[0]))
+    if not reasons and raw.fits.trusted[0] and _relative_error(raw) < _relative_error(curve):
+        reasons.append("the raw fit is more precise")
     return "; ".join(reasons)
+
+
+def _relative_error(curve: Curve) -> float:
+    return float(curve.fits.relaxation_rate_error[0] / curve.fits.relaxation_rate[0])

@@ -1,0 +1,42 @@
+"""``twotime picture``: a two-time correlation function before and after denoising, as a PNG file."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.client import open_root, results_container
+from twotime.catalog.publish import read_array, read_table
+from twotime.cli.tiled import tiled_of
+from twotime.errors import NotFound
+from twotime.export.picture import before_and_after
+from twotime.export.tables import with_error
+from twotime.settings import Settings
+
+
+def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Console) -> None:
+    """Write the picture.
+
+    Raises
+    ------
+    NotFound
+        If there is no such analysis or ROI, or it was not denoised.
+    """
+    with tiled_of(settings, console) as reached:
+        store = AnalysisStore(results_container(open_root(reached), reached))
+        record = store.get(analysis_id)
+        fits = read_table(store, analysis_id, "fits").set_index("roi")
+        if roi not in fits.index:
+            raise NotFound(f"roi is {roi}, but analysis {analysis_id} has ROIs 1 to {len(fits)}.")
+        g2 = read_table(store, analysis_id, "g2")
+        raw = read_array(store, analysis_id, "two_time", roi)
+        denoised = read_array(store, analysis_id, "two_time_denoised", roi)
+    own, row = g2[g2["roi"] == roi], fits.loc[roi]
+    rates = ", ".join(
+        f"{kind} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
+        for kind in ("raw", "denoised")
+    )
+    title = f"{record.sample}, q = {row['q']:.4f} 1/Å, Γ (1/s): {rates}"
+    frame_time_s = float(own["lag_s"].iloc[0] / own["lag_frames"].iloc[0])
+    out.write_bytes(before_and_after(raw, denoised, own, frame_time_s, title))
+    console.print(f"Wrote {out}")
