@@ -25,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+if not console.is_terminal:
+    console = Console(width=150)  # Logs and pipes have no width; tables need one.
 
 TiledUri = Annotated[str | None, typer.Option("--tiled", help="address of the Tiled server; default TWOTIME_TILED_URI")]
 VarDir = Annotated[Path | None, typer.Option("--var", help="folder of the embedded Tiled; default ./var")]
