@@ -38,7 +38,7 @@ class FoldedStack:
         """Latent vectors (K, M, latent) of windows (M, W, W)."""
         upper = self._upper(windows)
         with torch.inference_mode():
-            parts = [self._encode(batch) for batch in upper.split(BATCH)]
+            parts = [self._encode(batch) for batch in torch.split(upper, BATCH)]
             result: NDArray[np.float32] = torch.cat(parts, dim=2).transpose(1, 2).numpy()
             return result
 
@@ -46,7 +46,7 @@ class FoldedStack:
         """Symmetric outputs (K, M, W, W) of each model for windows (M, W, W)."""
         size = self.architecture.window
         with torch.inference_mode():
-            parts = [self._decode(self._encode(batch)) for batch in self._upper(windows).split(BATCH)]
+            parts = [self._decode(self._encode(batch)) for batch in torch.split(self._upper(windows), BATCH)]
             outputs = torch.cat(parts, dim=2).transpose(1, 2).reshape(self.models, -1, size, size)
             result: NDArray[np.float32] = ((outputs + outputs.transpose(2, 3)) / 2).numpy()
             return result

@@ -124,8 +124,8 @@ class EncoderDecoderStack(nn.Module):
 
     def folded_encoder(self) -> Tensor:
         """Weights (K, latent, C U) of the linear encoder layer on the upper triangle alone."""
-        full = self.get_parameter("to_latent_weight")
-        full = full.view(self.models, self.architecture.latent, self.architecture.channels, -1)
+        weight = self.get_parameter("to_latent_weight")
+        full = weight.view(self.models, self.architecture.latent, self.architecture.channels, -1)
         folded = full[..., self.upper] + full[..., self.lower] * self.off_diagonal
         return folded.flatten(2)
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 AIM = 2.0
-"""Slow rates are brought to this multiple of the slowest trained rate, away from its edge."""
+"""Slow rates are brought to this multiple of the slowest trained rate: near its edge the models read rates too high."""
 
 
 def choose_stride(n_frames: int, window: int, rate_per_frame: float | None, trained: tuple[float, float]) -> int:
-    """Every how many frames to denoise; 1 unless the rate is below the trained range.
+    """Every how many frames to denoise; 1 unless the rate is near or below the slow end of the trained range.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def choose_stride(n_frames: int, window: int, rate_per_frame: float | None, trai
     >>> choose_stride(100, 50, 0.001, (0.01, 0.15))
     2
     """
-    if rate_per_frame is None or not math.isfinite(rate_per_frame) or rate_per_frame >= trained[0]:
+    if rate_per_frame is None or not math.isfinite(rate_per_frame):
         return 1
     wanted = math.ceil(AIM * trained[0] / max(rate_per_frame, 1e-9))
     return max(1, min(wanted, n_frames // window))
@@ -85,7 +85,7 @@ def fill_between_lags(
 
 
 def _at_age(
-    matrix: NDArray[np.float32], mask: NDArray[np.bool_], lag: int, age: NDArray[np.float64]
+    matrix: NDArray[np.float32], mask: NDArray[np.bool_], lag: int, age: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Values on the diagonal at `lag`, interpolated to ages (t1 + t2) / 2; NaN where nothing denoised stands."""
     diagonal = np.where(np.diagonal(mask, lag), np.diagonal(matrix, lag), np.nan)

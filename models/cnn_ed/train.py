@@ -123,7 +123,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.learning_rate * self.schedule.decay**number
         train_cost = torch.zeros(self.schedule.models)
-        for chosen in order.split(self.schedule.batch):
+        for chosen in torch.split(order, self.schedule.batch):
             two_time, one_time = self._cost(training, chosen)
             self.optimiser.zero_grad(set_to_none=True)
             (two_time + one_time).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -187,7 +187,7 @@ class _Run:
     def _validate(self, examples: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         totals = torch.zeros(2, self.schedule.models)
         with torch.inference_mode():
-            for chosen in torch.arange(len(examples[0])).split(self.schedule.batch):
+            for chosen in torch.split(torch.arange(len(examples[0])), self.schedule.batch):
                 totals += torch.stack(self._cost(examples, chosen)) * len(chosen)
         two_time, one_time = totals / len(examples[0])
         return two_time, one_time

@@ -49,7 +49,7 @@ def stitch(outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int
     """
     forward = _one_pass(outputs, starts, n_frames)
     backward = _one_pass(outputs[::-1], starts[::-1], n_frames)
-    return (forward + backward) / 2
+    return (forward + backward) / np.float32(2)
 
 
 def with_lag_zero_redrawn(windows: NDArray[np.float32]) -> NDArray[np.float32]:

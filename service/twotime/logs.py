@@ -10,13 +10,13 @@ from structlog.typing import Processor
 _QUIET = ("httpx", "httpcore", "websockets", "tiled", "uvicorn.access", "matplotlib", "asyncio")
 
 
-def configure_logs(*, as_json: bool = False, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def configure_logs(*, as_json: bool = False, level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send structlog's events and the standard library's records to one stream, in one form.
 
     Parameters
     ----------
     as_json : JSON lines instead of text
-    level : lowest level shown; libraries that speak of every request show warnings only
+    level : lowest level shown, by name; libraries that speak of every request show warnings only
     stream : where to write; none: standard error
 
     Examples
@@ -29,6 +29,7 @@ def configure_logs(*, as_json: bool = False, level: int = logging.INFO, stream: 
     True
     """
     target = stream or sys.stderr
+    lowest = logging.getLevelNamesMapping()[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -50,12 +51,12 @@ def configure_logs(*, as_json: bool = False, level: int = logging.INFO, stream: 
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.basicConfig(handlers=[handler], level=lowest, force=True)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+        logging.getLogger(name).setLevel(max(lowest, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )

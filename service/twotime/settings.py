@@ -3,7 +3,7 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
     log_json: bool = Field(False, description="log as JSON lines instead of text")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severity to log")
 
     @model_validator(mode="after")
     def _key_needs_server(self) -> Self:

@@ -185,7 +185,7 @@ class EmbeddedTiled:
         )
 
     def _make_containers(self) -> None:
-        settings = Settings(tiled_uri=self.uri, tiled_api_key=self.api_key)  # type: ignore[arg-type]  # pydantic converts
+        settings = Settings(tiled_uri=self.uri, tiled_api_key=self.api_key)
         root = open_root(settings, retries_for_s=10)
         present = set(root)
         for key, specs in (("raw", [RUNS_SPEC]), ("processed", [])):

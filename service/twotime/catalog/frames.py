@@ -55,7 +55,8 @@ class TiledFrames:
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the counts."""
-        return np.dtype(self._node.dtype)
+        counts: np.dtype[Any] = np.dtype(self._node.dtype)
+        return counts
 
     def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames `start`, `start + stride`, ... below `stop`, as (number of the first, (k, H, W) counts).

@@ -1,7 +1,6 @@
 """The commands of ``twotime``; each does its work in a module of its own, imported when it is called."""
 
 import functools
-import logging
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -63,7 +62,7 @@ def serve(port: Port = None, tiled: TiledUri = None, var: VarDir = None) -> None
     from twotime.logs import configure_logs
 
     settings = _settings(port=port, tiled_uri=tiled, var_dir=var)
-    configure_logs(as_json=settings.log_json)
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
     server = Server(settings)
     console.print(f"API   {server.url}/docs\npage  {server.url}/?api_key={server.key}", highlight=False, soft_wrap=True)
     server.run()
@@ -97,8 +96,8 @@ def process(
     from twotime.cli.process import process as run_process
     from twotime.logs import configure_logs
 
-    settings = _settings(tiled_uri=tiled, var_dir=var)
-    configure_logs(as_json=settings.log_json, level=logging.WARNING)
+    settings = _settings(tiled_uri=tiled, var_dir=var, log_level="WARNING")
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
     run_process(settings, run, recipe, dry_run=dry_run, force=force, console=console)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +56,8 @@ def demonstrate(settings: Settings, frames_file: Path | None, *, once: bool, con
     frames_file : measured frames in place of the simulation
     once : leave afterwards, instead of staying up until Ctrl-C
     """
-    configure_logs(level=logging.WARNING)
+    settings = settings.model_copy(update={"log_level": "WARNING"})
+    configure_logs(level=settings.log_level)
     scan = simulated_scan() if frames_file is None else measured_scan(frames_file)
     recipe_file = settings.var_dir / "demo_recipe.json"
     settings.var_dir.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
         g2 = read_table(store, analysis_id, "g2")
         raw = read_array(store, analysis_id, "two_time", roi)
         denoised = read_array(store, analysis_id, "two_time_denoised", roi)
-    own, row = g2[g2["roi"] == roi], fits.loc[roi]
+    own, row = g2[g2["roi"] == roi], fits.to_dict("index")[roi]
     rates = ", ".join(
         f"{kind} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
         for kind in ("raw", "denoised")

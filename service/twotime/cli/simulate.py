@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from databroker.client import CatalogOfBlueskyRuns
+from numpy.typing import NDArray
 from rich.console import Console
 
 from twotime.catalog.client import open_root, raw_catalog
@@ -48,7 +51,7 @@ def simulate(
 def write_simulated(
     settings: Settings,
     model: SpeckleModel,
-    frames: "object",
+    frames: NDArray[Any],
     *,
     frame_rate: float | None = None,
     layout: str = "burst",
@@ -60,7 +63,7 @@ def write_simulated(
     with ProgressBar(console) as bar:
         return write_run(
             raw,
-            frames,  # type: ignore[arg-type]  # an array
+            frames,
             model.geometry,
             detector_folder(settings),
             sample=sample,
@@ -77,9 +80,9 @@ def detector_folder(settings: Settings) -> Path:
     return settings.var_dir / "detector" / "simulated"
 
 
-def next_scan_id(raw: object) -> int:
+def next_scan_id(raw: CatalogOfBlueskyRuns) -> int:
     """One more than that of the newest run."""
     try:
-        return int(find_run(raw, -1).metadata["start"].get("scan_id") or 0) + 1  # type: ignore[arg-type]  # a catalog
+        return int(find_run(raw, -1).metadata["start"].get("scan_id") or 0) + 1
     except RunNotFound:
         return 1

@@ -1,6 +1,7 @@
 """A two-time correlation function before and after denoising, as a picture."""
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def colour_range(two_time: NDArray[np.float32]) -> tuple[float, float]:
 
 def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:
     lag = g2["lag_s"].to_numpy()
-    style = {"fmt": "o", "markersize": 3, "elinewidth": 0.8}
+    style: dict[str, Any] = {"fmt": "o", "markersize": 3, "elinewidth": 0.8}
     panel.errorbar(lag, g2["g2_raw"], g2["g2_raw_error"], color=RAW_COLOUR, alpha=0.6, label="measured", **style)
     panel.plot(lag, g2["g2_raw_fit"], color=RAW_COLOUR, linewidth=1)
     own = g2["g2_denoised"].notna().to_numpy()

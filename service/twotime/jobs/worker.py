@@ -123,7 +123,7 @@ class Worker:
 
 def _work(settings: Settings, connection: Connection, cancel: Event) -> None:
     """What the process does: attempts one after another, until its service is gone."""
-    configure_logs(as_json=settings.log_json)
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
     threading.Thread(target=_die_with_service, name="die with service", daemon=True).start()
     import torch
 

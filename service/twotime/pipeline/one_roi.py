@@ -141,8 +141,8 @@ def _fit(
         lag * frame_time_s,
         g2[None],
         sigma=error[None] if fit.weighted else None,
-        fixed=dict(fit.fixed),
-        bounds=dict(fit.bounds),
+        fixed={str(name): value for name, value in fit.fixed.items()},
+        bounds={str(name): value for name, value in fit.bounds.items()},
         covariance=covariance[None],
     )
 
@@ -150,7 +150,12 @@ def _fit(
 def _with_bias(fits: DecayFits, ensemble: Ensemble) -> DecayFits:
     """Fits whose errors hold what the models get wrong even without noise; fixed parameters stay exact."""
     bias = ensemble.systematic
-    scales = {"relaxation_rate": fits.relaxation_rate, "beta": fits.beta, "baseline": fits.beta, "alpha": 1.0}
+    scales: dict[str, NDArray[np.float64] | float] = {
+        "relaxation_rate": fits.relaxation_rate,
+        "beta": fits.beta,
+        "baseline": fits.beta,
+        "alpha": 1.0,
+    }
     covariance = fits.covariance.copy()
     for number, (name, scale) in enumerate(scales.items()):
         own = covariance[:, number, number]
@@ -168,8 +173,8 @@ def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max
         cuts.lag * frame_time_s,
         cuts.g2,
         sigma=cuts.error if fit.weighted else None,
-        fixed=dict(fit.fixed),
-        bounds=dict(fit.bounds),
+        fixed={str(name): value for name, value in fit.fixed.items()},
+        bounds={str(name): value for name, value in fit.bounds.items()},
     )
     return AgeFits(cuts, fits)
 

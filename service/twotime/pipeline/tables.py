@@ -70,14 +70,13 @@ def _g2_rows(roi: int, q: float, result: RoiResult, frame_time_s: float) -> pd.D
     return pd.DataFrame(rows | denoised)
 
 
-def _fitted(fits: DecayFits, lag_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fitted(fits: DecayFits, lag_s: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(decay(lag_s, *(getattr(fits, name)[0] for name in DECAY_PARAMETERS)), float)
 
 
 def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) -> dict[str, Any]:
     rois = reading.rois
     kind, curve = headline(result)
-    flag = result.refusal if kind == "denoised" or not curve.fits.reason[0] else str(curve.fits.reason[0])
     row: dict[str, Any] = {
         "roi": r + 1,
         "q": float(rois.q[r]),
@@ -90,11 +89,19 @@ def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) 
         "headline": kind,
         **_parameters(curve.fits, 0, ""),
         "trusted": bool(curve.fits.trusted[0]),
-        "flag": flag,
+        "flag": _flag(kind, curve, result),
     }
     row |= _kind_columns("raw", result.raw.fits, 0, frame_time_s)
     row |= _kind_columns("denoised", None if result.denoised is None else result.denoised.fits, 0, frame_time_s)
     return row | _denoiser_columns(result)
+
+
+def _flag(kind: str, curve: Curve, result: RoiResult) -> str:
+    """Why the headline fit is not to be trusted, and why the denoised one does not lead; empty where all is well."""
+    reasons = [str(curve.fits.reason[0])] if curve.fits.reason[0] else []
+    if kind == "raw":
+        reasons.append(f"raw leads: {result.refusal}")
+    return "; ".join(reasons)
 
 
 def _denoiser_columns(result: RoiResult) -> dict[str, Any]:

@@ -94,11 +94,11 @@ def run_documents(
     folder: Path,
     scan: Scan,
     progress: Callable[[float], None] | None = None,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Any]]:
     """Bluesky documents of a scan, and on the way its detector files; each document once its frames are on disk."""
     run = compose_run(metadata=_start(frames, geometry, scan))
     yield "start", run.start_doc
-    file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.files_of(len(frames)))  # type: ignore[arg-type]  # two axes remain
+    file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.files_of(len(frames)))
     key = f"{scan.detector}_image"
     stream = run.compose_descriptor(
         name="primary",
@@ -125,7 +125,7 @@ def run_documents(
 
 def _stream(
     run: Any, stream: Any, file: EigerFile, frames: NDArray[Any], scan: Scan, progress: Callable[[float], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Any]]:
     """Write the frames; announce each data file when it begins, and the frames as their layout allows."""
     key = f"{scan.detector}_image"
     begun = time.monotonic()

@@ -83,7 +83,7 @@ def simulate_frames(model: SpeckleModel, n_frames: int) -> NDArray[np.uint16]:
     (4, 16, 16)
     """
     rng = np.random.default_rng(model.seed)
-    time_s = np.arange(n_frames) * model.geometry.frame_time_s
+    time_s = np.asarray(np.arange(n_frames) * model.geometry.frame_time_s, np.float64)
     radius = np.round(radius_map(model.geometry, model.shape)).astype(int).ravel()
     frames = np.empty((n_frames, radius.size), np.uint16)
     order = np.argsort(radius, kind="stable")

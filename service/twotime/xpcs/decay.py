@@ -183,11 +183,10 @@ def _described(
     weighted = jacobian[:, inner] * weights[:, None]
     freedom = max(len(lag) - int(free.sum()), 1)
     inverse = np.linalg.pinv(weighted.T @ weighted)
+    own: NDArray[np.floating] = inverse if absolute else inverse * (chi2 / freedom)
     if spread is not None:
         lever = inverse @ (weighted * weights[:, None]).T
         own = lever @ spread @ lever.T
-    else:
-        own = inverse if absolute else inverse * chi2 / freedom
     covariance = np.zeros((4, 4))
     covariance[np.ix_(inner, inner)] = own
     covariance[at_bound] = np.nan
@@ -281,9 +280,10 @@ def _collected(rows: list[_Row]) -> DecayFits:
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     reason = [row.reason for row in rows]
+    columns = dict(zip(PARAMETERS, values.T, strict=True))
+    columns |= {f"{name}_error": own for name, own in zip(PARAMETERS, error.T, strict=True)}
     return DecayFits(
-        *values.T,
-        *error.T,
+        **columns,
         covariance=covariance,
         chi2=np.array([row.chi2 for row in rows]),
         on_bound=[row.on_bound for row in rows],

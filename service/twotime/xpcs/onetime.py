@@ -170,7 +170,8 @@ def age_cuts(c2: NDArray[Any], number: int, *, max_lag: int | None = None) -> Ag
         edges = np.searchsorted(cut, np.arange(number + 1))
         for row in range(number):
             g2[row, column], error[row, column] = _mean_and_error(diagonal[edges[row] : edges[row + 1]])
-    return AgeCuts((np.arange(number) + 0.5) * width, lag, g2, error)
+    age = np.asarray((np.arange(number) + 0.5) * width, np.float64)
+    return AgeCuts(age, lag, g2, error)
 
 
 def _mean_and_error(values: NDArray[Any]) -> tuple[float, float]:
