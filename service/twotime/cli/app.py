@@ -174,7 +174,7 @@ def train(
     data: Annotated[Path, typer.Argument(help="folder with cnn_ed_training.npz and cnn_ed_validation.npz")],
     out: Annotated[Path, typer.Argument(help="folder for checkpoint and models; its name is the version")],
     models: Annotated[int, typer.Option(min=10, help="initialisations; the best ten are kept")] = 14,
-    epochs: Annotated[int, typer.Option(min=1)] = 25,
+    epochs: Annotated[int, typer.Option(min=1)] = 16,
     learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-4,
     decay: Annotated[float, typer.Option(help="factor on the learning rate after each epoch")] = 0.95,
     batch: Annotated[int, typer.Option(min=1)] = 32,

@@ -1,7 +1,6 @@
 """``twotime train`` and ``twotime evaluate``: models from measured windows, and how good they are."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ def train_version(data: Path, out: Path, schedule: Schedule, console: Console) -
     console.print(f"{len(training)} windows to train on, {len(validation)} to validate, {schedule.models} models")
     trained = train(training, validation, schedule, out / "checkpoint.pt", report=lambda row: _epoch(row, console))
     provenance = {
-        "command": " ".join(["twotime", *sys.argv[1:]]),
+        "command": f"twotime train DATA {out.name} {_options(schedule)}",
         "torch": torch.__version__,
         "data": {name: checksum(data / name) for name in (TRAINING, VALIDATION)},
         "history": trained.history,
@@ -58,6 +57,12 @@ def evaluate_file(path: Path, version: Path | None, as_json: bool, console: Cons
     console.print(table)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found["systematic"].items())
     console.print(f"Without noise the models err by {listed} (rate relative, root mean square).", highlight=False)
+
+
+def _options(schedule: Schedule) -> str:
+    """The schedule as options of ``twotime train``."""
+    names = ("models", "epochs", "learning_rate", "decay", "batch", "seed")
+    return " ".join(f"--{name.replace('_', '-')} {getattr(schedule, name)}" for name in names)
 
 
 def _epoch(row: dict[str, object], console: Console) -> None:
