@@ -1,0 +1,331 @@
+"""The denoiser: network, training, windows, scaling, strides, ensemble."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnn_ed import Ensemble
+from cnn_ed.dataset import Examples, full_windows, load_examples
+from cnn_ed.ensemble import WEIGHTS
+from cnn_ed.evaluate import one_time_of
+from cnn_ed.inference import FoldedStack
+from cnn_ed.network import Architecture, EncoderDecoder, EncoderDecoderStack
+from cnn_ed.scaling import scaling_by_window, scaling_of_all
+from cnn_ed.strides import choose_stride, fill_between_lags, interleave
+from cnn_ed.train import Schedule, train
+from cnn_ed.windows import extract, stitch, window_starts, with_lag_zero_redrawn, without_gaps
+from twotime.xpcs import decay, one_time
+
+SMALL = Architecture(window=6, channels=3, latent=2)
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Ensemble:
+    return Ensemble.load()
+
+
+def noisy_two_time(n_frames: int, rate: float, noise: float, seed: int = 0) -> np.ndarray:
+    """Contrast 0.2 with symmetric white noise, as a fraction of the contrast."""
+    lag = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
+    random = np.random.default_rng(seed).normal(0, 0.2 * noise, (n_frames, n_frames))
+    return (decay(lag, rate, 0.2, 1.0, 1.0) + (random + random.T) / np.sqrt(2)).astype(np.float32)
+
+
+def symmetric_windows(number: int, size: int, seed: int = 0) -> np.ndarray:
+    windows = 1 + np.random.default_rng(seed).random((number, size, size)).astype(np.float32)
+    return (windows + windows.transpose(0, 2, 1)) / 2
+
+
+def examples(number: int, seed: int) -> Examples:
+    rng = np.random.default_rng(seed)
+    upper = np.triu_indices(SMALL.window)[0].size
+    targets = rng.random((4, upper)).astype(np.float32)
+    index = rng.integers(0, 4, number).astype(np.int32)
+    inputs = targets[index] + rng.normal(0, 0.3, (number, upper)).astype(np.float32)
+    ones = np.ones(4, np.int32)
+    return Examples(inputs, targets, index, np.arange(number, dtype=np.int32), np.array(list("abcd")), ones)
+
+
+def test_stack_equals_the_network_as_the_paper_draws_it() -> None:
+    stack = EncoderDecoderStack(3)
+    stack.initialise([1, 2, 3])
+    windows = torch.from_numpy(symmetric_windows(4, 50))
+    rows, columns = np.triu_indices(50)
+
+    outputs = stack(windows[:, rows, columns])
+
+    for model in range(3):
+        plain = EncoderDecoder()
+        plain.load_state_dict(stack.member(model))
+        torch.testing.assert_close(outputs[model].T, plain(windows).flatten(1), atol=1e-5, rtol=1e-5)
+
+
+def test_folded_inference_equals_the_stack() -> None:
+    stack = EncoderDecoderStack(2, SMALL)
+    stack.initialise([1, 2])
+    windows = symmetric_windows(40, SMALL.window)
+    rows, columns = np.triu_indices(SMALL.window)
+
+    plain = stack(torch.from_numpy(windows[:, rows, columns])).detach().numpy().transpose(0, 2, 1)
+    plain = plain.reshape(2, 40, SMALL.window, SMALL.window)
+
+    np.testing.assert_allclose(FoldedStack(stack).apply(windows), (plain + plain.transpose(0, 1, 3, 2)) / 2, atol=1e-6)
+
+
+def test_members_go_into_a_stack_and_back() -> None:
+    stack, copy = EncoderDecoderStack(2, SMALL), EncoderDecoderStack(2, SMALL)
+    stack.initialise([5, 6])
+    copy.load_members([stack.member(0), stack.member(1)])
+
+    for mine, theirs in zip(stack.parameters(), copy.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
+
+
+def test_training_goes_on_where_it_was_killed_as_if_it_had_not_been(tmp_path: Path) -> None:
+    schedule = Schedule(models=2, epochs=3, batch=8, learning_rate=1e-3)
+    data = examples(40, 1), examples(16, 2)
+
+    whole = train(*data, schedule, tmp_path / "whole.pt", SMALL)
+    train(*data, Schedule(**{**vars(schedule), "epochs": 1}), tmp_path / "killed.pt", SMALL)
+    resumed = train(*data, schedule, tmp_path / "killed.pt", SMALL)
+
+    assert resumed.history == whole.history
+    for mine, theirs in zip(resumed.stack.parameters(), whole.stack.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
+
+
+def test_training_lowers_the_cost(tmp_path: Path) -> None:
+    schedule = Schedule(models=2, epochs=15, batch=8, learning_rate=3e-3)
+    found = train(examples(80, 1), examples(16, 2), schedule, tmp_path / "c.pt", SMALL)
+
+    assert max(found.history[-1]["training_cost"]) < 0.5 * min(found.history[0]["training_cost"])
+
+
+def test_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:
+    data = examples(16, 1), examples(8, 2)
+    train(*data, Schedule(models=2, epochs=1, seed=1), tmp_path / "c.pt", SMALL)
+
+    with pytest.raises(ValueError, match=r"c\.pt was trained with seed 1 instead of 2"):
+        train(*data, Schedule(models=2, epochs=1, seed=2), tmp_path / "c.pt", SMALL)
+
+
+def test_file_without_targets_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "half.npz", inputs=np.zeros((1, 21)))
+
+    with pytest.raises(ValueError, match=r"half\.npz lacks the arrays experiment, frame_stride"):
+        load_examples(tmp_path / "half.npz")
+
+
+def test_triangles_become_symmetric_windows() -> None:
+    windows = full_windows(np.arange(6, dtype=np.float32)[None], 3).numpy()[0]
+
+    np.testing.assert_array_equal(windows, [[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+@given(st.integers(50, 140))
+def test_windows_cover_all_frames(n_frames: int) -> None:
+    starts = window_starts(n_frames)
+
+    assert starts[0] == 0
+    assert starts[-1] + 50 == n_frames
+    assert np.diff(starts).max(initial=1) <= 5
+
+
+@given(st.integers(50, 120), st.integers(0, 100))
+@settings(max_examples=20, deadline=None)
+def test_stitching_what_was_cut_out_gives_it_back(n_frames: int, seed: int) -> None:
+    c2 = np.random.default_rng(seed).random((n_frames, n_frames)).astype(np.float32)
+    starts = window_starts(n_frames)
+
+    stitched = stitch(extract(c2, starts), starts, n_frames)
+
+    band = np.isfinite(stitched)
+    np.testing.assert_allclose(stitched[band], c2[band], rtol=1e-6)
+    assert band[np.arange(n_frames), np.minimum(np.arange(n_frames) + 1, n_frames - 1)].all()
+
+
+def test_later_windows_weigh_more_in_each_pass_and_equally_in_both() -> None:
+    starts = np.array([0, 1])
+    outputs = np.stack([np.zeros((3, 3)), np.ones((3, 3))]).astype(np.float32)
+
+    stitched = stitch(outputs, starts, 4)
+
+    assert stitched[0, 0] == 0
+    assert stitched[3, 3] == 1
+    assert stitched[1, 1] == 0.5
+
+
+def test_lag_zero_is_drawn_from_lag_one_and_always_the_same() -> None:
+    windows = symmetric_windows(2, 50)
+
+    redrawn = with_lag_zero_redrawn(windows)
+
+    for before, after in zip(windows, redrawn, strict=True):
+        assert np.isin(np.diagonal(after), np.diagonal(before, 1)).all()
+    np.testing.assert_array_equal(redrawn, with_lag_zero_redrawn(windows))
+
+
+def test_gaps_are_bridged_by_the_mean_of_their_lag() -> None:
+    window = noisy_two_time(50, 0.05, 0.0)
+    gappy = window.copy()
+    gappy[7] = gappy[:, 7] = np.nan
+
+    filled, usable = without_gaps(gappy[None])
+
+    assert usable.all()
+    np.testing.assert_allclose(filled[0], window, rtol=1e-5)
+
+
+@given(st.floats(0.01, 1.0), st.integers(0, 50))
+@settings(max_examples=20, deadline=None)
+def test_scaling_and_back_changes_nothing(contrast: float, seed: int) -> None:
+    windows = (1 + contrast * symmetric_windows(3, 50, seed)).astype(np.float32)
+    scaling = scaling_by_window(windows)
+    scaled = scaling.to_network(windows)
+
+    np.testing.assert_allclose(np.diagonal(scaled, 1, 1, 2).mean(axis=1), 2, rtol=1e-3)
+    np.testing.assert_allclose(scaling.from_network(scaled), windows, rtol=1e-4)
+
+
+def test_global_scaling_takes_baseline_and_contrast_of_the_whole() -> None:
+    scaling = scaling_of_all(noisy_two_time(300, 0.05, 0.0) + 0.1, 4)
+
+    np.testing.assert_allclose(scaling.baseline, 1.1, rtol=1e-4)
+    np.testing.assert_allclose(scaling.contrast, 0.2 * np.exp(-0.1), rtol=1e-3)
+
+
+@given(st.floats(1e-4, 0.5), st.integers(50, 4000))
+def test_stride_leaves_enough_frames(rate: float, n_frames: int) -> None:
+    stride = choose_stride(n_frames, 50, rate, (0.01, 0.15))
+
+    assert stride >= 1
+    assert n_frames // stride >= 50
+    assert stride == 1 or rate < 0.02
+
+
+def test_lags_between_multiples_of_the_stride_are_interpolated() -> None:
+    n_frames, every = 120, 3
+    age = np.add.outer(np.arange(n_frames), np.arange(n_frames)) / 2
+    lag = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
+    smooth = (1 + 0.001 * age - 0.002 * lag).astype(np.float32)
+    parts = [(smooth[k::every, k::every], np.zeros_like(smooth[k::every, k::every])) for k in range(every)]
+
+    values, spread, mask = interleave(np.zeros_like(smooth), parts)
+    fill_between_lags(values, spread, mask, every, 20)
+
+    # At both ends the next multiple of the stride does not reach the same age; its nearest age stands in.
+    inner = mask & (age > lag / 2 + every) & (age < n_frames - 1 - lag / 2 - every)
+    assert mask[60, 60 + 4]
+    assert not mask[60, 61]
+    np.testing.assert_allclose(values[inner], smooth[inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("n_frames", [50, 73, 120])
+def test_denoised_values_are_symmetric_and_cover_the_last_frames(ensemble: Ensemble, n_frames: int) -> None:
+    c2 = noisy_two_time(n_frames, 0.05, 0.5)
+
+    found = ensemble.denoise(c2)
+
+    np.testing.assert_array_equal(found.values, found.values.T)
+    assert found.mask[-1, -2]
+    assert found.mask[0, 1]
+    np.testing.assert_array_equal(found.values[~found.mask], c2[~found.mask])
+    np.testing.assert_array_equal(np.isfinite(found.spread), found.mask)
+    assert found.g2_members.shape == (10, 49)
+
+
+def test_denoising_lowers_the_noise_and_keeps_the_decay(ensemble: Ensemble) -> None:
+    c2, clean = noisy_two_time(100, 0.05, 1.0), noisy_two_time(100, 0.05, 0.0)
+    np.fill_diagonal(clean, 1.2)
+
+    found = ensemble.denoise(c2)
+    band = found.mask & ~np.eye(100, dtype=bool)
+
+    assert np.std((found.values - clean)[band]) < 0.25 * np.std((c2 - clean)[band])
+
+
+def test_denoising_is_deterministic(ensemble: Ensemble) -> None:
+    c2 = noisy_two_time(80, 0.05, 1.0)
+
+    np.testing.assert_array_equal(ensemble.denoise(c2).values, ensemble.denoise(c2).values)
+
+
+def test_bad_frames_stay_nan(ensemble: Ensemble) -> None:
+    c2 = noisy_two_time(90, 0.05, 0.5)
+    c2[30] = c2[:, 30] = np.nan
+
+    found = ensemble.denoise(c2)
+
+    assert np.isnan(found.values[30]).all()
+    assert np.isfinite(np.delete(np.delete(found.values, 30, 0), 30, 1)).all()
+    assert np.isfinite(found.g2).all()
+
+
+def test_slow_dynamics_are_denoised_at_a_stride(ensemble: Ensemble) -> None:
+    found = ensemble.denoise(noisy_two_time(240, 0.006, 0.3), rate_per_frame=0.006)
+
+    assert found.stride == 4
+    np.testing.assert_array_equal(found.lag, 4 * np.arange(1, 50))
+    np.testing.assert_allclose(found.g2[:30], decay(found.lag[:30], 0.006, 0.2, 1.0, 1.0), atol=0.03)
+
+
+def test_global_contrast_mode_keeps_a_raised_baseline(ensemble: Ensemble) -> None:
+    found = ensemble.denoise(noisy_two_time(200, 0.06, 0.3) + 0.15, contrast="global")
+
+    assert found.g2[45] == pytest.approx(1.15, abs=0.02)
+
+
+def test_fast_dynamics_and_noise_are_not_trusted(ensemble: Ensemble) -> None:
+    fast = ensemble.denoise(noisy_two_time(100, 0.4, 0.3)).applicability
+    noise = ensemble.denoise(noisy_two_time(100, 0.05, 6.0)).applicability
+
+    assert not fast.trusted
+    assert any("outside the trained 0.01 to 0.15" in reason for reason in fast.reasons)
+    assert any("exceeds the trained" in reason for reason in noise.reasons)
+
+
+def test_wrong_shapes_and_modes_are_refused(ensemble: Ensemble) -> None:
+    with pytest.raises(ValueError, match=r"windows have shape \(1, 40, 40\)"):
+        ensemble.apply(np.ones((1, 40, 40)))
+    with pytest.raises(ValueError, match="c2 has 40 frames, expected at least the 50"):
+        ensemble.denoise(np.ones((40, 40)))
+    with pytest.raises(ValueError, match="contrast is 'local'"):
+        ensemble.denoise(np.ones((60, 60)), contrast="local")
+
+
+def test_unknown_version_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match="There is no ensemble v0; the versions here are v1"):
+        Ensemble.load("v0")
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS / "v1", tmp_path / "v1")
+    victim = tmp_path / "v1" / "model_03.pt"
+    content = bytearray(victim.read_bytes())
+    content[1000] ^= 1
+    victim.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"model_03\.pt are not the published ones"):
+        Ensemble.load(path=tmp_path / "v1")
+
+
+def test_measured_windows_are_denoised_as_the_model_card_says(ensemble: Ensemble, measured_data: Path) -> None:
+    validation = load_examples(measured_data / "cnn_ed_validation.npz")
+    windows = full_windows(validation.inputs[:600], 50).numpy()
+    targets = one_time_of(full_windows(validation.targets[validation.target_index[:600]], 50).numpy())
+
+    raw = np.mean((one_time_of(windows) - targets) ** 2)
+    denoised = np.mean((one_time_of(ensemble.apply(windows)[0]) - targets) ** 2)
+
+    assert denoised < 0.2 * raw
+
+
+def test_one_time_of_windows_agrees_with_the_core() -> None:
+    windows = symmetric_windows(2, 50)
+
+    np.testing.assert_allclose(one_time_of(windows), one_time(windows).g2, rtol=1e-6)

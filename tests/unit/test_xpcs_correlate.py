@@ -1,0 +1,142 @@
+"""The two-time correlation function and its averages."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from twotime.simulate import SpeckleModel, simulate_frames
+from twotime.xpcs import Geometry, age_cuts, one_time, one_time_covariance, pixel_covariance, two_time
+
+COUNTS = hnp.arrays(
+    np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12), elements=st.integers(1, 5000)
+)
+
+
+def plain_two_time(pixels: np.ndarray) -> np.ndarray:
+    """The formula of pyCHX's auto_two_Arrayc in float64."""
+    values = pixels.astype(float)
+    mean = values.mean(axis=1)
+    return values @ values.T / values.shape[1] / np.outer(mean, mean)
+
+
+def speckle_row(n_frames: int, n_pixels: int, rate: float, seed: int, mean_counts: float = 1.0) -> np.ndarray:
+    geometry = Geometry(-2.0e5, n_pixels / 2, 100.0, 1.0, 1e-6, 1.0)
+    q = 4 * np.pi * np.sin(np.arctan(2e-3) / 2)
+    model = SpeckleModel((1, n_pixels), geometry, rate / q**2, 0.2, mean_counts=mean_counts, seed=seed)
+    return simulate_frames(model, n_frames).reshape(n_frames, n_pixels)
+
+
+@given(COUNTS)
+@settings(deadline=None)
+def test_equals_the_plain_formula(pixels: np.ndarray) -> None:
+    np.testing.assert_allclose(two_time(pixels), plain_two_time(pixels), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_equals_the_plain_formula_for_many_pixels_of_every_type(dtype: type) -> None:
+    pixels = np.random.default_rng(1).poisson(40, (30, 20000)).astype(dtype)
+
+    assert np.abs(two_time(pixels) - plain_two_time(pixels)).max() < 1e-6
+
+
+@given(COUNTS, st.integers(1, 5))
+@settings(deadline=None)
+def test_symmetric_and_the_same_in_blocks(pixels: np.ndarray, block: int) -> None:
+    whole = two_time(pixels)
+
+    np.testing.assert_array_equal(whole, whole.T)
+    np.testing.assert_allclose(two_time(pixels, block_pixels=block), whole, rtol=2e-6, atol=2e-6)
+
+
+@given(COUNTS, st.integers(2, 9))
+@settings(deadline=None)
+def test_brighter_frames_change_nothing(pixels: np.ndarray, factor: int) -> None:
+    brighter = pixels.astype(np.uint32)
+    brighter[0] *= factor
+
+    np.testing.assert_allclose(two_time(brighter), two_time(pixels), rtol=2e-6, atol=2e-6)
+
+
+def test_frame_without_counts_gives_nan_row() -> None:
+    pixels = np.ones((4, 3), int)
+    pixels[2] = 0
+
+    missing = np.isnan(two_time(pixels))
+
+    assert missing[2].all()
+    assert missing[:, 2].all()
+    assert missing.sum() == 7
+
+
+def test_bad_frame_gives_nan_row() -> None:
+    bad = np.array([False, True, False])
+
+    assert np.isnan(two_time(np.ones((3, 5)), bad=bad))[1].all()
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"pixels has shape \(3,\)"):
+        two_time(np.ones(3))
+    with pytest.raises(ValueError, match=r"bad has shape \(2,\), expected \(3,\)"):
+        two_time(np.ones((3, 5)), bad=np.zeros(2, bool))
+
+
+def test_one_time_is_the_mean_along_the_diagonals_without_nan() -> None:
+    c2 = np.random.default_rng(2).random((3, 20, 20))
+    c2[:, 7] = c2[:, :, 7] = np.nan
+
+    g2, error = one_time(c2)
+
+    assert g2.shape == error.shape == (3, 19)
+    np.testing.assert_allclose(g2[1, 4], np.nanmean(np.diagonal(c2[1], 5)))
+    np.testing.assert_array_equal(one_time(c2).lag, np.arange(1, 20))
+
+
+def test_last_lag_has_a_value_and_no_error() -> None:
+    g2, error = one_time(np.ones((5, 5)))
+
+    assert g2[-1] == 1
+    assert np.isnan(error[-1])
+
+
+def test_error_allows_for_likeness_of_neighbours() -> None:
+    c2 = two_time(speckle_row(300, 400, 0.02, seed=3))
+    scatter = np.std(np.diagonal(c2, 1), ddof=1) / np.sqrt(299)
+
+    assert one_time(c2).error[0] > 1.5 * scatter
+
+
+def test_pixel_covariance_is_the_scatter_over_repeated_scans() -> None:
+    lag = np.array([1, 5, 20, 50])
+    scans = [speckle_row(100, 400, 0.05, seed) for seed in range(60)]
+    curves = np.array([one_time(two_time(pixels)).g2[lag - 1] for pixels in scans])
+
+    claimed = np.mean([pixel_covariance(pixels, lag) for pixels in scans], axis=0)
+
+    np.testing.assert_allclose(np.sqrt(np.diag(claimed)), curves.std(axis=0, ddof=1), rtol=0.35)
+    assert claimed[0, 1] > 0
+
+
+def test_covariance_over_age_is_symmetric_and_positive() -> None:
+    covariance = one_time_covariance(two_time(speckle_row(120, 300, 0.05, 1)), np.arange(1, 30))
+
+    np.testing.assert_allclose(covariance, covariance.T)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-12
+
+
+def test_age_cuts_follow_ageing() -> None:
+    time = np.arange(100)
+    lag = np.abs(time[:, None] - time)
+    age = (time[:, None] + time) / 2
+    cuts = age_cuts(1 + 0.2 * np.exp(-2 * lag * 0.1 / (1 + age / 20)), 5, max_lag=20)
+
+    assert cuts.g2.shape == (5, 20)
+    np.testing.assert_allclose(cuts.age, [10, 30, 50, 70, 90])
+    assert (np.diff(cuts.g2[:, 9]) > 0).all()
+
+
+def test_impossible_number_of_age_cuts_is_refused() -> None:
+    with pytest.raises(ValueError, match="number is 0, expected 1 to 10 age cuts"):
+        age_cuts(np.ones((10, 10)), 0)

@@ -1,0 +1,154 @@
+"""Fits of the decay: they find the truth, know their errors, and say when not to trust them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twotime.xpcs import decay, fit_decay, fit_q_dependence, stationarity
+from twotime.xpcs.decay import _jacobian, decay_of
+
+LAG = np.arange(1, 120)
+
+
+@given(
+    rate=st.floats(0.03, 0.2),
+    beta=st.floats(0.05, 1.0),
+    baseline=st.floats(0.9, 1.3),
+    alpha=st.floats(0.7, 1.8),
+)
+@settings(max_examples=30, deadline=None)
+def test_fit_recovers_the_truth_without_noise(rate: float, beta: float, baseline: float, alpha: float) -> None:
+    fits = fit_decay(LAG, decay(LAG, rate, beta, baseline, alpha)[None])
+
+    found = [fits.relaxation_rate[0], fits.beta[0], fits.baseline[0], fits.alpha[0]]
+    np.testing.assert_allclose(found, [rate, beta, baseline, alpha], rtol=1e-3)
+
+
+def test_errors_are_right_as_often_as_they_claim() -> None:
+    rng = np.random.default_rng(1)
+    sigma = np.full((150, len(LAG)), 0.01)
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0) + rng.normal(0, sigma)
+
+    fits = fit_decay(LAG, g2, sigma=sigma)
+
+    assert 0.8 < np.std((fits.relaxation_rate - 0.05) / fits.relaxation_rate_error) < 1.25
+    assert 0.8 < fits.chi2.mean() < 1.2
+
+
+def test_errors_without_sigma_come_from_the_residuals() -> None:
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0) + np.random.default_rng(1).normal(0, 0.01, (1, len(LAG)))
+
+    weighted = fit_decay(LAG, g2, sigma=np.full_like(g2, 0.01))
+
+    np.testing.assert_allclose(fit_decay(LAG, g2).relaxation_rate_error, weighted.relaxation_rate_error, rtol=0.2)
+
+
+def test_lags_that_err_together_widen_the_error() -> None:
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0)[None]
+    sigma = np.full_like(g2, 0.01)
+    together = 1e-4 * np.exp(-np.abs(LAG[:, None] - LAG) / 20)[None]
+
+    apart = fit_decay(LAG, g2, sigma=sigma).relaxation_rate_error
+    joined = fit_decay(LAG, g2, sigma=sigma, covariance=together).relaxation_rate_error
+
+    assert joined[0] > 2 * apart[0]
+
+
+def test_independent_covariance_gives_the_plain_errors() -> None:
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0)[None]
+    sigma = np.full_like(g2, 0.01)
+
+    plain = fit_decay(LAG, g2, sigma=sigma)
+    joined = fit_decay(LAG, g2, sigma=sigma, covariance=np.diag(sigma[0] ** 2)[None])
+
+    np.testing.assert_allclose(joined.covariance, plain.covariance, rtol=1e-6, atol=1e-15)
+
+
+def test_fixed_parameters_stay_and_have_no_error() -> None:
+    fits = fit_decay(LAG, decay(LAG, 0.05, 0.2, 1.02, 1.0)[None], fixed={"baseline": 1.0, "alpha": 1.0})
+
+    assert fits.baseline[0] == 1.0
+    assert fits.baseline_error[0] == 0.0
+    assert fits.relaxation_rate_error[0] > 0
+
+
+def test_parameter_on_a_bound_is_reported_and_not_trusted() -> None:
+    fits = fit_decay(LAG, decay(LAG, 0.05, 0.2, 1.0, 1.0)[None], bounds={"beta": (0.0, 0.1)})
+
+    assert fits.on_bound[0] == ("beta",)
+    assert not fits.trusted[0]
+    assert "beta ended on a bound" in fits.reason[0]
+    assert np.isnan(fits.beta_error[0])
+
+
+def test_incomplete_decay_is_said_in_words() -> None:
+    fits = fit_decay(LAG, decay(LAG, 0.004, 0.2, 1.0, 1.0)[None])
+
+    assert not fits.trusted[0]
+    assert "the decay is incomplete within the measured lags" in fits.reason[0]
+
+
+def test_decay_over_at_once_is_said_in_words() -> None:
+    fits = fit_decay(LAG, decay(LAG, 1.2, 0.2, 1.0, 1.0)[None])
+
+    assert "the decay is over before the second lag" in fits.reason[0]
+
+
+def test_nan_are_left_out() -> None:
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0)[None].copy()
+    g2[0, ::3] = np.nan
+
+    np.testing.assert_allclose(fit_decay(LAG, g2).relaxation_rate, 0.05, rtol=1e-4)
+
+
+def test_too_few_lags_give_an_untrusted_row_of_nan() -> None:
+    fits = fit_decay(LAG[:4], np.ones((1, 4)))
+
+    assert np.isnan(fits.relaxation_rate[0])
+    assert not fits.trusted[0]
+    assert fits.reason[0] == "only 4 lags have a value, too few for a fit"
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="gamma is not a parameter of the decay"):
+        fit_decay(LAG, np.ones((1, len(LAG))), fixed={"gamma": 1.0})
+    with pytest.raises(ValueError, match=r"expected \(L,\) and \(M, L\)"):
+        fit_decay(LAG, np.ones(len(LAG)))
+    with pytest.raises(ValueError, match="lag must be positive and rising"):
+        fit_decay(LAG - 1, np.ones((1, len(LAG))))
+
+
+def test_jacobian_is_the_derivative() -> None:
+    x = np.array([np.log(0.05), 0.2, 1.0, 1.3])
+    steps = 1e-6 * np.eye(4)
+
+    differences = [(decay_of(LAG, x + step) - decay_of(LAG, x - step)) / 2e-6 for step in steps]
+
+    np.testing.assert_allclose(_jacobian(LAG.astype(float), x).T, differences, atol=1e-7)
+
+
+def test_diffusion_and_power_law_are_found_with_their_errors() -> None:
+    q = np.linspace(0.002, 0.01, 8)
+    rate = 3e6 * q**2
+    found = fit_q_dependence(q, rate, 0.05 * rate, np.ones(8, bool))
+
+    np.testing.assert_allclose(found.diffusion, 3e6)
+    np.testing.assert_allclose(found.exponent, 2.0)
+    np.testing.assert_allclose(found.diffusion_error / found.diffusion, 0.05 / np.sqrt(8), rtol=1e-6)
+
+
+def test_too_few_rates_are_said_in_words() -> None:
+    found = fit_q_dependence(np.ones(3), np.ones(3), np.ones(3), np.array([True, False, False]))
+
+    assert np.isnan(found.diffusion)
+    assert found.reason == "1 trusted rates are too few: D needs two, a power law three"
+
+
+def test_changing_rate_is_not_stationary() -> None:
+    age = np.arange(8)
+    use = np.ones(8, bool)
+
+    assert stationarity(1 + 0.0 * age, np.full(8, 0.1), use).stationary
+    assert stationarity(1 + 0.3 * age, np.full(8, 0.1), use).stationary is False
+    assert stationarity(age, np.ones(8), np.zeros(8, bool)).stationary is None
