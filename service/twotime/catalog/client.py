@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx
 from databroker.client import CatalogOfBlueskyRuns
-from tiled.client import from_uri
+from tiled.client.constructors import from_context
 from tiled.client.container import Container
+from tiled.client.context import CannotPrompt, Context
 from tiled.client.utils import ClientError
 from tiled.structures.core import Spec
 
@@ -39,7 +40,7 @@ def open_root(
     Raises
     ------
     TiledUnavailable
-        If the server does not answer in time.
+        If the server does not answer in time, or is no Tiled server.
     TiledRefused
         If it refuses the key.
     """
@@ -51,8 +52,7 @@ def open_root(
     while True:
         try:
             with tiled_errors(str(settings.tiled_uri)):
-                root: Container = from_uri(str(settings.tiled_uri), api_key=key)
-                return root
+                return _connected(str(settings.tiled_uri), key)
         except TiledUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
@@ -113,10 +113,38 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"Tiled{where} does not answer ({reason}); check that the server runs.") from error
-    except Exception as error:
-        if type(error).__name__ == "CannotPrompt":
-            raise TiledRefused(f"Tiled{where} asks for a key; set TWOTIME_TILED_API_KEY.") from error
+    except CannotPrompt as error:
+        raise TiledRefused(f"Tiled{where} asks for a key; set TWOTIME_TILED_API_KEY.") from error
+
+
+def _connected(uri: str, key: str | None) -> Container:
+    """A client of the server; nothing of it stays open where that fails."""
+    _ask_for_itself(uri, key)
+    context, path = Context.from_any_uri(uri, api_key=key)
+    try:
+        root: Container = from_context(context, node_path_parts=path)
+    except BaseException:
+        context.close()
         raise
+    return root
+
+
+def _ask_for_itself(uri: str, key: str | None) -> None:
+    """Find out in one request what Tiled's own client says late, or without a word on the remedy."""
+    headers = {} if key is None else {"Authorization": f"Apikey {key}"}
+    response = httpx.get(f"{uri.split('/api/v1')[0].rstrip('/')}/api/v1/", headers=headers, timeout=10)
+    try:
+        about = response.raise_for_status().json()
+        needs_key = about["authentication"]["required"]
+    except (ValueError, KeyError, TypeError, httpx.HTTPStatusError) as error:
+        if isinstance(error, httpx.HTTPStatusError) and response.status_code not in (404, 405):
+            raise
+        raise TiledUnavailable(
+            f"What answers at {uri} is no Tiled server; set TWOTIME_TILED_URI to its address, "
+            "such as http://tiled.example.org:8000/api/v1."
+        ) from error
+    if needs_key and key is None:
+        raise TiledRefused(f"Tiled at {uri} asks for a key; set TWOTIME_TILED_API_KEY.")
 
 
 def _descend(node: Container, path: str, setting: str) -> Any:

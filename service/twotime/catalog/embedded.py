@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import re
 import secrets
 import signal
 import socket
@@ -45,6 +46,7 @@ class EmbeddedTiled:
         self.folder = (var_dir / "tiled").resolve()
         self.detector_folder = (var_dir / "detector").resolve()
         self._readable = [self.detector_folder, *(folder.resolve() for folder in readable_storage)]
+        self._wanted_port = port
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -81,11 +83,11 @@ class EmbeddedTiled:
                 "set TWOTIME_VAR_DIR to a folder that this user can write to."
             ) from error
         if not self._take_lock():
-            self._port = self._last_port()
             self._wait_until_healthy()
             return
         self._end_orphan()
-        self._port = self._port or _free_port(self._last_port())
+        self._port = self._choose_port()
+        (self.folder / "port").write_text(str(self._port))
         self._watcher = threading.Thread(target=self._keep_alive, name="embedded tiled", daemon=True)
         self._watcher.start()
         try:
@@ -93,7 +95,6 @@ class EmbeddedTiled:
         except TiledUnavailable:
             self.stop()
             raise
-        (self.folder / "port").write_text(str(self._port))
         self._make_containers()
 
     def stop(self) -> None:
@@ -171,7 +172,9 @@ class EmbeddedTiled:
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and not self._stopping.is_set():
-            if self._process is not None and self._process.poll() is not None:
+            if self._lock is None:
+                self._port = self._last_port()  # The process that serves this folder may be choosing it just now.
+            elif self._process is not None and self._process.poll() is not None:
                 break
             try:
                 if httpx.get(f"http://127.0.0.1:{self._port}/healthz", timeout=2).is_success:
@@ -214,6 +217,15 @@ class EmbeddedTiled:
         if str(self.folder / "config.yml").encode() in command:
             os.kill(pid, signal.SIGKILL)
 
+    def _choose_port(self) -> int:
+        if self._wanted_port == 0:
+            return _free_port(self._last_port())
+        if _free_port(self._wanted_port) != self._wanted_port:
+            raise TiledUnavailable(
+                f"Port {self._wanted_port} of 127.0.0.1 is in use; name another one for the embedded Tiled server."
+            )
+        return self._wanted_port
+
     def _last_port(self) -> int:
         try:
             return int((self.folder / "port").read_text())
@@ -221,8 +233,10 @@ class EmbeddedTiled:
             return 0
 
     def _last_words(self) -> str:
-        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it is empty."
+        """The last complaint in the log, else its last line."""
+        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()[-200:]
+        complaints = [line for line in lines if "error" in line.lower()]
+        return re.sub(r"\x1b\[[0-9;]*m", "", (complaints or lines or ["it is empty."])[-1])
 
 
 def _free_port(wanted: int) -> int:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401 - registers the compressions that detectors write
+import httpx
 import numpy as np
 from databroker.client import BlueskyRun
 from numpy.typing import NDArray
@@ -77,7 +79,7 @@ class TiledFrames:
     def _from_files(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
         announced = self.facts.shape[0]
         with _Stack(self._files) as stack:
-            if stack.n_frames < min(announced, spans[-1][1] if spans else 0):
+            if spans and stack.n_frames < spans[-1][1]:
                 raise UnusableRun(
                     f"Run {self.facts.uid[:8]} announces {announced} frames, but its files hold {stack.n_frames}; "
                     f"set frames.stop to {stack.n_frames} in the recipe, or wait until the files are complete."
@@ -105,7 +107,7 @@ class TiledFrames:
     def _request(self, first: int, last: int, stride: int) -> NDArray[Any]:
         _, height, width = self.facts.shape
         leading = tuple(int(length) for length in self._node.shape[:-2])
-        with tiled_errors():
+        with tiled_errors(), self._files_as_announced():
             parts = [np.asarray(self._node[index]) for index in _indices(leading, first, last, stride)]
         block = np.concatenate([part.reshape(-1, height, width) for part in parts])
         expected = len(range(first, last, stride))
@@ -115,6 +117,24 @@ class TiledFrames:
                 f"set frames.stop to {first + len(block) * stride} in the recipe."
             )
         return block
+
+    @contextmanager
+    def _files_as_announced(self) -> Iterator[None]:
+        """Say in a sentence that Tiled finds other frames in the files than the documents announce.
+
+        Tiled answers 422 where the shapes cannot be brought together and 503 where frames may still come; a server
+        that is overloaded or gone answers 503 without that detail.
+        """
+        try:
+            yield
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in (422, 503) or "detail" not in error.response.text:
+                raise
+            raise UnusableRun(
+                f"Tiled cannot read frames of run {self.facts.uid[:8]}: it announces {self.facts.shape[0]} frames, but "
+                f"its files hold others ({error.response.json()['detail']}); wait until the files are complete, or make them "
+                "reachable from here (TWOTIME_READ_IN_PLACE, TWOTIME_PATH_MAP)."
+            ) from error
 
 
 @dataclass(frozen=True)

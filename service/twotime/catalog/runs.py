@@ -1,11 +1,12 @@
 """Runs in Tiled: finding one, listing them, and reading what a run says of itself."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
-from databroker.queries import PartialUID, ScanID, TimeRange
+from databroker.queries import KeyPresent, PartialUID, ScanID, TimeRange
 from tiled.client.array import ArrayClient
 
 from twotime.catalog.client import tiled_errors
@@ -99,9 +100,9 @@ def find_run(raw: CatalogOfBlueskyRuns, reference: str | int) -> BlueskyRun:
     """
     text = str(reference).strip()
     with tiled_errors():
-        if text.lstrip("-").isdigit() and len(text) < 8:
+        if re.fullmatch(r"-?[0-9]{1,7}", text):
             return _by_number(raw, int(text))
-        if not text.replace("-", "").isalnum():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", text):
             raise RunNotFound(
                 f"{text!r} is neither a uid, nor its beginning, nor a scan_id, nor -1 for the newest run."
             )
@@ -134,7 +135,7 @@ def summarise(run: BlueskyRun) -> RunSummary:
     return RunSummary(
         uid=start["uid"],
         scan_id=_whole(start.get("scan_id")),
-        sample=None if start.get("sample") is None else str(start["sample"]),
+        sample=_sample(start),
         plan_name=start.get("plan_name"),
         time=float(start["time"]),
         exit_status=stop.get("exit_status") if stop else None,
@@ -171,7 +172,7 @@ def run_facts(run: BlueskyRun, detector: str | None = None, *, accept_failed: bo
         detector=image.key,
         shape=image.shape,
         scan_id=_whole(start.get("scan_id")),
-        sample=None if start.get("sample") is None else str(start["sample"]),
+        sample=_sample(start),
         start_time=float(start["time"]),
         geometry=dict(_geometry(image, start)),
     )
@@ -183,9 +184,7 @@ def find_image(run: BlueskyRun, detector: str | None = None) -> ImageNode:
     with tiled_errors():
         images = image_nodes(run)
     if not images:
-        raise UnusableRun(
-            f"Run {uid[:8]} has no area detector: no stream holds an array of frames (frames, rows, columns)."
-        )
+        raise UnusableRun(f"Run {uid[:8]} {_why_no_images(run)}")
     if detector is None:
         return images[0]
     wanted = detector.lower()
@@ -202,25 +201,42 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
     for name in run:
         stream = run[name]
         container = getattr(stream, "base", stream)
-        for key in stream.metadata.get("data_keys", {}):
-            node = container.get(key) if key in container else None
+        for key, description in stream.metadata.get("data_keys", {}).items():
+            if description.get("dtype") != "array":
+                continue  # A request saved: there may be hundreds of scalars.
+            node = container.get(key)
             if isinstance(node, ArrayClient) and node.ndim >= 3 and node.dtype.kind in "uif":
                 images.append(ImageNode(key, node, stream.metadata))
     return sorted(images, key=lambda image: ("eiger" not in image.key.lower(), -image.node.size))
 
 
+def _why_no_images(run: BlueskyRun) -> str:
+    with tiled_errors():
+        keys = {key: data_key for name in run for key, data_key in run[name].metadata.get("data_keys", {}).items()}
+    announced = [key for key, data_key in keys.items() if "external" in data_key and len(data_key["shape"]) >= 2]
+    if announced:
+        return (
+            f"holds no frames of {', '.join(announced)}, which it announces; "
+            "look whether the detector was triggered and whether its frames are registered in Tiled as an array."
+        )
+    return "has no area detector: no stream holds an array of frames (frames, rows, columns)."
+
+
 def _by_number(raw: CatalogOfBlueskyRuns, number: int) -> BlueskyRun:
     if number < 0:
-        newest = raw.sort(("start.time", -1)).values()
-        total = len(raw)
-        if -number > total:
-            raise RunNotFound(f"Run {number} was asked for, but there are only {total} runs.")
-        run: BlueskyRun = newest[-number - 1]
+        newest = raw.search(KeyPresent("start.uid")).sort(("start.time", -1)).values()
+        try:
+            run: BlueskyRun = newest[-number - 1]
+        except IndexError:
+            raise RunNotFound(f"Run {number} was asked for, but there are only {len(raw)} runs.") from None
         return run
     found = raw.search(ScanID(number, duplicates="all")).sort(("start.time", -1)).values().head(1)
-    if not found:
-        raise RunNotFound(f"No run has the scan_id {number}; ask with a uid, its beginning, a scan_id or -1.")
-    return found[0]
+    if found:
+        return found[0]
+    try:
+        return _by_partial_uid(raw, str(number))
+    except KeyError:
+        raise RunNotFound(f"No run has the scan_id {number}; ask with a uid, its beginning, a scan_id or -1.") from None
 
 
 def _by_partial_uid(raw: CatalogOfBlueskyRuns, text: str) -> BlueskyRun:
@@ -263,6 +279,14 @@ def _geometry(image: ImageNode, start: Mapping[str, Any]) -> Iterator[tuple[str,
             yield name, Found(value, f"start document {START_KEYS[name]!r}")
         elif name == "pixel_size_m" and "eiger" in detector.lower():
             yield name, Found(EIGER_PIXEL_SIZE_M, "pixel size of every Eiger; the run does not record it")
+
+
+def _sample(start: Mapping[str, Any]) -> str | None:
+    """Name of the sample; the schema of documents also allows an object in its place."""
+    sample = start.get("sample")
+    if isinstance(sample, Mapping):
+        sample = sample.get("name") or ", ".join(f"{key}: {value}" for key, value in sample.items())
+    return None if sample is None else str(sample)
 
 
 def _number(value: Any) -> float | None:

@@ -30,7 +30,7 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
             raise NotFound(f"roi is {roi}, but analysis {analysis_id} has ROIs 1 to {len(fits)}.")
         g2 = read_table(store, analysis_id, "g2")
         raw = read_array(store, analysis_id, "two_time", roi)
-        denoised = read_array(store, analysis_id, "two_time_denoised", roi)
+        denoised, mask = (read_array(store, analysis_id, name, roi) for name in ("two_time_denoised", "denoised_mask"))
     own, row = g2[g2["roi"] == roi], fits.to_dict("index")[roi]
     rates = ", ".join(
         f"{kind} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
@@ -38,5 +38,5 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
     )
     title = f"{record.sample}, q = {row['q']:.4f} 1/Å, Γ (1/s): {rates}"
     frame_time_s = float(own["lag_s"].iloc[0] / own["lag_frames"].iloc[0])
-    out.write_bytes(before_and_after(raw, denoised, own, frame_time_s, title))
+    out.write_bytes(before_and_after(raw, denoised, mask, own, frame_time_s, title))
     console.print(f"Wrote {out}")

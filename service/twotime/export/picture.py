@@ -16,6 +16,7 @@ RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
 def before_and_after(
     raw: NDArray[np.float32],
     denoised: NDArray[np.float32],
+    mask: NDArray[np.bool_],
     g2: pd.DataFrame,
     frame_time_s: float,
     title: str,
@@ -25,6 +26,7 @@ def before_and_after(
     Parameters
     ----------
     raw, denoised : (N, N) arrays of one ROI
+    mask : (N, N) array, True where `denoised` holds the output of the models; its values set the colour scale
     g2 : rows of that ROI in the published table ``g2``
     frame_time_s : time between two frames, s
     title : one line above the panels
@@ -36,7 +38,7 @@ def before_and_after(
     """
     figure = Figure(figsize=(13, 4.3), layout="constrained")
     axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
-    low, high = colour_range(denoised)
+    low, high = colour_range(np.where(mask, denoised, np.nan))
     duration = len(raw) * frame_time_s
     for panel, values, name in ((axes[0], raw, "measured"), (axes[1], denoised, "denoised")):
         image = panel.imshow(
@@ -47,7 +49,7 @@ def before_and_after(
     _draw_g2(axes[2], g2)
     figure.suptitle(title, fontsize=11)
     png = BytesIO()
-    figure.savefig(png, format="png", dpi=110)
+    figure.savefig(png, format="png", dpi=100)
     return png.getvalue()
 
 
