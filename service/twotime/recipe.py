@@ -6,6 +6,7 @@ says where every value came from.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -239,7 +240,7 @@ def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
     geometry = _resolved_geometry(recipe, facts, sources)
     frames = _resolved_frames(recipe, facts, sources)
     rois = recipe.rois or (default_rings(geometry, facts.shape[1:]),)
-    sources["rois"] = "recipe" if recipe.rois else "default: ten rings between beam centre and detector edge"
+    sources["rois"] = "recipe" if recipe.rois else "default: ten rings over the radii of the detector"
     for name in ("masks", "denoise", "fit"):
         sources[name] = "recipe" if name in recipe.model_fields_set else "default"
     complete = recipe.model_copy(
@@ -260,11 +261,15 @@ def analysis_id(raw_uid: str, digest: str) -> str:
 
 
 def default_rings(geometry: GeometryOptions, shape: tuple[int, int]) -> Rings:
-    """Ten rings of equal width from a tenth of the farthest corner's radius to the farthest edge of the frame."""
+    """Ten rings of equal width over the middle of the radii that the detector holds, wherever the beam centre lies."""
     y, x = geometry.beam_center_y or 0.0, geometry.beam_center_x or 0.0
-    farthest_edge = max(abs(y), abs(x), abs(shape[0] - 1 - y), abs(shape[1] - 1 - x))
-    inner = round(0.1 * farthest_edge, 2)
-    return Rings(unit="pixel", inner_radius=inner, width=round((farthest_edge - inner) / 10, 2), num_rings=10)
+    bottom, right = shape[0] - 1, shape[1] - 1
+    nearest = math.hypot(max(-y, 0.0, y - bottom), max(-x, 0.0, x - right))
+    farthest = math.hypot(max(y, bottom - y), max(x, right - x))
+    span = farthest - nearest
+    return Rings(
+        unit="pixel", inner_radius=round(nearest + 0.05 * span, 2), width=round(0.085 * span, 2), num_rings=10
+    )
 
 
 def _resolved_geometry(recipe: Recipe, facts: RunFacts, sources: dict[str, str]) -> GeometryOptions:

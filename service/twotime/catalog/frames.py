@@ -132,8 +132,8 @@ class TiledFrames:
                 raise
             raise UnusableRun(
                 f"Tiled cannot read frames of run {self.facts.uid[:8]}: it announces {self.facts.shape[0]} frames, but "
-                f"its files hold others ({error.response.json()['detail']}); wait until the files are complete, or make them "
-                "reachable from here (TWOTIME_READ_IN_PLACE, TWOTIME_PATH_MAP)."
+                f"its files hold others ({error.response.json()['detail']}); wait until they are complete, or make "
+                "them reachable from here (TWOTIME_READ_IN_PLACE, TWOTIME_PATH_MAP)."
             ) from error
 
 

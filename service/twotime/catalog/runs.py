@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
-from databroker.queries import KeyPresent, PartialUID, ScanID, TimeRange
+from databroker.queries import PartialUID, ScanID, TimeRange
 from tiled.client.array import ArrayClient
+from tiled.queries import KeyPresent
 
 from twotime.catalog.client import tiled_errors
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun

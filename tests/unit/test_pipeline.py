@@ -1,0 +1,186 @@
+"""The whole route on frames in memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnn_ed import Ensemble
+from twotime.errors import Cancelled, RecipeError, UnusableRun
+from twotime.pipeline import analyse, plan
+from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
+from twotime.results import NODES
+from twotime.simulate import SpeckleModel, simulate_frames
+from twotime.xpcs import Geometry
+
+GEOMETRY = Geometry(-30.0, 20.0, 5.0, 1.24, 75e-6, 0.01)
+RECIPE = {"rois": [{"unit": "pixel", "edges": [[35, 45], [50, 60]]}], "masks": {"from_data": False}, "fit": {"ages": 3}}
+
+
+class Frames:
+    """Frames in memory as a source, in blocks of 17."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        geometry = {name: Found(getattr(GEOMETRY, name), "test") for name in GEOMETRY_UNITS}
+        self.frames = frames
+        self.facts = RunFacts("1a2b3c4d-0000", "eiger4m_single_image", frames.shape, geometry=geometry)
+        self.dtype: np.dtype[Any] = frames.dtype
+
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+        for first in range(start, stop, 17 * stride):
+            yield first, self.frames[first : min(first + 17 * stride, stop) : stride]
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Ensemble:
+    return Ensemble.load()
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    model = SpeckleModel((40, 40), GEOMETRY, diffusion=6e5, contrast=0.3, mean_counts=2.0, seed=4)
+    return simulate_frames(model, 90)
+
+
+def test_every_node_has_the_axes_it_announces(ensemble: Ensemble, frames: np.ndarray) -> None:
+    analysis = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
+
+    assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables)
+    assert analysis.arrays["two_time_denoised"].shape == (2, 90, 90)
+    assert analysis.arrays["intensity"].shape == (90, 2)
+    assert len(analysis.tables["fits"]) == 2
+    assert len(analysis.tables["fits_age"]) == 6
+    assert analysis.tables["g2"].groupby("roi").size().tolist() == [67, 67]
+    assert analysis.versions["ensemble"] == ensemble.version
+
+
+def test_simulated_rates_come_out_within_their_errors(ensemble: Ensemble, frames: np.ndarray) -> None:
+    fits = analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"]
+
+    true = 6e5 * fits["q"] ** 2
+    assert (np.abs(fits["raw_relaxation_rate"] - true) < 4 * fits["raw_relaxation_rate_error"]).all()
+    assert (np.abs(fits["denoised_relaxation_rate"] - true) < 4 * fits["denoised_relaxation_rate_error"]).all()
+    np.testing.assert_allclose(fits["raw_relaxation_rate_per_frame"], 0.01 * fits["raw_relaxation_rate"])
+
+
+def test_headline_is_raw_or_denoised_and_says_why(ensemble: Ensemble, frames: np.ndarray) -> None:
+    for row in analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"].to_dict("records"):
+        assert row["relaxation_rate"] == row[f"{row['headline']}_relaxation_rate"]
+        assert (row["headline"] == "denoised") == (row["denoised_refusal"] == "")
+        assert row["flag"].startswith("raw leads: ") or row["headline"] == "denoised" or not row["trusted"]
+
+
+def test_denoised_errors_hold_the_bias_of_the_models(ensemble: Ensemble, frames: np.ndarray) -> None:
+    fits = analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"]
+
+    relative = fits["denoised_relaxation_rate_error"] / fits["denoised_relaxation_rate"]
+    assert (relative >= ensemble.systematic["relaxation_rate"]).all()
+
+
+def test_fewer_than_fifty_frames_are_analysed_raw_with_the_reason(ensemble: Ensemble, frames: np.ndarray) -> None:
+    analysis = analyse(Frames(frames[:40]), parse_recipe(RECIPE), ensemble)
+
+    fits = analysis.tables["fits"]
+    assert "two_time_denoised" not in analysis.arrays
+    assert (fits["headline"] == "raw").all()
+    assert fits["denoised_refusal"][0] == "40 frames with denoise.stride 1 are fewer than the 50 the models need"
+    assert any("40 frames are fewer than the 50" in warning for warning in analysis.warnings)
+
+
+def test_denoising_can_be_switched_off(ensemble: Ensemble, frames: np.ndarray) -> None:
+    analysis = analyse(Frames(frames), parse_recipe(RECIPE | {"denoise": {"enabled": False}}), ensemble)
+
+    assert analysis.tables["fits"]["denoised_refusal"][0] == "denoising is switched off in the recipe"
+    assert analysis.tables["fits_age"]["denoised_relaxation_rate"].isna().all()
+
+
+def test_frames_of_constant_zero_are_refused(ensemble: Ensemble, frames: np.ndarray) -> None:
+    with pytest.raises(UnusableRun, match="All 90 frames of run 1a2b3c4d are zero; check the shutter"):
+        analyse(Frames(np.zeros_like(frames)), parse_recipe(RECIPE), ensemble)
+
+
+def test_roi_that_loses_all_pixels_is_left_out_with_a_word(ensemble: Ensemble, frames: np.ndarray) -> None:
+    dark = frames.copy()
+    dark[:, :17] = 65535
+    analysis = analyse(Frames(dark), parse_recipe(RECIPE), ensemble)
+
+    assert analysis.tables["fits"]["roi"].tolist() == [1]
+    assert any("lost all its pixels to the mask" in warning for warning in analysis.warnings)
+
+
+def test_mask_that_takes_every_pixel_is_refused(ensemble: Ensemble, frames: np.ndarray) -> None:
+    recipe = RECIPE | {"masks": {"from_data": False, "dark_below_mean": 1000.0}}
+
+    with pytest.raises(UnusableRun, match="No pixel of any ROI of run 1a2b3c4d survives the mask; loosen masks"):
+        analyse(Frames(frames), parse_recipe(recipe), ensemble)
+
+
+def test_bad_frames_are_left_out_and_named(ensemble: Ensemble, frames: np.ndarray) -> None:
+    spoilt = frames.copy()
+    spoilt[20] = 0
+    spoilt[60] *= 4
+    analysis = analyse(Frames(spoilt), parse_recipe(RECIPE | {"frames": {"exclude": [7]}}), ensemble)
+
+    assert np.flatnonzero(analysis.arrays["bad_frames"]).tolist() == [7, 20, 60]
+    assert np.isnan(analysis.arrays["two_time"][:, 60]).all()
+    assert (analysis.arrays["preview"][:, 60] == 0).all()
+    assert any(warning.startswith("Frame 60 was left out: spike") for warning in analysis.warnings)
+
+
+def test_stride_and_range_are_kept_in_frame_numbers(ensemble: Ensemble, frames: np.ndarray) -> None:
+    recipe = RECIPE | {"frames": {"start": 10, "stop": 80, "stride": 2}}
+    analysis = analyse(Frames(frames), parse_recipe(recipe), ensemble)
+
+    np.testing.assert_array_equal(analysis.arrays["frame_number"], np.arange(10, 80, 2))
+    assert analysis.tables["g2"]["lag_s"].iloc[0] == pytest.approx(0.02)
+
+
+def test_cancelling_stops_between_blocks(ensemble: Ensemble, frames: np.ndarray) -> None:
+    told = []
+
+    def progress(_: str, fraction: float) -> None:
+        told.append(fraction)
+        if fraction > 0.3:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        analyse(Frames(frames), parse_recipe(RECIPE), ensemble, progress)
+    assert told == [0.0, 17 / 90, 34 / 90]
+
+
+def test_plan_shows_sources_and_pixels_before_any_frame_is_read(frames: np.ndarray) -> None:
+    document = plan(Frames(frames).facts, parse_recipe(RECIPE | {"geometry": {"distance_m": 4.0}})).document()
+
+    assert document["geometry"][2] == {"name": "distance_m", "value": 4.0, "unit": "m", "source": "recipe"}
+    assert [row["n_pixels"] > 0 for row in document["rois"]] == [True, True]
+    assert document["n_frames"] == 90
+    assert any(
+        "before dead, hot and noisy pixels" in word for word in plan(Frames(frames).facts, parse_recipe({})).warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rois": [{"unit": "pixel", "edges": [[500, 510]]}]}, r"rois: ring 1 \(500 to 510 pixels\) lies outside"),
+        ({"masks": {"boxes": [{"rows": [0, 99], "columns": [0, 5]}]}}, r"masks\.boxes\.0\.rows is \[0, 99\]"),
+    ],
+)
+def test_recipe_that_does_not_fit_the_detector_is_refused(
+    frames: np.ndarray, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        plan(Frames(frames).facts, parse_recipe(RECIPE | changes))
+
+
+def test_rings_in_both_units_can_be_mixed(frames: np.ndarray) -> None:
+    facts = Frames(frames).facts
+    pixels = plan(facts, parse_recipe(RECIPE)).rois
+    edge = float(pixels.q_outer[0]), float(pixels.q_inner[1])
+    mixed = [RECIPE["rois"][0], {"unit": "1/A", "edges": [edge]}]
+
+    rois = plan(facts, parse_recipe(RECIPE | {"rois": mixed})).rois
+
+    np.testing.assert_array_equal(rois.n_pixels[:2], pixels.n_pixels)
+    assert rois.n_pixels[2] > 0
