@@ -1,0 +1,137 @@
+"""The command line as a person uses it: real processes, a real Tiled server of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BINARY = Path(sys.executable).parent / "twotime"
+
+
+def run(*arguments: str, var: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; the environment holds no settings but those given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TWOTIME_")}
+    return subprocess.run(
+        [BINARY, *arguments],
+        env=clean | {"TWOTIME_VAR_DIR": str(var), **environment},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a demonstration has filled."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = run("demo", "--once", "--port", "0", var=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "output").write_text(done.stdout)
+    return folder
+
+
+def test_demo_shows_every_roi_and_fits_the_truth(var: Path) -> None:
+    output = (var / "output").read_text()
+
+    assert "Γ true (1/s)" in output
+    assert [f"\n  {roi} │" in output for roi in range(1, 7)] == [True] * 6
+    assert "The result fits what is known of this scan." in output
+    assert "/?api_key=" in output
+
+
+def test_demo_with_measured_frames_finds_the_ring_values(var: Path, measured_data: Path) -> None:
+    done = run("demo", "--once", "--port", "0", "--frames", str(measured_data / "id10_maxipix_frames.h5"), var=var)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the decay is incomplete" in done.stdout
+
+
+def test_process_finds_the_newest_run_and_publishes(var: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "rings.yml"
+    recipe.write_text(
+        "rois: [{unit: pixel, edges: [[60, 70], [120, 130]]}]\nfit: {ages: 0}\nmasks: {from_data: false}\n"
+    )
+
+    plan = run("process", "1", "--dry-run", "--recipe", str(recipe), var=var)
+    done = run("process", "1", "--recipe", str(recipe), var=var)
+
+    assert plan.returncode == 0, plan.stderr
+    assert "descriptor configuration eiger4m_single_det_distance" in plan.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Published as processed/" in done.stdout
+
+
+def test_doctor_finds_nothing_wrong(var: Path) -> None:
+    done = run("doctor", var=var, TWOTIME_PORT="0")
+
+    assert done.returncode == 0, done.stdout
+    assert "10 models, checksums right" in done.stdout
+    assert "read in place from its files" in done.stdout
+
+
+def test_doctor_says_that_tiled_is_unreachable(tmp_path: Path) -> None:
+    done = run("doctor", var=tmp_path, TWOTIME_TILED_URI="http://127.0.0.1:9", TWOTIME_PORT="0")
+
+    assert done.returncode == 1
+    assert "does not answer" in done.stdout
+    assert "check that the server runs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("process", "nosuchrun"), "No run has the uid 'nosuchrun'"),
+        (("process", "-1", "--recipe", "/no/such/file"), "The recipe /no/such/file cannot be read"),
+        (("demo", "--once", "--frames", "/no/such/frames.h5"), "/no/such/frames.h5 cannot be read as HDF5"),
+        (("simulate", "--contrast", "2"), "contrast is 2.0, expected above 0"),
+        (("evaluate", "/no/such/data.npz"), "No such file"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_1(var: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    done = run(*arguments, var=var)
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_misspelt_setting_is_refused(tmp_path: Path) -> None:
+    done = run("doctor", var=tmp_path, TWOTIME_TILED_URL="http://127.0.0.1:9")
+
+    assert done.returncode == 1
+    assert "did you mean TWOTIME_TILED_URI" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "process", "simulate", "doctor", "picture", "train", "evaluate"])
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    done = run(command, "--help", var=tmp_path)
+
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_serve_ends_on_interrupt_with_its_children(var: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TWOTIME_")}
+    process = subprocess.Popen(
+        [BINARY, "serve", "--port", "0"],
+        env=clean | {"TWOTIME_VAR_DIR": str(var), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert "/docs" in process.stdout.readline()
+        deadline = time.monotonic() + 60
+        while not (var / "tiled" / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        tiled = int((var / "tiled" / "pid").read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert not Path(f"/proc/{tiled}").exists() or "Z" in Path(f"/proc/{tiled}/stat").read_text().split()[2]

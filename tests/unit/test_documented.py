@@ -1,0 +1,86 @@
+"""What the documentation names exists, and what exists is documented."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cnn_ed
+from twotime import xpcs
+from twotime.cli import app
+from twotime.recipe import parse_recipe
+from twotime.results import NODES
+from twotime.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+RUNBOOK = (ROOT / "deploy" / "README.md").read_text()
+ROUTE = (ROOT / "service" / "README.md").read_text()
+COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_stands_in_the_runbook(name: str) -> None:
+    assert f"`{PREFIX}{name.upper()}`" in RUNBOOK
+
+
+def test_no_setting_is_named_that_does_not_exist() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    compose = (ROOT / "docker-compose.yml").read_text() + (ROOT / "deploy" / "Containerfile").read_text()
+
+    assert set(re.findall(r"TWOTIME_[A-Z_]+", README + RUNBOOK + compose)) <= known
+
+
+def test_commands_of_the_readme_exist() -> None:
+    assert set(re.findall(r"twotime (serve|demo|process|simulate|doctor|\w+)\b", README)) & COMMANDS >= {
+        "doctor",
+        "process",
+        "serve",
+        "picture",
+    }
+    assert {"serve", "demo", "process", "simulate", "evaluate", "train", "doctor", "picture"} <= COMMANDS
+
+
+def test_recipe_of_the_readme_is_a_recipe() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
+
+    assert parse_recipe(yaml.safe_load(text)).rois[0].num_rings == 8
+
+
+def test_links_of_the_readmes_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "deploy" / "README.md", ROOT / "service" / "README.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_every_node_says_what_it_is(node: object) -> None:
+    assert node.description.endswith(".")  # type: ignore[attr-defined]  # a Node
+
+
+def test_nodes_of_the_route_exist() -> None:
+    assert set(re.findall(r"`final/(\w+)`", ROUTE)) <= {node.name for node in NODES}
+
+
+def test_public_names_are_there_and_documented() -> None:
+    for module in (xpcs, cnn_ed):
+        assert module.__all__ == sorted(module.__all__)
+        assert [name for name in module.__all__ if not getattr(module, name).__doc__] == []
+
+
+def test_compose_starts_what_the_runbook_names() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+    assert set(services) == {"twotime", "tiled", "postgres", "redis"}
+    assert all("healthcheck" in service for service in services.values())
+
+
+def test_torch_is_pinned_exactly() -> None:
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert "torch==2.13.0" in pins
+    assert all("==" in pin for pin in pins if pin)
+    assert any(one.startswith("torch>=") for one in project["dependencies"])
