@@ -25,7 +25,8 @@ def frames_run(raw, detector_folder, **options):
 def documents_run(raw, *, start=None, data_keys=None, configuration=None, data=None, stop=True):
     """A run of documents alone, one event if it has `data`."""
     writer = TiledWriter(raw, batch_size=1)
-    run = compose_run(metadata=start or {})
+    start = start or {}
+    run = compose_run(uid=start.pop("uid", None), metadata=start)
     writer("start", run.start_doc)
     if data_keys is not None:
         stream = run.compose_descriptor(name="primary", data_keys=data_keys, configuration=configuration or {})
@@ -89,7 +90,20 @@ def test_beginning_of_two_uids_names_both(raw):
 
 @pytest.mark.parametrize(
     "reference",
-    ["00000000-0000-0000-0000-000000000000", "00000000", "abc", "999999", "-99999", "--5", "-", "", "²", "a/b", "%", ".."],
+    [
+        "00000000-0000-0000-0000-000000000000",
+        "00000000",
+        "abc",
+        "999999",
+        "-99999",
+        "--5",
+        "-",
+        "",
+        "²",
+        "a/b",
+        "%",
+        "..",
+    ],
 )
 def test_run_that_is_not_there_is_said_with_what_to_ask(raw, reference):
     with pytest.raises(RunNotFound, match=r"uid|there are only"):
@@ -154,7 +168,7 @@ def test_what_the_configuration_lacks_comes_from_the_start_document_or_the_kind_
     uid = internal_frames(
         raw,
         values={"det_distance": "16.03", "wavelength": [1.28]},
-        start={"acquire period": "0.00134", "sample": 5, "scan_id": "88"},
+        start={"acquire period": "0.00134", "sample": {"name": "latex", "batch": 5}, "scan_id": 88},
     )
 
     facts = run_facts(find_run(raw, uid))
@@ -166,7 +180,7 @@ def test_what_the_configuration_lacks_comes_from_the_start_document_or_the_kind_
     assert facts.geometry["pixel_size_m"].value == 75e-6
     assert "Eiger" in facts.geometry["pixel_size_m"].source
     assert "beam_center_y" not in facts.geometry
-    assert (facts.sample, facts.scan_id) == ("5", 88)
+    assert (facts.sample, facts.scan_id) == ("latex", 88)
     with pytest.raises(RecipeError, match=r"geometry\.beam_center_y is missing.*eiger4m_single_image"):
         resolve(parse_recipe(None), facts)
 

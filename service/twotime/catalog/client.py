@@ -117,6 +117,16 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
         raise TiledRefused(f"Tiled{where} asks for a key; set TWOTIME_TILED_API_KEY.") from error
 
 
+@contextmanager
+def suppress_conflict() -> Iterator[None]:
+    """Pass over the answer 409: somebody else was faster to make the same node."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.status_code != 409:
+            raise
+
+
 def _connected(uri: str, key: str | None) -> Container:
     """A client of the server; nothing of it stays open where that fails."""
     _ask_for_itself(uri, key)
@@ -160,10 +170,7 @@ def _descend(node: Container, path: str, setting: str) -> Any:
 
 
 def _created(node: Container, key: str) -> Container:
-    try:
-        return node.create_container(key)
-    except ClientError as error:
-        if error.response.status_code != 409:
-            raise
-        made: Container = node[key]  # Somebody else made it in between.
-        return made
+    with suppress_conflict():
+        node.create_container(key)
+    made: Container = node[key]
+    return made

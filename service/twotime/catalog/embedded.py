@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import httpx
 import yaml
 
-from twotime.catalog.client import RUNS_SPEC, open_root
+from twotime.catalog.client import RUNS_SPEC, open_root, suppress_conflict
 from twotime.errors import TiledUnavailable
 from twotime.settings import Settings
 
@@ -84,18 +85,13 @@ class EmbeddedTiled:
             ) from error
         if not self._take_lock():
             self._wait_until_healthy()
+            self._make_containers()
             return
-        self._end_orphan()
-        self._port = self._choose_port()
-        (self.folder / "port").write_text(str(self._port))
-        self._watcher = threading.Thread(target=self._keep_alive, name="embedded tiled", daemon=True)
-        self._watcher.start()
         try:
-            self._wait_until_healthy()
-        except TiledUnavailable:
+            self._serve()
+        except BaseException:
             self.stop()
             raise
-        self._make_containers()
 
     def stop(self) -> None:
         """End the server; its data stay."""
@@ -120,10 +116,24 @@ class EmbeddedTiled:
             folder.mkdir(parents=True, exist_ok=True)
         key_file = self.folder / "api_key"
         if not key_file.exists():
-            key_file.touch(mode=0o600)
-            key_file.write_text(secrets.token_hex(32))
+            # Linked into place complete, so that another process that starts just now never reads half a key.
+            draft = self.folder / f"api_key.{os.getpid()}.{threading.get_ident()}"
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32))
+            with suppress(FileExistsError):
+                os.link(draft, key_file)
+            draft.unlink()
         self.api_key = key_file.read_text().strip()
+
+    def _serve(self) -> None:
+        self._end_orphan()
         (self.folder / "config.yml").write_text(yaml.safe_dump(self._config()))
+        self._port = self._choose_port()
+        (self.folder / "port").write_text(str(self._port))
+        self._watcher = threading.Thread(target=self._keep_alive, name="embedded tiled", daemon=True)
+        self._watcher.start()
+        self._wait_until_healthy()
+        self._make_containers()
 
     def _take_lock(self) -> bool:
         """Whether the folder is ours; the system frees the lock when its holder dies, however it dies."""
@@ -193,7 +203,8 @@ class EmbeddedTiled:
         present = set(root)
         for key, specs in (("raw", [RUNS_SPEC]), ("processed", [])):
             if key not in present:
-                root.create_container(key, specs=specs)
+                with suppress_conflict():
+                    root.create_container(key, specs=specs)
         root.context.close()
 
     def _keep_alive(self) -> None:
