@@ -46,8 +46,10 @@ def load_examples(path: Path) -> Examples:
     Raises
     ------
     ValueError
-        If an array is missing.
+        If there is no such file, or an array is missing.
     """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}; give one of measured windows (.npz).")
     with np.load(path, allow_pickle=False) as file:
         missing = {"inputs", "targets", "target_index", "window", "experiment", "frame_stride"} - set(file.files)
         if missing:

@@ -89,7 +89,7 @@ def test_doctor_says_that_tiled_is_unreachable(tmp_path: Path) -> None:
         (("process", "-1", "--recipe", "/no/such/file"), "The recipe /no/such/file cannot be read"),
         (("demo", "--once", "--frames", "/no/such/frames.h5"), "/no/such/frames.h5 cannot be read as HDF5"),
         (("simulate", "--contrast", "2"), "contrast is 2.0, expected above 0"),
-        (("evaluate", "/no/such/data.npz"), "No such file"),
+        (("evaluate", "/no/such/data.npz"), "There is no file /no/such/data.npz"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_1(var: Path, arguments: tuple[str, ...], sentence: str) -> None:

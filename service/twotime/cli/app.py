@@ -48,7 +48,7 @@ def says_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except (TwotimeError, ValueError) as error:
-            Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+            Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
             sys.exit(1)
 
     return wrapped
