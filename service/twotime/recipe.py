@@ -267,9 +267,7 @@ def default_rings(geometry: GeometryOptions, shape: tuple[int, int]) -> Rings:
     nearest = math.hypot(max(-y, 0.0, y - bottom), max(-x, 0.0, x - right))
     farthest = math.hypot(max(y, bottom - y), max(x, right - x))
     span = farthest - nearest
-    return Rings(
-        unit="pixel", inner_radius=round(nearest + 0.05 * span, 2), width=round(0.085 * span, 2), num_rings=10
-    )
+    return Rings(unit="pixel", inner_radius=round(nearest + 0.05 * span, 2), width=round(0.085 * span, 2), num_rings=10)
 
 
 def _resolved_geometry(recipe: Recipe, facts: RunFacts, sources: dict[str, str]) -> GeometryOptions:

@@ -82,7 +82,7 @@ def demo(
     sys.exit(demonstrate(_settings(port=port, var_dir=var), frames, once=once, console=console))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # -1 is a run, not an option
 @says_errors
 def process(
     run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, or -1 for the newest run")],
