@@ -153,3 +153,16 @@ def grey(two_time: NDArray[np.float32], low: float, high: float) -> NDArray[np.u
     scaled = np.nan_to_num((two_time - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
     picture: NDArray[np.uint8] = (np.clip(scaled, 0, 1) * 255).astype(np.uint8)
     return picture
+
+
+def colour_range(two_time: NDArray[np.float32]) -> tuple[float, float]:
+    """Ends of a colour scale for a two-time correlation function: the bulk of its finite values off the diagonal.
+
+    The lag-0 diagonal holds shot noise and would spoil the scale, as would single outliers.
+    """
+    off_diagonal = two_time[np.triu_indices_from(two_time, 1)]
+    finite = off_diagonal[np.isfinite(off_diagonal)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(end) for end in np.percentile(finite, [1, 99.8]))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)

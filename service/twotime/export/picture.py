@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from twotime.results import colour_range
+
 COLOUR_MAP = "viridis"
 RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
 
@@ -51,16 +53,6 @@ def before_and_after(
     png = BytesIO()
     figure.savefig(png, format="png", dpi=100)
     return png.getvalue()
-
-
-def colour_range(two_time: NDArray[np.float32]) -> tuple[float, float]:
-    """Ends of a colour scale that the lag-0 diagonal and single outliers do not spoil."""
-    values = two_time[np.triu_indices_from(two_time, 1)]
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(finite, [1, 99.8])
-    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from twotime.pipeline.protocols import FrameSource, Progress, no_progress
 from twotime.pipeline.reading import Reading, read
 from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, q_fit_table
 from twotime.recipe import Recipe
-from twotime.results import Analysis, grey
+from twotime.results import Analysis, colour_range, grey
 
 
 def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: Progress = no_progress) -> Analysis:
@@ -62,7 +62,7 @@ def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: P
 
 def _arrays(reading: Reading, results: list[RoiResult]) -> dict[str, NDArray[Any]]:
     two_time = np.stack([result.c2 for result in results])
-    scales = [_scale(c2) for c2 in two_time]
+    scales = [colour_range(c2) for c2 in two_time]
     arrays: dict[str, NDArray[Any]] = {
         "two_time": two_time,
         "preview": np.stack([grey(c2, *scale) for c2, scale in zip(two_time, scales, strict=True)]),
@@ -81,16 +81,6 @@ def _arrays(reading: Reading, results: list[RoiResult]) -> dict[str, NDArray[Any
         arrays["denoised_mask"] = np.stack([one.mask for one in denoised if one is not None])
         arrays["preview_denoised"] = np.stack([grey(c2, *scale) for c2, scale in zip(values, scales, strict=True)])
     return arrays
-
-
-def _scale(c2: NDArray[np.float32]) -> tuple[float, float]:
-    """Grey scale that the shot noise of the lag-0 diagonal does not spoil."""
-    off_diagonal = c2[np.triu_indices_from(c2, 1)]
-    finite = off_diagonal[np.isfinite(off_diagonal)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(finite, [2, 99.8])
-    return float(low), float(high)
 
 
 def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> list[str]:
