@@ -67,7 +67,7 @@ class Ensemble:
     version : name of the weights
     window : frames of a window
     limits : what the models were trained on
-    systematic : what fits to their output get wrong even without noise, see `cnn_ed.evaluate.systematic_errors`
+    systematic : what all models get wrong alike, see `cnn_ed.evaluate.systematic_errors`
 
     Examples
     --------

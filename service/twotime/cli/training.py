@@ -56,7 +56,7 @@ def evaluate_file(path: Path, version: Path | None, as_json: bool, console: Cons
         table.add_row(name.replace("_", " "), f"{found['raw'][name]:.4f}", f"{found['denoised'][name]:.4f}")
     console.print(table)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found["systematic"].items())
-    console.print(f"Without noise the models err by {listed} (rate relative, root mean square).", highlight=False)
+    console.print(f"What all models get wrong alike: {listed} (rate relative, root mean square).", highlight=False)
 
 
 def _options(schedule: Schedule) -> str:
