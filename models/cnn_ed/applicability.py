@@ -85,8 +85,11 @@ def judge(
     limits : of the ensemble
     lag, g2 : (L,) denoised one-time correlation function at lags in frames
     stride : every how many frames were denoised
-    noise, distance, structure : of the input, see `input_noise`, `latent_distance`, `residual_structure`
+    noise, distance, structure : of the input, see `input_noise`, `latent_distance`, `residual_structure`; the first two
+        NaN where no window could be denoised
     """
+    if not np.isfinite(noise):
+        return Applicability(False, ("bad frames leave no window with enough sound ones",))
     reasons = []
     rate = float(fit_decay(lag / stride, g2[None]).relaxation_rate[0])
     low, high = limits.rate

@@ -37,8 +37,8 @@ class DenoisedTwoTime:
     lag : (L,) frames, multiples of the stride
     g2 : (L,) mean of `values` along the diagonals of these lags
     g2_members : (K, L) the same for each model
-    noise : of the input at contrast 1, median over the windows
-    latent_distance : from the training inputs, median over the windows
+    noise : of the input at contrast 1, median over the windows; NaN where bad frames leave none
+    latent_distance : from the training inputs, median over the windows; NaN where bad frames leave none
     applicability : whether to trust it, and why not
     """
 
@@ -203,13 +203,16 @@ class Ensemble:
         lag = every * np.arange(1, self.window)
         if every > 1:
             fill_between_lags(values, spread, mask, every, self.window)
+            gaps = np.isnan(c2)
+            values[gaps] = spread[gaps] = np.nan
+            mask[gaps] = False
         g2 = g2_members.mean(axis=0)
         inputs = np.concatenate([part.inputs for part in parts])
         latent = np.concatenate([part.latent for part in parts], axis=1)
         raw = one_time(np.where(mask, c2, np.nan))
         structure = residual_structure(np.asarray(raw.g2, float)[lag - 1], g2, np.asarray(raw.error, float)[lag - 1])
-        noise = float(np.median(input_noise(inputs)))
-        distance = float(np.median(latent_distance(latent, self.limits)))
+        noise = float(np.median(input_noise(inputs))) if len(inputs) else np.nan
+        distance = float(np.median(latent_distance(latent, self.limits))) if len(inputs) else np.nan
         return DenoisedTwoTime(
             values=values,
             spread=spread,

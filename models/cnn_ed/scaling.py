@@ -43,8 +43,13 @@ def scaling_by_window(windows: NDArray[np.floating]) -> Scaling:
 def scaling_of_all(c2: NDArray[np.floating], windows: int) -> Scaling:
     """Eq. 7: one baseline and contrast for all windows of an (N, N) two-time correlation function.
 
-    The baseline is the mean over the longest quarter of the lags, the contrast that of lag 1 above it.
+    The baseline is the mean over the longest quarter of the lags, the contrast that of lag 1 above it. Bad frames at
+    both ends do not count.
     """
+    sound = np.flatnonzero(np.isfinite(c2).any(axis=1))
+    if not np.isfinite(np.diagonal(c2, 1)).any():
+        return Scaling(np.ones(windows), np.full(windows, SMALLEST_CONTRAST))
+    c2 = c2[sound[0] : sound[-1] + 1, sound[0] : sound[-1] + 1]
     rows, columns = np.triu_indices(len(c2), int(0.75 * len(c2)))
     baseline = float(np.nanmean(c2[rows, columns]))
     contrast = max(float(np.nanmean(np.diagonal(c2, 1))) - baseline, SMALLEST_CONTRAST)

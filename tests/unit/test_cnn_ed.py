@@ -149,6 +149,21 @@ def test_stitching_what_was_cut_out_gives_it_back(n_frames: int, seed: int) -> N
     assert band[np.arange(n_frames), np.minimum(np.arange(n_frames) + 1, n_frames - 1)].all()
 
 
+@given(st.integers(50, 110), st.integers(1, 49), st.integers(0, 100))
+@settings(max_examples=20, deadline=None)
+def test_stitching_fills_the_band_of_the_windows_and_nothing_else(n_frames: int, step: int, seed: int) -> None:
+    c2 = np.random.default_rng(seed).random((n_frames, n_frames)).astype(np.float32)
+    starts = window_starts(n_frames, step=step)
+    covered = np.zeros_like(c2, bool)
+    for start in starts:
+        covered[start : start + 50, start : start + 50] = True
+
+    stitched = stitch(extract(c2, starts), starts, n_frames)
+
+    np.testing.assert_array_equal(np.isfinite(stitched), covered)
+    np.testing.assert_allclose(stitched[covered], c2[covered], rtol=1e-6)
+
+
 def test_later_windows_weigh_more_in_each_pass_and_equally_in_both() -> None:
     starts = np.array([0, 1])
     outputs = np.stack([np.zeros((3, 3)), np.ones((3, 3))]).astype(np.float32)
@@ -264,6 +279,40 @@ def test_bad_frames_stay_nan(ensemble: Ensemble) -> None:
     assert np.isnan(found.values[30]).all()
     assert np.isfinite(np.delete(np.delete(found.values, 30, 0), 30, 1)).all()
     assert np.isfinite(found.g2).all()
+
+
+@pytest.mark.parametrize("stride", [2, 3, 5])
+def test_bad_frames_stay_nan_at_every_stride(ensemble: Ensemble, stride: int) -> None:
+    c2 = noisy_two_time(260, 0.008, 0.3)
+    c2[101] = c2[:, 101] = np.nan
+
+    found = ensemble.denoise(c2, stride=stride)
+
+    assert np.isnan(found.values[101]).all()
+    assert not found.mask[101].any()
+    np.testing.assert_array_equal(np.isfinite(found.spread), found.mask)
+    np.testing.assert_array_equal(found.values, found.values.T)
+
+
+@pytest.mark.parametrize("contrast", ["window", "global"])
+@pytest.mark.parametrize("bad", [range(0, 120, 2), range(30, 90), range(120)])
+def test_too_many_bad_frames_are_said_in_words(ensemble: Ensemble, contrast: str, bad: range) -> None:
+    c2 = noisy_two_time(120, 0.05, 0.3)
+    c2[list(bad)] = c2[:, list(bad)] = np.nan
+
+    found = ensemble.denoise(c2, contrast=contrast)
+
+    assert not found.mask.any()
+    assert found.applicability.reasons == ("bad frames leave no window with enough sound ones",)
+
+
+def test_global_contrast_mode_bears_a_lost_end_of_the_scan(ensemble: Ensemble) -> None:
+    c2 = noisy_two_time(120, 0.06, 0.3)
+    c2[80:] = c2[:, 80:] = np.nan
+
+    found = ensemble.denoise(c2, contrast="global")
+
+    np.testing.assert_allclose(found.g2, ensemble.denoise(c2[:80, :80], contrast="global").g2, atol=0.02)
 
 
 def test_slow_dynamics_are_denoised_at_a_stride(ensemble: Ensemble) -> None:
