@@ -47,8 +47,10 @@ def test_every_node_has_the_axes_it_announces(ensemble: Ensemble, frames: np.nda
     analysis = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
 
     assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables)
-    assert analysis.arrays["two_time_denoised"].shape == (2, 90, 90)
-    assert analysis.arrays["intensity"].shape == (90, 2)
+    sizes = {"roi": 2, "frame": 90, "frame_1": 90, "frame_2": 90, "row": 40, "column": 40}
+    for node in NODES:
+        if not node.is_table:
+            assert analysis.arrays[node.name].shape == tuple(sizes[axis] for axis in node.axes)
     assert len(analysis.tables["fits"]) == 2
     assert len(analysis.tables["fits_age"]) == 6
     assert analysis.tables["g2"].groupby("roi").size().tolist() == [67, 67]
@@ -86,6 +88,30 @@ def test_fewer_than_fifty_frames_are_analysed_raw_with_the_reason(ensemble: Ense
     assert (fits["headline"] == "raw").all()
     assert fits["denoised_refusal"][0] == "40 frames with denoise.stride 1 are fewer than the 50 the models need"
     assert any("40 frames are fewer than the 50" in warning for warning in analysis.warnings)
+
+
+def test_handful_of_frames_is_analysed_with_fewer_ages(ensemble: Ensemble, frames: np.ndarray) -> None:
+    analysis = analyse(Frames(frames[:6]), parse_recipe(RECIPE | {"fit": {"ages": 8}}), ensemble)
+
+    assert len(analysis.tables["fits_age"]) == 2 * 6
+
+
+def test_negative_counts_are_masked(ensemble: Ensemble, frames: np.ndarray) -> None:
+    marked = frames.astype(np.int32)
+    marked[:, :8] = -1
+    fits = analyse(Frames(marked), parse_recipe(RECIPE), ensemble).tables["fits"]
+
+    assert fits["n_pixels"][0] < analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"]["n_pixels"][0]
+    assert abs(fits["raw_relaxation_rate"][0] - 6e5 * fits["q"][0] ** 2) < 4 * fits["raw_relaxation_rate_error"][0]
+
+
+def test_beam_loss_over_half_the_scan_leaves_the_raw_result(ensemble: Ensemble, frames: np.ndarray) -> None:
+    lost = frames.copy()
+    lost[30:80] = 0
+    fits = analyse(Frames(lost), parse_recipe(RECIPE), ensemble).tables["fits"]
+
+    assert (fits["headline"] == "raw").all()
+    assert fits["denoised_refusal"].str.startswith("bad frames leave no window with enough sound ones").all()
 
 
 def test_denoising_can_be_switched_off(ensemble: Ensemble, frames: np.ndarray) -> None:

@@ -60,6 +60,7 @@ def test_rings_hold_their_inner_edge_and_not_their_outer() -> None:
     ("edges", "sentence"),
     [
         ([(100.0, 110.0)], r"ring 1 \(100 to 110 pixels\) lies outside the detector"),
+        ([(6.3, 6.3001)], "lies outside the detector or between its pixels"),
         ([(5.0, 9.0), (8.0, 12.0)], r"ring 2 \(8 to 12 pixels\) overlaps ring 1"),
     ],
 )
@@ -101,6 +102,20 @@ def test_gaps_dead_hot_and_dark_pixels_are_found() -> None:
 
     assert sorted(zip(*np.nonzero(found), strict=True)) == [(2, 3), (4, 5), (6, 7), (8, 9)]
     assert sorted(zip(*np.nonzero(by_limits), strict=True)) == [(2, 3), (4, 5), (8, 9)]
+
+
+def test_negative_counts_mark_gaps() -> None:
+    frames = np.random.default_rng(0).poisson(3, (100, *SHAPE)).astype(np.int32)
+    frames[:, 10:12] = -1
+    frames[7, 20, 20] = -2
+    statistics = FrameStatistics()
+    for block in np.split(frames, 4):
+        statistics.accumulate(block)
+
+    good = find_bad_pixels(statistics, radius_map(GEOMETRY, SHAPE), from_data=False)
+
+    np.testing.assert_array_equal(good, (frames >= 0).all(axis=0))
+    assert statistics.mean.max() < 10
 
 
 def test_pixels_are_gathered_by_roi_in_the_order_of_the_frame() -> None:

@@ -168,7 +168,7 @@ def _with_bias(fits: DecayFits, ensemble: Ensemble) -> DecayFits:
 def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max_lag: int | None) -> AgeFits | None:
     if fit.ages == 0:
         return None
-    cuts = age_cuts(c2, fit.ages, max_lag=max_lag)
+    cuts = age_cuts(c2, min(fit.ages, len(c2)), max_lag=max_lag)
     fits = fit_decay(
         cuts.lag * frame_time_s,
         cuts.g2,

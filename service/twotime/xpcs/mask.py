@@ -18,14 +18,16 @@ class FrameStatistics:
     Attributes
     ----------
     n_frames : frames seen so far
-    total : (H, W) uint64, counts of each pixel summed over frames
+    total : (H, W) uint64, counts of each pixel summed over frames; negative ones are no counts
     maximum : (H, W), largest count of each pixel
+    negative : (H, W), pixels that ever held a negative number, by which detectors of a signed type mark gaps
     """
 
     def __init__(self) -> None:
         self.n_frames = 0
         self.total: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
         self.maximum: NDArray[Any] = np.zeros((0, 0))
+        self.negative: NDArray[np.bool_] = np.zeros((0, 0), bool)
         self._dtype: np.dtype[Any] | None = None
 
     def accumulate(self, block: NDArray[Any]) -> None:
@@ -34,7 +36,11 @@ class FrameStatistics:
             self._dtype = block.dtype
             self.total = np.zeros(block.shape[1:], np.uint64)
             self.maximum = np.zeros(block.shape[1:], block.dtype)
+            self.negative = np.zeros(block.shape[1:], bool)
         self.n_frames += len(block)
+        if block.dtype.kind != "u":
+            self.negative |= (block < 0).any(axis=0)
+            block = np.maximum(block, 0)
         self.total += block.sum(axis=0, dtype=np.uint64)
         np.maximum(self.maximum, block.max(axis=0), out=self.maximum)
 
@@ -85,11 +91,11 @@ def find_bad_pixels(
 
     Notes
     -----
-    Saturated pixels are always left out. With `from_data` a pixel is dead where it counts below 2 % of the median of
-    its annulus, hot where its mean exceeds 8 times, or its maximum 20 times, that of its annulus. These limits are
-    wide, because slow speckle makes sound pixels of one radius differ several times.
+    Saturated and negative pixels are always left out. With `from_data` a pixel is dead where it counts below 2 % of the
+    median of its annulus, hot where its mean exceeds 8 times, or its maximum 20 times, that of its annulus. These
+    limits are wide, because slow speckle makes sound pixels of one radius differ several times.
     """
-    good = ~statistics.saturated
+    good = ~(statistics.saturated | statistics.negative)
     if hot_above_counts is not None:
         good &= statistics.maximum <= hot_above_counts
     if dark_below_mean is not None:
