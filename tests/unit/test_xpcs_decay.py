@@ -73,6 +73,23 @@ def test_fixed_parameters_stay_and_have_no_error() -> None:
     assert fits.relaxation_rate_error[0] > 0
 
 
+def test_fixed_rate_lets_the_others_follow() -> None:
+    fits = fit_decay(LAG, decay(LAG, 0.05, 0.2, 1.02, 1.2)[None], fixed={"relaxation_rate": 0.05})
+
+    assert (fits.relaxation_rate[0], fits.relaxation_rate_error[0]) == (pytest.approx(0.05), 0.0)
+    np.testing.assert_allclose([fits.beta[0], fits.baseline[0], fits.alpha[0]], [0.2, 1.02, 1.2], rtol=1e-6)
+
+
+@given(st.floats(0.3, 0.9), st.floats(0.01, 0.2))
+@settings(max_examples=15, deadline=None)
+def test_fit_stays_within_its_bounds(highest_alpha: float, slowest: float) -> None:
+    bounds = {"alpha": (0.25, highest_alpha), "relaxation_rate": (slowest, 3 * slowest)}
+    fits = fit_decay(LAG, decay(LAG, 0.05, 0.2, 1.0, 1.0)[None], bounds=bounds)
+
+    assert 0.25 <= fits.alpha[0] <= highest_alpha
+    assert slowest * (1 - 1e-9) <= fits.relaxation_rate[0] <= 3 * slowest * (1 + 1e-9)
+
+
 def test_parameter_on_a_bound_is_reported_and_not_trusted() -> None:
     fits = fit_decay(LAG, decay(LAG, 0.05, 0.2, 1.0, 1.0)[None], bounds={"beta": (0.0, 0.1)})
 
@@ -115,6 +132,10 @@ def test_wrong_arguments_are_refused() -> None:
         fit_decay(LAG, np.ones((1, len(LAG))), fixed={"gamma": 1.0})
     with pytest.raises(ValueError, match=r"expected \(L,\) and \(M, L\)"):
         fit_decay(LAG, np.ones(len(LAG)))
+    with pytest.raises(ValueError, match=r"bounds of beta are \(0\.5, 0\.1\), expected the first below the second"):
+        fit_decay(LAG, np.ones((1, len(LAG))), bounds={"beta": (0.5, 0.1)})
+    with pytest.raises(ValueError, match=r"bounds of relaxation_rate are \(0\.1, -1\)"):
+        fit_decay(LAG, np.ones((1, len(LAG))), bounds={"relaxation_rate": (0.1, -1.0)})
     with pytest.raises(ValueError, match="lag must be positive and rising"):
         fit_decay(LAG - 1, np.ones((1, len(LAG))))
 

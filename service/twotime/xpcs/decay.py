@@ -98,7 +98,7 @@ def fit_decay(
     Raises
     ------
     ValueError
-        If shapes disagree, a lag is not positive, or a parameter is unknown.
+        If shapes disagree, a lag is not positive, a parameter is unknown, or its bounds are not in order.
 
     Notes
     -----
@@ -325,6 +325,9 @@ def _bounds(
         "baseline": (0.2, 2.5),
         "alpha": (0.2, 3.0),
     }
+    for name, (first, second) in bounds.items():
+        if not first < second:
+            raise ValueError(f"bounds of {name} are ({first:g}, {second:g}), expected the first below the second.")
     chosen = default | dict(bounds) | {name: (value, value) for name, value in fixed.items()}
     low, high = np.array([chosen[name] for name in PARAMETERS], float).T
     if low[0] <= 0:
