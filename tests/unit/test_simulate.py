@@ -95,6 +95,12 @@ def test_defects_are_where_they_were_asked_for() -> None:
     assert (frames == 100).all()
 
 
+def test_spike_of_a_bright_frame_stays_below_saturation() -> None:
+    flawed = with_defects(np.full((2, 4, 4), 30000, np.uint16), Defects(spike_frames=(1,)))
+
+    assert (flawed[1] == 65534).all()
+
+
 def test_eiger_files_hold_the_frames_and_the_master_links_to_them(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 9, (25, 8, 6), dtype=np.uint16)
     file = EigerFile(tmp_path, "series", GEOMETRY, (8, 6), frames.dtype, frames_per_file=10)

@@ -83,6 +83,17 @@ def test_wrong_shapes_are_refused() -> None:
         two_time(np.ones((3, 5)), bad=np.zeros(2, bool))
 
 
+def test_largest_counts_and_dim_frames_lose_no_precision() -> None:
+    rng = np.random.default_rng(5)
+    for pixels in (
+        rng.integers(0, 2**32, (20, 3000), dtype=np.uint32),
+        (2**32 - 1 - rng.integers(0, 1000, (20, 3000))).astype(np.uint32),
+        rng.integers(0, 2**8, (20, 3000), dtype=np.uint8),
+        rng.poisson(0.02, (20, 30000)).astype(np.uint16),
+    ):
+        np.testing.assert_allclose(two_time(pixels), plain_two_time(pixels), rtol=1e-6, atol=1e-6)
+
+
 def test_one_time_is_the_mean_along_the_diagonals_without_nan() -> None:
     c2 = np.random.default_rng(2).random((3, 20, 20))
     c2[:, 7] = c2[:, :, 7] = np.nan
@@ -99,6 +110,13 @@ def test_last_lag_has_a_value_and_no_error() -> None:
 
     assert g2[-1] == 1
     assert np.isnan(error[-1])
+
+
+def test_diagonal_without_values_is_nan() -> None:
+    c2 = np.ones((8, 8))
+    c2[1::2] = c2[:, 1::2] = np.nan
+
+    np.testing.assert_array_equal(one_time(c2).g2, [np.nan, 1, np.nan, 1, np.nan, 1, np.nan])
 
 
 def test_error_allows_for_likeness_of_neighbours() -> None:
@@ -135,6 +153,15 @@ def test_age_cuts_follow_ageing() -> None:
     assert cuts.g2.shape == (5, 20)
     np.testing.assert_allclose(cuts.age, [10, 30, 50, 70, 90])
     assert (np.diff(cuts.g2[:, 9]) > 0).all()
+
+
+def test_age_cuts_of_a_constant_are_constant() -> None:
+    cuts = age_cuts(np.full((30, 30), 1.5), 3)
+
+    # Age 9.5 lies in the first third and holds lag 19; the last begins at age 20, which holds lag 18.
+    assert np.isfinite(cuts.g2).sum(axis=1).tolist() == [19, 29, 18]
+    assert np.nanmin(cuts.g2) == np.nanmax(cuts.g2) == 1.5
+    assert np.nanmax(cuts.error) == 0
 
 
 def test_impossible_number_of_age_cuts_is_refused() -> None:

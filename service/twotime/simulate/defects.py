@@ -16,7 +16,7 @@ class Defects:
     dead : number of pixels that never count
     hot : number of pixels that count far too much
     lost_frames : frames in which the beam was gone to 5 %
-    spike_frames : frames with three times the intensity
+    spike_frames : frames with three times the intensity, as far as the type holds it
     seed : of the places of dead and hot pixels
     """
 
@@ -36,7 +36,7 @@ def with_defects(frames: NDArray[np.uint16], defects: Defects) -> NDArray[np.uin
     for frame in defects.lost_frames:
         flawed[frame] = rng.binomial(flawed[frame], 0.05)
     for frame in defects.spike_frames:
-        flawed[frame] *= 3
+        flawed[frame] = np.minimum(3 * flawed[frame].astype(np.uint32), np.iinfo(flawed.dtype).max - 1)
     places = rng.choice(frames[0].size, defects.dead + defects.hot, replace=False)
     rows, columns = np.unravel_index(places, frames.shape[1:])
     flawed[:, rows[: defects.dead], columns[: defects.dead]] = 0
