@@ -249,7 +249,7 @@ def _show(client: httpx.Client, record: dict[str, Any], scan: Scan, console: Con
 def _table(client: httpx.Client, analysis_id: str, name: str) -> pd.DataFrame:
     answer = client.get(f"/api/v1/analyses/{analysis_id}/{name}", params={"format": "csv"}).raise_for_status()
     return pd.read_csv(StringIO(answer.text), keep_default_na=False, na_values=["", "nan", "NaN"]).fillna(
-        {"flag": "", "raw_reason": "", "denoised_reason": ""}
+        dict.fromkeys(("flag", "raw_reason", "raw_on_bound", "denoised_on_bound"), "")
     )
 
 

@@ -1,6 +1,7 @@
 """The fits of an analysis as text that people read."""
 
 import math
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -46,10 +47,14 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
         cells = [str(row["roi"]), f"{row['q']:.5f}"]
         if truth:
             cells.append(f"{truth[row['roi']]:.3f}" if row["roi"] in truth else "-")
-        cells += [
-            with_error(row[f"{kind}_relaxation_rate"], row[f"{kind}_relaxation_rate_error"])
-            for kind in ("raw", "denoised")
-        ]
+        cells += [_rate(row, kind) for kind in ("raw", "denoised")]
         cells += [with_error(row[name], row[f"{name}_error"]) for name in ("beta", "baseline", "alpha")]
         table.add_row(*cells, row["flag"] or f"{row['headline']}, trusted")
     return table
+
+
+def _rate(row: dict[Any, Any], kind: str) -> str:
+    """Rate with its error; a rate that ended on a bound is no measurement and is not shown as one."""
+    if "relaxation_rate" in row[f"{kind}_on_bound"]:
+        return "at bound"
+    return with_error(row[f"{kind}_relaxation_rate"], row[f"{kind}_relaxation_rate_error"])
