@@ -87,6 +87,13 @@ def test_statistics_do_not_depend_on_the_blocks(lengths: list[int]) -> None:
     np.testing.assert_allclose(whole.mean, frames.mean(axis=0))
 
 
+def test_counts_that_are_no_integers_keep_their_fractions() -> None:
+    statistics = FrameStatistics()
+    statistics.accumulate(np.full((4, 2, 2), 0.25, np.float32))
+
+    np.testing.assert_array_equal(statistics.mean, 0.25)
+
+
 def test_gaps_dead_hot_and_dark_pixels_are_found() -> None:
     frames = np.random.default_rng(0).poisson(3, (200, *SHAPE)).astype(np.uint16)
     frames[:, 2, 3] = 65535

@@ -18,14 +18,14 @@ class FrameStatistics:
     Attributes
     ----------
     n_frames : frames seen so far
-    total : (H, W) uint64, counts of each pixel summed over frames; negative ones are no counts
+    total : (H, W) uint64, or float64 for counts that are no integers, sum over frames; negative ones are no counts
     maximum : (H, W), largest count of each pixel
     negative : (H, W), pixels that ever held a negative number, by which detectors of a signed type mark gaps
     """
 
     def __init__(self) -> None:
         self.n_frames = 0
-        self.total: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
+        self.total: NDArray[Any] = np.zeros((0, 0), np.uint64)
         self.maximum: NDArray[Any] = np.zeros((0, 0))
         self.negative: NDArray[np.bool_] = np.zeros((0, 0), bool)
         self._dtype: np.dtype[Any] | None = None
@@ -34,14 +34,14 @@ class FrameStatistics:
         """Take in (k, H, W) frames."""
         if self._dtype is None:
             self._dtype = block.dtype
-            self.total = np.zeros(block.shape[1:], np.uint64)
+            self.total = np.zeros(block.shape[1:], np.float64 if block.dtype.kind == "f" else np.uint64)
             self.maximum = np.zeros(block.shape[1:], block.dtype)
             self.negative = np.zeros(block.shape[1:], bool)
         self.n_frames += len(block)
         if block.dtype.kind != "u":
             self.negative |= (block < 0).any(axis=0)
             block = np.maximum(block, 0)
-        self.total += block.sum(axis=0, dtype=np.uint64)
+        self.total += block.sum(axis=0, dtype=self.total.dtype)
         np.maximum(self.maximum, block.max(axis=0), out=self.maximum)
 
     @property
