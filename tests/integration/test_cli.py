@@ -115,23 +115,27 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     assert "Usage" in done.stdout
 
 
-def test_serve_ends_on_interrupt_with_its_children(var: Path) -> None:
+def test_serve_ends_on_interrupt_with_its_children_and_without_a_traceback(var: Path, tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TWOTIME_")}
-    process = subprocess.Popen(
-        [BINARY, "serve", "--port", "0"],
-        env=clean | {"TWOTIME_VAR_DIR": str(var), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [BINARY, "serve", "--port", "0"],
+            env=clean | {"TWOTIME_VAR_DIR": str(var), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         assert "/docs" in process.stdout.readline()
         deadline = time.monotonic() + 60
-        while not (var / "tiled" / "pid").exists() and time.monotonic() < deadline:
+        while "tiled_reachable" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.1)
         tiled = int((var / "tiled" / "pid").read_text())
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
+    assert "Traceback" not in log.read_text()
     assert not Path(f"/proc/{tiled}").exists() or "Z" in Path(f"/proc/{tiled}/stat").read_text().split()[2]

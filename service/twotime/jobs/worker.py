@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class Worker:
         self._process = _SPAWN.Process(
             target=_work, args=(self.settings, theirs, self._cancel), name="twotime worker", daemon=True
         )
-        with _threads(self.settings.threads_per_worker):
+        with _threads(self.settings.threads_per_worker), _deaf_to_interrupts():
             self._process.start()
         theirs.close()
         self._connection = ours
@@ -144,6 +145,16 @@ def _die_with_service() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A process that begins inside this block never gets Ctrl-C, which reaches the whole group: its service decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
