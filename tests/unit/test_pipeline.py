@@ -9,10 +9,11 @@ import pytest
 from cnn_ed import Ensemble
 from twotime.errors import Cancelled, RecipeError, UnusableRun
 from twotime.pipeline import analyse, plan
-from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
+from twotime.pipeline.one_roi import _age_fits, _raw_curve
+from twotime.recipe import GEOMETRY_UNITS, FitOptions, Found, RunFacts, parse_recipe
 from twotime.results import NODES
 from twotime.simulate import SpeckleModel, simulate_frames
-from twotime.xpcs import Geometry
+from twotime.xpcs import Geometry, two_time
 
 GEOMETRY = Geometry(-30.0, 20.0, 5.0, 1.24, 75e-6, 0.01)
 RECIPE = {"rois": [{"unit": "pixel", "edges": [[35, 45], [50, 60]]}], "masks": {"from_data": False}, "fit": {"ages": 3}}
@@ -210,3 +211,21 @@ def test_rings_in_both_units_can_be_mixed(frames: np.ndarray) -> None:
 
     np.testing.assert_array_equal(rois.n_pixels[:2], pixels.n_pixels)
     assert rois.n_pixels[2] > 0
+
+
+def test_errors_at_constant_age_are_right_as_often_as_they_claim() -> None:
+    geometry = Geometry(-2.0e5, 400.0, 100.0, 1.0, 1e-6, 1.0)
+    diffusion = 0.05 / (4 * np.pi * np.sin(np.arctan(2e-3) / 2)) ** 2
+    pulls: list[float] = []
+    for seed in range(12):
+        model = SpeckleModel((1, 800), geometry, diffusion, 0.2, mean_counts=2.0, seed=seed)
+        pixels = simulate_frames(model, 200).reshape(200, 800)
+        c2 = two_time(pixels)
+        curve = _raw_curve(c2, pixels, np.zeros(200, bool), 1.0, FitOptions())
+        ages = _age_fits(c2, curve, FitOptions(ages=3), 1.0)
+        assert ages is not None
+        fits = ages.fits
+        pulls += list(((fits.relaxation_rate - 0.05) / fits.relaxation_rate_error)[fits.trusted])
+
+    assert len(pulls) > 20
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5

@@ -25,12 +25,14 @@ class Curve:
     ----------
     lag : (L,) frames
     g2, error : (L,)
+    covariance : (L, L), of g2 between lags
     fits : one row, rates in 1/s
     """
 
     lag: NDArray[np.int64]
     g2: NDArray[np.float64]
     error: NDArray[np.float64]
+    covariance: NDArray[np.float64]
     fits: DecayFits
 
 
@@ -87,10 +89,10 @@ def analyse_roi(
         contrast=contrast,
         contrast_error=contrast_error,
         raw=raw,
-        raw_ages=_age_fits(c2, fit, frame_time_s, None),
+        raw_ages=_age_fits(c2, raw, fit, frame_time_s),
         denoised_c2=denoised_c2,
         denoised=denoised,
-        denoised_ages=None if denoised_c2 is None else _denoised_age_fits(denoised_c2, fit, frame_time_s, ensemble),
+        denoised_ages=_denoised_age_fits(denoised_c2, denoised, fit, frame_time_s, ensemble),
         refusal=refusal,
     )
 
@@ -104,7 +106,7 @@ def _raw_curve(
     g2 = one_time(c2).g2[: len(lag)]
     covariance = pixel_covariance(pixels, lag, bad=bad)
     error = np.sqrt(np.diag(covariance))
-    return Curve(lag, g2, error, _fit(lag, g2, error, covariance, frame_time_s, fit))
+    return Curve(lag, g2, error, covariance, _fit(lag, g2, error, covariance, frame_time_s, fit))
 
 
 def _denoise(
@@ -126,7 +128,7 @@ def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOpti
     error = np.sqrt(np.diag(covariance))
     g2 = np.asarray(denoised.g2, float)
     fits = _fit(denoised.lag, g2, error, covariance, frame_time_s, fit)
-    return Curve(denoised.lag, g2, error, _with_bias(fits, ensemble))
+    return Curve(denoised.lag, g2, error, covariance, _with_bias(fits, ensemble))
 
 
 def _fit(
@@ -165,25 +167,38 @@ def _with_bias(fits: DecayFits, ensemble: Ensemble) -> DecayFits:
     return replace(fits, covariance=covariance, **dict(zip(names, error.T, strict=True)))
 
 
-def _age_fits(c2: NDArray[np.float32], fit: FitOptions, frame_time_s: float, max_lag: int | None) -> AgeFits | None:
+def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time_s: float) -> AgeFits | None:
+    """Fits at constant age, at the lags of the whole curve.
+
+    The covariance of a cut is that of the whole curve, grown by the share of pairs that the cut holds: the scatter
+    inside a cut would count frames that share their speckle as independent.
+    """
     if fit.ages == 0:
         return None
-    cuts = age_cuts(c2, min(fit.ages, len(c2)), max_lag=max_lag)
+    cuts = age_cuts(c2, min(fit.ages, len(c2)), max_lag=int(curve.lag[-1]))
+    own = np.isin(cuts.lag, curve.lag)
+    pairs = cuts.pairs[:, own].astype(float)
+    growth = np.sqrt(np.divide(pairs.sum(axis=0), pairs, out=np.full_like(pairs, np.nan), where=pairs > 0))
+    covariance = curve.covariance * growth[:, :, None] * growth[:, None, :]
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    cuts = AgeCuts(cuts.age, cuts.lag[own], cuts.g2[:, own], error, cuts.pairs[:, own])
     fits = fit_decay(
         cuts.lag * frame_time_s,
         cuts.g2,
-        sigma=cuts.error if fit.weighted else None,
+        sigma=error if fit.weighted else None,
         fixed={str(name): value for name, value in fit.fixed.items()},
         bounds={str(name): value for name, value in fit.bounds.items()},
+        covariance=covariance,
     )
     return AgeFits(cuts, fits)
 
 
 def _denoised_age_fits(
-    denoised: DenoisedTwoTime, fit: FitOptions, frame_time_s: float, ensemble: Ensemble
+    denoised: DenoisedTwoTime | None, curve: Curve | None, fit: FitOptions, frame_time_s: float, ensemble: Ensemble
 ) -> AgeFits | None:
-    c2 = np.where(denoised.mask, denoised.values, np.nan)
-    ages = _age_fits(c2, fit, frame_time_s, int(denoised.lag[-1]))
+    if denoised is None or curve is None:
+        return None
+    ages = _age_fits(np.where(denoised.mask, denoised.values, np.nan), curve, fit, frame_time_s)
     return None if ages is None else AgeFits(ages.cuts, _with_bias(ages.fits, ensemble))
 
 

@@ -43,6 +43,8 @@ def two_time(
     """
     if pixels.ndim != 2 or pixels.shape[1] == 0:
         raise ValueError(f"pixels has shape {pixels.shape}, expected (N, P) with at least one pixel.")
+    if block_pixels is not None and block_pixels < 1:
+        raise ValueError(f"block_pixels is {block_pixels}, expected at least 1.")
     n_frames, n_pixels = pixels.shape
     if bad is not None and bad.shape != (n_frames,):
         raise ValueError(f"bad has shape {bad.shape}, expected ({n_frames},).")

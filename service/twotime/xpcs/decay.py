@@ -113,6 +113,8 @@ def fit_decay(
     for number, values in enumerate(g2):
         weights = np.ones(len(lag)) if sigma is None else 1 / np.where(sigma[number] > 0, sigma[number], np.nan)
         own = np.isfinite(values) & np.isfinite(weights)
+        if covariance is not None:
+            own &= np.isfinite(np.diagonal(covariance[number]))
         spread = None if covariance is None else np.asarray(covariance[number])[np.ix_(own, own)]
         if spread is not None and not np.isfinite(spread).all():
             spread = None
@@ -208,12 +210,15 @@ def _distrust(
     baseline_free: bool,
 ) -> str:
     rate, beta, _, alpha = values
-    error = np.sqrt(np.maximum(np.diag(covariance), 0))
+    variance = np.diag(covariance)
+    error = np.sqrt(np.where(variance >= 0, variance, np.nan))
     left = np.exp(-2 * (rate * lag[-1]) ** alpha)
     vague = error[2] / beta if beta > 0 else np.inf
     reasons = []
     if on_bound:
         reasons.append(f"{' and '.join(on_bound)} ended on a bound")
+    if not np.isfinite(error).all() and not on_bound:
+        reasons.append("an error could not be determined")
     if error[0] > rate:
         reasons.append("the error of the rate exceeds the rate")
     if baseline_free and (left > INCOMPLETE or vague > VAGUE):

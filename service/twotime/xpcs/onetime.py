@@ -30,12 +30,14 @@ class AgeCuts:
     age : (A,) middle of each cut, (t1 + t2) / 2 in frames
     lag : (L,) frames
     g2, error : (A, L); NaN where a cut holds no pair of sound frames
+    pairs : (A, L), pairs of sound frames in each cut
     """
 
     age: NDArray[np.float64]
     lag: NDArray[np.int64]
     g2: NDArray[np.float64]
     error: NDArray[np.float64]
+    pairs: NDArray[np.int64]
 
 
 def one_time(c2: NDArray[Any]) -> OneTime:
@@ -164,14 +166,17 @@ def age_cuts(c2: NDArray[Any], number: int, *, max_lag: int | None = None) -> Ag
     width = n_frames / number
     g2 = np.full((number, len(lag)), np.nan)
     error = np.full_like(g2, np.nan)
+    pairs = np.zeros(g2.shape, np.int64)
     for column, own in enumerate(lag):
         diagonal = np.diagonal(c2, int(own))
         cut = ((np.arange(len(diagonal)) + own / 2) / width).astype(int)
         edges = np.searchsorted(cut, np.arange(number + 1))
         for row in range(number):
-            g2[row, column], error[row, column] = _mean_and_error(diagonal[edges[row] : edges[row + 1]])
+            values = diagonal[edges[row] : edges[row + 1]]
+            g2[row, column], error[row, column] = _mean_and_error(values)
+            pairs[row, column] = np.count_nonzero(np.isfinite(values))
     age = np.asarray((np.arange(number) + 0.5) * width, np.float64)
-    return AgeCuts(age, lag, g2, error)
+    return AgeCuts(age, lag, g2, error, pairs)
 
 
 def _mean_and_error(values: NDArray[Any]) -> tuple[float, float]:
