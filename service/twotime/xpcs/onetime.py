@@ -56,7 +56,8 @@ def one_time(c2: NDArray[Any]) -> OneTime:
     -----
     NaN are left out; a diagonal without values gives NaN, and one with fewer than two gives a NaN error. Neighbours
     along a diagonal share speckle, so that scatter / √n is too small: the error is the largest standard error over
-    means of 1, 2, 4, ... neighbours, as long as eight means remain (Flyvbjerg & Petersen 1989).
+    means of 1, 2, 4, ... neighbours, as long as eight means remain (Flyvbjerg & Petersen 1989). A scan of few
+    relaxation times still errs by more than that: where the pixels are at hand, fit with `pixel_covariance`.
     """
     c2 = np.asarray(c2)
     n_frames = c2.shape[-1]
