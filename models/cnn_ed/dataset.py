@@ -34,6 +34,19 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def of_targets(self, wanted: NDArray[np.bool_]) -> "Examples":
+        """The examples of some of the targets: `wanted` is a mask (T,)."""
+        number = np.cumsum(wanted) - 1
+        own = wanted[self.target_index]
+        return Examples(
+            inputs=self.inputs[own],
+            targets=self.targets[wanted],
+            target_index=number[self.target_index[own]].astype(np.int32),
+            position=self.position[own],
+            experiment=self.experiment[wanted],
+            frame_stride=self.frame_stride[wanted],
+        )
+
     @property
     def window(self) -> int:
         """Edge of a window, frames."""
@@ -62,6 +75,22 @@ def load_examples(path: Path) -> Examples:
             experiment=file["experiment"],
             frame_stride=file["frame_stride"],
         )
+
+
+def means_of_others(examples: Examples) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Mean (M, U) of the windows of the same target that share no frame with each input, and how many there are (M,).
+
+    The published target of an input contains the input itself, so that a model is paid for copying its noise; these do
+    not. Zeros where there are none.
+    """
+    means = np.zeros_like(examples.inputs)
+    number = np.zeros(len(examples), np.int64)
+    for target in np.unique(examples.target_index):
+        own = np.flatnonzero(examples.target_index == target)
+        apart = np.abs(examples.position[own][:, None] - examples.position[own]) >= 2
+        number[own] = apart.sum(axis=1)
+        means[own] = apart.astype(np.float32) @ examples.inputs[own] / np.maximum(number[own], 1)[:, None]
+    return means, number
 
 
 def checksum(path: Path) -> str:
