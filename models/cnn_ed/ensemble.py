@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cnn_ed.applicability import Applicability, Limits, input_noise, judge, latent_distance, residual_structure
-from cnn_ed.inference import FoldedStack
+from cnn_ed.applicability import (
+    SCALES,
+    Applicability,
+    Denoised,
+    Limits,
+    input_noise,
+    judge,
+    latent_distance,
+    residual_structure,
+)
+from cnn_ed.inference import AppliedStack
 from cnn_ed.network import Architecture, EncoderDecoderStack
-from cnn_ed.scaling import Scaling, scaling_by_window, scaling_of_all
-from cnn_ed.strides import choose_stride, fill_between_lags, interleave
-from cnn_ed.windows import extract, stitch, window_starts, with_lag_zero_redrawn, without_gaps
+from cnn_ed.scaling import scaling_by_window, scaling_of_all
+from cnn_ed.strides import choose_stride, fill_between_lags
+from cnn_ed.uncertainty import Calibration
+from cnn_ed.windows import (
+    band_of,
+    extract,
+    put_band,
+    stitch,
+    window_starts,
+    with_lag_zero_redrawn,
+    without_gaps,
+)
 from twotime.xpcs import one_time
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = "v1"
+SHIPPED = "v2"
+KnownWindows = dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""By the first frame of a window: the outputs (K, U) of all models and their latent vectors (K, latent)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,7 @@ class DenoisedTwoTime:
     lag : (L,) frames, multiples of the stride
     g2 : (L,) mean of `values` along the diagonals of these lags
     g2_members : (K, L) the same for each model
+    windows : how many without common frames went into it
     noise : of the input at contrast 1, median over the windows; NaN where bad frames leave none
     latent_distance : from the training inputs, median over the windows; NaN where bad frames leave none
     applicability : whether to trust it, and why not
@@ -49,6 +71,7 @@ class DenoisedTwoTime:
     lag: NDArray[np.int64]
     g2: NDArray[np.float64]
     g2_members: NDArray[np.float64]
+    windows: float
     noise: float
     latent_distance: float
     applicability: Applicability
@@ -65,9 +88,10 @@ class Ensemble:
     Attributes
     ----------
     version : name of the weights
+    architecture : sizes of the models
     window : frames of a window
     limits : what the models were trained on
-    systematic : what all models get wrong alike, see `cnn_ed.evaluate.systematic_errors`
+    calibration : of the errors of denoised fits; None for models that were never calibrated
 
     Examples
     --------
@@ -80,9 +104,10 @@ class Ensemble:
     def __init__(self, stack: EncoderDecoderStack, card: dict[str, Any]) -> None:
         self.card = card
         self.version: str = card["version"]
+        self.architecture = stack.architecture
         self.window = stack.architecture.window
-        self.systematic: dict[str, float] = card["systematic"]
-        self._models = FoldedStack(stack)
+        self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
+        self._models = AppliedStack(stack)
         limits = card["limits"]
         self.limits = Limits(
             rate=(limits["rate"][0], limits["rate"][1]),
@@ -90,6 +115,8 @@ class Ensemble:
             latent_mean=np.array(limits["latent_mean"]),
             latent_precision=np.array(limits["latent_precision"]),
             latent_distance=limits["latent_distance"],
+            residual_floor=limits["residual_floor"],
+            residual=np.array(limits["residual"]),
         )
 
     @classmethod
@@ -105,15 +132,41 @@ class Ensemble:
         ------
         ValueError
             If there is no such version, or a file is missing or not the one that the card describes.
+
+        Notes
+        -----
+        The version of weights from another folder ends with the beginning of a hash over them.
         """
         folder = path or WEIGHTS / version
+        if not (folder / "card.json").is_file() and path is not None:
+            raise ValueError(f"{folder} holds no card.json; give a folder that `twotime train` has written to its end.")
         if not (folder / "card.json").is_file():
             known = sorted(card.parent.name for card in WEIGHTS.glob("*/card.json"))
             raise ValueError(f"There is no ensemble {folder.name}; the versions here are {', '.join(known) or 'none'}.")
         card = json.loads((folder / "card.json").read_text())
+        if path is not None and path.parent != WEIGHTS:
+            # Names given elsewhere may repeat; what is computed must name the very weights.
+            content = hashlib.sha256(json.dumps(card["files"], sort_keys=True).encode()).hexdigest()
+            card["version"] = f"{card['version']}+{content[:8]}"
         stack = EncoderDecoderStack(len(card["files"]), Architecture(**card["architecture"]))
-        stack.load_members([_read_weights(folder / name, sha256) for name, sha256 in card["files"].items()])
+        stack.load_states([_read_weights(folder / name, sha256) for name, sha256 in card["files"].items()])
         return cls(stack, card)
+
+    @classmethod
+    def of_stack(cls, stack: EncoderDecoderStack) -> "Ensemble":
+        """Models that are not a published version: without limits and calibration, for measuring them."""
+        size = stack.architecture.latent
+        limits = {"rate": [0.0, np.inf], "noise": np.inf, "latent_distance": np.inf}
+        limits |= {"residual_floor": 0.0, "residual": np.full(len(SCALES), np.inf)}
+        limits |= {
+            "latent_mean": np.zeros((stack.models, size)),
+            "latent_precision": np.zeros((stack.models, size, size)),
+        }
+        return cls(stack, {"version": "unpublished", "limits": limits, "calibration": None})
+
+    def members(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Outputs (K, M, 50, 50) of each model for windows (M, 50, 50) at contrast 1."""
+        return self._models.full(self._models.apply(windows.astype(np.float32))[0])
 
     def apply(self, windows: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Denoise windows that are at contrast 1 already.
@@ -134,12 +187,13 @@ class Ensemble:
         """
         if windows.ndim != 3 or windows.shape[1:] != (self.window, self.window):
             raise ValueError(f"windows have shape {windows.shape}, expected (M, {self.window}, {self.window}).")
-        outputs = self._models.apply(windows.astype(np.float32))
-        return outputs.mean(axis=0), outputs.std(axis=0, ddof=1)
+        outputs, _ = self._models.apply(windows.astype(np.float32))
+        mean, std = outputs.mean(axis=0), outputs.std(axis=0, ddof=1)
+        return self._models.full(mean), self._models.full(std)
 
     def latent(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
         """Latent vectors (K, M, 8) of windows (M, 50, 50) at contrast 1."""
-        return self._models.latent(windows.astype(np.float32))
+        return self._models.apply(windows.astype(np.float32))[1]
 
     def denoise(
         self,
@@ -149,6 +203,7 @@ class Ensemble:
         stride: int | str = "auto",
         rate_per_frame: float | None = None,
         progress: Callable[[float], None] | None = None,
+        known: KnownWindows | None = None,
     ) -> DenoisedTwoTime:
         """Slide the models along the diagonal of a two-time correlation function.
 
@@ -160,6 +215,8 @@ class Ensemble:
         stride : denoise every n-th frame; "auto" chooses it from `rate_per_frame`
         rate_per_frame : a first guess of the rate, 1/frame; None: stride 1
         progress : told the fraction done
+        known : what earlier calls computed of the same, shorter 2TCF; only new windows are computed, and added to it.
+            Needs `contrast` "window"; 51 kB for each window, one of every five frames
 
         Returns
         -------
@@ -168,7 +225,8 @@ class Ensemble:
         Raises
         ------
         ValueError
-            If `c2` is not square, or holds fewer frames than a window needs at this stride.
+            If `c2` is not square, holds fewer frames than a window needs at this stride, or `known` is given where
+            windows change as the scan goes on.
 
         Notes
         -----
@@ -182,23 +240,43 @@ class Ensemble:
             raise ValueError(f"contrast is {contrast!r}, expected 'window' or 'global'.")
         chosen = choose_stride(len(c2), self.window, rate_per_frame, self.limits.rate) if stride == "auto" else stride
         every = int(chosen)
+        if known is not None and (contrast == "global" or every > 1):
+            raise ValueError(f"known is given with contrast {contrast!r} and stride {every}, expected 'window' and 1.")
         parts = []
         for offset in range(every):
-            parts.append(self._denoise_every(c2[offset::every, offset::every], contrast))
+            parts.append(self._denoise_every(c2[offset::every, offset::every], contrast, known))
             if progress is not None:
                 progress((offset + 1) / every)
         return self._assembled(c2, parts, every)
 
-    def _denoise_every(self, c2: NDArray[np.float32], contrast: str) -> "_Part":
+    def _denoise_every(self, c2: NDArray[np.float32], contrast: str, known: KnownWindows | None) -> "_Part":
         starts = window_starts(len(c2), self.window)
         windows, usable = without_gaps(extract(c2, starts, self.window))
         scaling = scaling_by_window(windows) if contrast == "window" else scaling_of_all(c2, len(starts))
         inputs = with_lag_zero_redrawn(scaling.to_network(windows))
-        outputs = self._models.apply(inputs)
-        return _Part.stitched(c2, outputs, starts, usable, scaling, inputs, self._models.latent(inputs))
+        outputs, latent = self._models.apply(inputs) if known is None else self._apply_new(inputs, starts, known)
+        upper = scaling.from_network(outputs)[:, :, usable]
+        band = stitch(upper, starts[usable], len(c2), self.window)
+        band[:, np.isnan(band_of(c2, self.window))] = np.nan
+        return _Part.of_members(band, inputs[usable], latent[:, usable])
+
+    def _apply_new(
+        self, inputs: NDArray[np.float32], starts: NDArray[np.intp], known: KnownWindows
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `AppliedStack.apply`, for windows that may be known from before."""
+        new = [number for number, start in enumerate(starts) if int(start) not in known]
+        outputs, latent = self._models.apply(inputs[new])
+        for place, number in enumerate(new):
+            known[int(starts[number])] = (outputs[:, :, place].copy(), latent[:, place].copy())
+        all_known = [known[int(start)] for start in starts]
+        return np.stack([one for one, _ in all_known], axis=-1), np.stack([one for _, one in all_known], axis=1)
 
     def _assembled(self, c2: NDArray[np.float32], parts: "list[_Part]", every: int) -> DenoisedTwoTime:
-        values, spread, mask = interleave(c2, [(part.mean, part.spread) for part in parts])
+        values, spread = c2.copy(), np.full_like(c2, np.nan)
+        for offset, part in enumerate(parts):
+            put_band(part.mean, values[offset::every, offset::every])
+            put_band(part.spread, spread[offset::every, offset::every])
+        mask = np.isfinite(spread)
         g2_members = _weighted_g2(parts)
         lag = every * np.arange(1, self.window)
         if every > 1:
@@ -209,10 +287,19 @@ class Ensemble:
         g2 = g2_members.mean(axis=0)
         inputs = np.concatenate([part.inputs for part in parts])
         latent = np.concatenate([part.latent for part in parts], axis=1)
-        raw = one_time(np.where(mask, c2, np.nan))
-        structure = residual_structure(np.asarray(raw.g2, float)[lag - 1], g2, np.asarray(raw.error, float)[lag - 1])
-        noise = float(np.median(input_noise(inputs))) if len(inputs) else np.nan
-        distance = float(np.median(latent_distance(latent, self.limits))) if len(inputs) else np.nan
+        raw = one_time(c2, max_lag=int(lag[-1]))
+        own = lag[lag <= len(raw.g2)] - 1
+        denoised = Denoised(
+            lag=lag,
+            stride=every,
+            windows=np.isfinite(values).any(axis=1).sum() / (every * self.window),
+            g2=g2,
+            g2_members=g2_members,
+            g2_ages=_g2_by_age(parts),
+            noise=float(np.median(input_noise(inputs))) if len(inputs) else np.nan,
+            distance=float(np.median(latent_distance(latent, self.limits))) if len(inputs) else np.nan,
+            structure=residual_structure(raw.g2[own], g2[: len(own)], raw.error[own], self.limits.residual_floor),
+        )
         return DenoisedTwoTime(
             values=values,
             spread=spread,
@@ -221,19 +308,20 @@ class Ensemble:
             lag=lag,
             g2=g2,
             g2_members=g2_members,
-            noise=noise,
-            latent_distance=distance,
-            applicability=judge(self.limits, lag, every, g2, noise, distance, structure),
+            windows=denoised.windows,
+            noise=denoised.noise,
+            latent_distance=denoised.distance,
+            applicability=judge(self.limits, denoised, self.calibration),
         )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One of the interleaved two-time correlation functions, denoised.
+    """One of the interleaved two-time correlation functions, denoised; of n frames only the band that windows touch.
 
     Attributes
     ----------
-    mean, spread : (n, n), NaN outside the band and at bad frames
+    mean, spread : (n, W), over the models; NaN outside all windows and at bad frames
     g2_sum : (K, W - 1), sum of each model's values along the diagonals
     count : (W - 1,), number of values in each sum
     inputs : (M, W, W), what the models saw
@@ -248,42 +336,30 @@ class _Part:
     latent: NDArray[np.float32]
 
     @classmethod
-    def stitched(
-        cls,
-        c2: NDArray[np.float32],
-        outputs: NDArray[np.float32],
-        starts: NDArray[np.intp],
-        usable: NDArray[np.bool_],
-        scaling: Scaling,
-        inputs: NDArray[np.float32],
-        latent: NDArray[np.float32],
-    ) -> "_Part":
-        size = outputs.shape[-1]
-        gaps = np.isnan(c2)
-        total = np.zeros(c2.shape, np.float64)
-        squares = np.zeros(c2.shape, np.float64)
-        g2_sum = np.zeros((len(outputs), size - 1))
-        count = np.zeros(size - 1, np.int64)
-        for model, output in enumerate(outputs):
-            whole = stitch(scaling.from_network(output)[usable], starts[usable], len(c2))
-            whole[gaps] = np.nan
-            total += whole
-            squares += whole.astype(float) ** 2
-            for lag in range(1, size):
-                diagonal = np.diagonal(whole, lag)
-                finite = np.isfinite(diagonal)
-                g2_sum[model, lag - 1] = diagonal[finite].sum(dtype=float)
-                count[lag - 1] = np.count_nonzero(finite)
-        mean = total / len(outputs)
-        variance = np.maximum(squares - len(outputs) * mean**2, 0) / (len(outputs) - 1)
+    def of_members(cls, band: NDArray[np.float32], inputs: NDArray[np.float32], latent: NDArray[np.float32]) -> "_Part":
+        """From the bands (K, n, W) of all models."""
+        known = np.isfinite(band[0])
         return cls(
-            mean.astype(np.float32),
-            np.sqrt(variance).astype(np.float32),
-            g2_sum,
-            count,
-            inputs[usable],
-            latent[:, usable],
+            band.mean(axis=0),
+            band.std(axis=0, ddof=1),
+            np.where(known, band, 0).sum(axis=1, dtype=float)[:, 1:],
+            np.count_nonzero(known, axis=0)[1:],
+            inputs,
+            latent,
         )
+
+
+def _g2_by_age(parts: list[_Part]) -> NDArray[np.float64]:
+    """One-time correlation functions (A, W - 1) of up to three parts of the scan, none shorter than a window."""
+    n_frames, window = parts[0].mean.shape
+    edges = np.linspace(0, n_frames, min(3, n_frames // window) + 1).astype(int)
+    curves = []
+    for first, last in pairwise(edges):
+        bands = np.concatenate([part.mean[first:last, 1:] for part in parts]).astype(float)
+        known = np.isfinite(bands)
+        count = np.maximum(known.sum(axis=0), 1)
+        curves.append(np.where(known.any(axis=0), np.where(known, bands, 0).sum(axis=0) / count, np.nan))
+    return np.array(curves)
 
 
 def _weighted_g2(parts: list[_Part]) -> NDArray[np.float64]:
@@ -297,9 +373,11 @@ def _weighted_g2(parts: list[_Part]) -> NDArray[np.float64]:
 def _read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
     """A state dict, after its checksum; nothing but tensors is unpickled."""
     if not path.is_file():
-        raise ValueError(f"The weights {path} are missing; install twotime again.")
+        raise ValueError(f"The weights {path} are missing; train or install them again.")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(f"The weights {path} are not the published ones (sha256 differs); install twotime again.")
+        raise ValueError(
+            f"The weights {path} are not the ones of the card (sha256 differs); train or install them again."
+        )
     state: dict[str, torch.Tensor] = torch.load(BytesIO(content), weights_only=True)
     return state

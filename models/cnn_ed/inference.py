@@ -1,70 +1,95 @@
-"""Applying a stack of models fast: everything that is linear in between is multiplied out once."""
+"""Applying a stack of models fast: linear steps multiplied out, the rest compiled."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cnn_ed.network import EncoderDecoderStack
+from cnn_ed.unrolled import kernels
 
-BATCH = 16
+BLOCK = 128
+"""Windows per call of a kernel: enough to fill the vector units, few enough for the cache."""
 
 
-class FoldedStack:
-    """A stack of trained models, ready to apply.
-
-    No activation stands between the linear decoder layer and the first transposed convolution, so both are one matrix;
-    the encoder reads mirrored pixels once. Equal to the stack itself up to rounding.
-    """
+class AppliedStack:
+    """A stack of trained models, ready to apply; equal to the stack itself up to rounding."""
 
     def __init__(self, stack: EncoderDecoderStack) -> None:
         self.architecture = stack.architecture
         self.models = stack.models
-        architecture = stack.architecture
+        sizes, models = stack.architecture, stack.models
+        self._encode, self._decode = kernels(sizes.channels, sizes.latent)
         with torch.inference_mode():
-            own = {name: value.detach() for name, value in stack.named_parameters()}
-            self._own = own
-            self._to_latent = stack.folded_encoder()
-            shape = (self.models, architecture.channels, architecture.pixels * architecture.latent)
-            mixing = own["deconvolution_1_weight"]  # (K, C, C)
-            self._from_latent = torch.bmm(mixing, own["from_latent_weight"].view(shape)).view(
-                self.models, -1, architecture.latent
+            own = {name: value.detach().numpy() for name, value in stack.named_parameters()}
+            weight, bias = (part.numpy() for part in stack.decoder())
+        to_latent = own["to_latent_weight"].reshape(models, sizes.latent, sizes.channels, -1)
+        from_latent = weight.reshape(models, sizes.channels, -1, sizes.latent)
+        self._latent_bias = own["to_latent_bias"]  # (K, latent, 1)
+        convolutions = [own[f"convolution_{layer}_{kind}"] for layer in (1, 2) for kind in ("weight", "bias")]
+        w1, b1, w2, b2 = convolutions
+        self._encoder = [
+            (w1[k, :, 0], b1[k, :, 0], w2[k], b2[k, :, 0], np.ascontiguousarray(to_latent[k].transpose(2, 1, 0)))
+            for k in range(models)
+        ]
+        self._decoder = [
+            (
+                np.ascontiguousarray(from_latent[k].transpose(1, 0, 2)),
+                np.ascontiguousarray(bias[k].reshape(sizes.channels, -1).T),
+                own["deconvolution_2_weight"][k, 0],
+                own["deconvolution_2_bias"][k, 0, 0],
             )
-            bias = torch.bmm(mixing, own["from_latent_bias"].view(self.models, architecture.channels, -1))
-            self._from_latent_bias = (bias + own["deconvolution_1_bias"]).view(self.models, -1, 1)
-        self._rows, self._columns = np.triu_indices(architecture.window)
+            for k in range(models)
+        ]
+        self._rows, self._columns = np.triu_indices(sizes.window)
 
-    def latent(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Latent vectors (K, M, latent) of windows (M, W, W)."""
-        upper = self._upper(windows)
-        with torch.inference_mode():
-            parts = [self._encode(batch) for batch in torch.split(upper, BATCH)]
-            result: NDArray[np.float32] = torch.cat(parts, dim=2).transpose(1, 2).numpy()
-            return result
+    def apply(self, windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Denoise windows.
 
-    def apply(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Symmetric outputs (K, M, W, W) of each model for windows (M, W, W)."""
+        Parameters
+        ----------
+        windows : (M, W, W) array, symmetric
+
+        Returns
+        -------
+        tuple of float32 arrays
+            Upper triangles (K, U, M) of each model's outputs, pixels first, in the order of `numpy.triu_indices`, and
+            latent vectors (K, M, latent). Where a model's output is not symmetric, the mean of both halves.
+        """
+        sizes = self.architecture
+        outputs = np.empty((self.models, sizes.triangle, len(windows)), np.float32)
+        latent = np.empty((self.models, len(windows), sizes.latent), np.float32)
+
+        def block(first: int) -> None:
+            own = slice(first, first + BLOCK)
+            upper = np.ascontiguousarray(windows[own, self._rows, self._columns].T)  # (U, B)
+            decoded = np.empty((sizes.decoded, upper.shape[1]), np.float32)
+            for model in range(self.models):
+                z = np.repeat(self._latent_bias[model], upper.shape[1], axis=1)  # (latent, B)
+                self._encode(upper, *self._encoder[model], z)
+                self._decode(z, *self._decoder[model], decoded)
+                latent[model, own] = z.T
+                outputs[model, :, own] = self._upper(decoded)
+
+        # As many blocks at a time as torch may use threads: whoever limits one limits both.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(block, range(0, len(windows), BLOCK)))
+        return outputs, latent
+
+    def full(self, upper: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Symmetric windows (..., M, W, W) from upper triangles (..., U, M)."""
         size = self.architecture.window
-        with torch.inference_mode():
-            parts = [self._decode(self._encode(batch)) for batch in torch.split(self._upper(windows), BATCH)]
-            outputs = torch.cat(parts, dim=2).transpose(1, 2).reshape(self.models, -1, size, size)
-            result: NDArray[np.float32] = ((outputs + outputs.transpose(2, 3)) / 2).numpy()
-            return result
+        windows = np.empty((*upper.shape[:-2], upper.shape[-1], size, size), np.float32)
+        windows[..., self._rows, self._columns] = upper.swapaxes(-1, -2)
+        windows[..., self._columns, self._rows] = upper.swapaxes(-1, -2)
+        return windows
 
-    def _upper(self, windows: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(windows[:, self._rows, self._columns], np.float32))
-
-    def _encode(self, upper: Tensor) -> Tensor:
-        own = self._own
-        pixels = upper.T.reshape(1, 1, -1).expand(self.models, 1, -1)  # (K, 1, U B)
-        hidden = torch.baddbmm(own["convolution_1_bias"], own["convolution_1_weight"], pixels).relu_()
-        hidden = torch.baddbmm(own["convolution_2_bias"], own["convolution_2_weight"], hidden).relu_()
-        hidden = hidden.view(self.models, -1, len(upper))  # (K, C U, B)
-        return torch.baddbmm(own["to_latent_bias"], self._to_latent, hidden)  # (K, latent, B)
-
-    def _decode(self, latent: Tensor) -> Tensor:
-        own = self._own
-        hidden = torch.baddbmm(self._from_latent_bias, self._from_latent, latent).relu_()  # (K, C W W, B)
-        hidden = hidden.view(self.models, self.architecture.channels, -1)
-        output = torch.baddbmm(own["deconvolution_2_bias"], own["deconvolution_2_weight"], hidden)
-        return output.view(self.models, self.architecture.pixels, -1)  # (K, W W, B)
+    def _upper(self, decoded: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.architecture.symmetric:
+            return decoded
+        size = self.architecture.window
+        both: NDArray[np.float32] = (
+            decoded[self._rows * size + self._columns] + decoded[self._columns * size + self._rows]
+        ) / np.float32(2)
+        return both

@@ -22,12 +22,13 @@ class Scaling:
     contrast: NDArray[np.float64]
 
     def to_network(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Eq. 5 or 7: (C2 - baseline) / contrast + 1."""
+        """Eq. 5 or 7: (C2 - baseline) / contrast + 1, of windows (M, W, W)."""
         return ((windows - self._wide(self.baseline)) / self._wide(self.contrast) + 1).astype(np.float32)
 
-    def from_network(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Eq. 6: the way back."""
-        return ((windows - 1) * self._wide(self.contrast) + self._wide(self.baseline)).astype(np.float32)
+    def from_network(self, outputs: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Eq. 6, the way back, of the pixels (..., U, M) of windows."""
+        values = (outputs - 1) * self.contrast.astype(np.float32) + self.baseline.astype(np.float32)
+        return np.asarray(values, np.float32)
 
     @staticmethod
     def _wide(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,32 +32,6 @@ def choose_stride(n_frames: int, window: int, rate_per_frame: float | None, trai
     return max(1, min(wanted, n_frames // window))
 
 
-def interleave(
-    c2: NDArray[np.float32], parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Put denoised parts back in their places.
-
-    Parameters
-    ----------
-    c2 : (N, N) measured values, kept where the parts hold NaN
-    parts : for each offset k < s the denoised ``c2[k::s, k::s]`` and its spread
-
-    Returns
-    -------
-    tuple of (N, N) arrays
-        Values, spread (NaN where measured values stand) and mask (True where denoised).
-    """
-    values = c2.copy()
-    spread = np.full_like(c2, np.nan)
-    every = len(parts)
-    for offset, (mean, deviation) in enumerate(parts):
-        own = values[offset::every, offset::every]
-        np.copyto(own, mean, where=np.isfinite(mean))
-        spread[offset::every, offset::every] = deviation
-    mask = np.isfinite(spread)
-    return values, spread, mask
-
-
 def fill_between_lags(
     values: NDArray[np.float32], spread: NDArray[np.float32], mask: NDArray[np.bool_], every: int, window: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ def extract(c2: NDArray[np.float32], starts: NDArray[np.intp], window: int = WIN
     return np.stack([c2[start : start + window, start : start + window] for start in starts])
 
 
-def stitch(outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int) -> NDArray[np.float32]:
+def stitch(outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int, window: int) -> NDArray[np.float32]:
     """Put overlapping windows together, forward and backward; NaN outside all windows.
 
     Where a window falls on values that stand there already, the mean of both remains, so the latest window weighs
@@ -43,13 +44,35 @@ def stitch(outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int
 
     Parameters
     ----------
-    outputs : (M, W, W) array
+    outputs : (K, U, M) upper triangles of K models, pixels first
     starts : (M,) array
-    n_frames : N of the (N, N) result
+    n_frames : N of the two-time correlation function
+    window : W
+
+    Returns
+    -------
+    (K, N, W) array
+        Only the band that windows touch: element [k, i, lag] belongs to frames i and i + lag.
     """
-    forward = _one_pass(outputs, starts, n_frames)
-    backward = _one_pass(outputs[::-1], starts[::-1], n_frames)
-    return (forward + backward) / np.float32(2)
+    forward = _one_pass(outputs, starts, n_frames, window)
+    forward += _one_pass(outputs[:, :, ::-1], starts[::-1], n_frames, window)
+    forward /= np.float32(2)
+    return forward
+
+
+def band_of(c2: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """The diagonals 0 ... width - 1 of an (N, N) array as (N, width), NaN where they have ended."""
+    band = np.full((len(c2), width), np.nan, np.float32)
+    for lag in range(min(width, len(c2))):
+        band[: len(c2) - lag, lag] = np.diagonal(c2, lag)
+    return band
+
+
+def put_band(band: NDArray[np.float32], c2: NDArray[np.float32]) -> None:
+    """Write a band into both halves of an (N, N) array, in place, where it is not NaN."""
+    for lag in range(min(band.shape[1], len(c2))):
+        rows = np.flatnonzero(np.isfinite(band[: len(c2) - lag, lag]))
+        c2[rows, rows + lag] = c2[rows + lag, rows] = band[rows, lag]
 
 
 def with_lag_zero_redrawn(windows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,13 +103,31 @@ def without_gaps(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     return filled, usable
 
 
-def _one_pass(outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int) -> NDArray[np.float32]:
-    result = np.full((n_frames, n_frames), np.nan, np.float32)
-    size = outputs.shape[-1]
-    for output, start in zip(outputs, starts, strict=True):
-        here = result[start : start + size, start : start + size]
-        np.copyto(here, np.where(np.isnan(here), output, (here + output) / 2))
-    return result
+def _one_pass(
+    outputs: NDArray[np.float32], starts: NDArray[np.intp], n_frames: int, window: int
+) -> NDArray[np.float32]:
+    band = np.full((len(outputs), n_frames, window), np.nan, np.float32)
+    rows, columns = np.triu_indices(window)
+    _average_into(band, outputs, starts, rows, columns - rows)
+    return band
+
+
+@numba.njit(cache=True, nogil=True)
+def _average_into(
+    band: NDArray[np.float32],
+    outputs: NDArray[np.float32],
+    starts: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    lags: NDArray[np.intp],
+) -> None:
+    half = np.float32(0.5)
+    for model in range(outputs.shape[0]):
+        for number in range(len(starts)):
+            for pixel in range(len(rows)):
+                new = outputs[model, pixel, number]
+                i, lag = starts[number] + rows[pixel], lags[pixel]
+                old = band[model, i, lag]
+                band[model, i, lag] = new if np.isnan(old) else half * (old + new)
 
 
 def _fill(window: NDArray[np.float32]) -> None:

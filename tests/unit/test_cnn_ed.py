@@ -1,7 +1,9 @@
 """The denoiser: network, training, windows, scaling, strides, ensemble."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnn_ed import Ensemble
-from cnn_ed.dataset import Examples, full_windows, load_examples
+from cnn_ed.augment import Augmentation, Augmenter
+from cnn_ed.cost import lag_averages
+from cnn_ed.dataset import Examples, full_windows, load_examples, means_of_others
 from cnn_ed.ensemble import WEIGHTS
 from cnn_ed.evaluate import one_time_of
-from cnn_ed.inference import FoldedStack
-from cnn_ed.network import Architecture, EncoderDecoder, EncoderDecoderStack
+from cnn_ed.inference import AppliedStack
+from cnn_ed.network import Architecture, EncoderDecoderStack
 from cnn_ed.scaling import scaling_by_window, scaling_of_all
-from cnn_ed.strides import choose_stride, fill_between_lags, interleave
-from cnn_ed.train import Schedule, train
-from cnn_ed.windows import extract, stitch, window_starts, with_lag_zero_redrawn, without_gaps
+from cnn_ed.schedule import Schedule
+from cnn_ed.strides import choose_stride, fill_between_lags
+from cnn_ed.train import train
+from cnn_ed.windows import band_of, extract, put_band, stitch, window_starts, with_lag_zero_redrawn, without_gaps
 from twotime.xpcs import decay, one_time
 
 SMALL = Architecture(window=6, channels=3, latent=2)
@@ -41,6 +46,12 @@ def symmetric_windows(number: int, size: int, seed: int = 0) -> np.ndarray:
     return (windows + windows.transpose(0, 2, 1)) / 2
 
 
+def triangles(windows: np.ndarray) -> np.ndarray:
+    """Upper triangles (1, U, M) of windows (M, W, W), as those of one model."""
+    rows, columns = np.triu_indices(windows.shape[-1])
+    return np.ascontiguousarray(windows[None, :, rows, columns].transpose(0, 2, 1))
+
+
 def examples(number: int, seed: int) -> Examples:
     rng = np.random.default_rng(seed)
     upper = np.triu_indices(SMALL.window)[0].size
@@ -51,67 +62,172 @@ def examples(number: int, seed: int) -> Examples:
     return Examples(inputs, targets, index, np.arange(number, dtype=np.int32), np.array(list("abcd")), ones)
 
 
-def test_stack_equals_the_network_as_the_paper_draws_it() -> None:
-    stack = EncoderDecoderStack(3)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_stack_equals_the_network_as_the_paper_draws_it(symmetric: bool) -> None:
+    stack = EncoderDecoderStack(3, Architecture(symmetric=symmetric))
     stack.initialise([1, 2, 3])
     windows = torch.from_numpy(symmetric_windows(4, 50))
     rows, columns = np.triu_indices(50)
 
-    outputs = stack(windows[:, rows, columns])
+    outputs = stack(windows[:, rows, columns].T)
 
     for model in range(3):
-        plain = EncoderDecoder()
-        plain.load_state_dict(stack.member(model))
-        torch.testing.assert_close(outputs[model].T, plain(windows).flatten(1), atol=1e-5, rtol=1e-5)
+        plain = stack.plain(model)(windows)
+        expected = plain[:, rows, columns] if symmetric else plain.flatten(1)
+        torch.testing.assert_close(outputs[model].T, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_folded_inference_equals_the_stack() -> None:
-    stack = EncoderDecoderStack(2, SMALL)
+@pytest.mark.parametrize(
+    "architecture", [Architecture(), Architecture(symmetric=False), SMALL, Architecture(12, 4, 20)]
+)
+def test_compiled_application_equals_the_plain_networks(architecture: Architecture) -> None:
+    stack = EncoderDecoderStack(2, architecture)
     stack.initialise([1, 2])
-    windows = symmetric_windows(40, SMALL.window)
-    rows, columns = np.triu_indices(SMALL.window)
+    windows = symmetric_windows(140, architecture.window)
+    applied = AppliedStack(stack)
 
-    plain = stack(torch.from_numpy(windows[:, rows, columns])).detach().numpy().transpose(0, 2, 1)
-    plain = plain.reshape(2, 40, SMALL.window, SMALL.window)
+    outputs, latent = applied.apply(windows)
 
-    np.testing.assert_allclose(FoldedStack(stack).apply(windows), (plain + plain.transpose(0, 1, 3, 2)) / 2, atol=1e-6)
+    for model in range(2):
+        plain = stack.plain(model)
+        expected = plain(torch.from_numpy(windows)).detach().numpy()
+        np.testing.assert_allclose(
+            applied.full(outputs)[model], (expected + expected.transpose(0, 2, 1)) / 2, atol=2e-6
+        )
+        np.testing.assert_allclose(latent[model], plain.encode(torch.from_numpy(windows)).detach().numpy(), atol=1e-5)
 
 
-def test_members_go_into_a_stack_and_back() -> None:
+def test_application_does_not_depend_on_the_number_of_threads(ensemble: Ensemble) -> None:
+    windows = symmetric_windows(300, 50)
+    before = torch.get_num_threads()
+
+    outputs = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        outputs.append(ensemble.apply(windows)[0])
+    torch.set_num_threads(before)
+
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_states_go_into_a_stack_and_back() -> None:
     stack, copy = EncoderDecoderStack(2, SMALL), EncoderDecoderStack(2, SMALL)
     stack.initialise([5, 6])
-    copy.load_members([stack.member(0), stack.member(1)])
+    copy.load_states([stack.state(0), stack.state(1)])
 
     for mine, theirs in zip(stack.parameters(), copy.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
 
 
-def test_training_goes_on_where_it_was_killed_as_if_it_had_not_been(tmp_path: Path) -> None:
-    schedule = Schedule(models=2, epochs=3, batch=8, learning_rate=1e-3)
-    data = examples(40, 1), examples(16, 2)
+def test_states_of_another_architecture_are_refused() -> None:
+    stack = EncoderDecoderStack(1, Architecture(window=6, channels=3, latent=4))
 
-    whole = train(*data, schedule, tmp_path / "whole.pt", SMALL)
-    train(*data, Schedule(**{**vars(schedule), "epochs": 1}), tmp_path / "killed.pt", SMALL)
-    resumed = train(*data, schedule, tmp_path / "killed.pt", SMALL)
+    with pytest.raises(ValueError, match="Model 0 is not one of Architecture"):
+        EncoderDecoderStack(1, SMALL).load_states([stack.state(0)])
+
+
+QUICK = Schedule(models=6, trial=1, finalists=5, epochs=3, batch=8, learning_rate=1e-3)
+
+
+def test_training_goes_on_where_it_was_killed_as_if_it_had_not_been(tmp_path: Path) -> None:
+    data = examples(60, 1), examples(40, 2)
+
+    whole = train(*data, QUICK, tmp_path / "whole.pt", SMALL)
+    for epochs in (1, 2):
+        train(*data, replace(QUICK, epochs=epochs), tmp_path / "killed.pt", SMALL)
+    resumed = train(*data, QUICK, tmp_path / "killed.pt", SMALL)
 
     assert resumed.history == whole.history
     for mine, theirs in zip(resumed.stack.parameters(), whole.stack.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
 
 
-def test_training_lowers_the_cost(tmp_path: Path) -> None:
-    schedule = Schedule(models=2, epochs=15, batch=8, learning_rate=3e-3)
-    found = train(examples(80, 1), examples(16, 2), schedule, tmp_path / "c.pt", SMALL)
+def test_training_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    data = examples(60, 1), examples(40, 2)
 
-    assert max(found.history[-1]["training_cost"]) < 0.5 * min(found.history[0]["training_cost"])
+    found = [train(*data, QUICK, tmp_path / f"{threads}.pt", SMALL, threads=threads) for threads in (1, 3)]
+
+    assert found[0].history == found[1].history
 
 
-def test_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:
-    data = examples(16, 1), examples(8, 2)
-    train(*data, Schedule(models=2, epochs=1, seed=1), tmp_path / "c.pt", SMALL)
+def test_only_the_finalists_go_on_after_the_trial(tmp_path: Path) -> None:
+    found = train(examples(60, 1), examples(40, 2), QUICK, tmp_path / "c.pt", SMALL)
+    first, second = found.history[0], found.history[1]
+
+    worst = int(np.argmax(first["validation_cost"]))
+    assert second["model"] == [number for number in first["model"] if number != worst]
+    np.testing.assert_array_equal(found.number, second["model"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": "all", "augmentation": Augmentation()},
+        {"targets": "input"},
+        {"augmentation": Augmentation(noise=0.5)},
+        {"averaging": 0.9, "dropout": 0.1, "weight_decay": 1e-4},
+    ],
+)
+def test_training_lowers_the_cost(tmp_path: Path, change: dict[str, Any]) -> None:
+    schedule = replace(QUICK, models=2, finalists=2, epochs=15, learning_rate=3e-3, **change)
+    found = train(examples(80, 1), examples(40, 2), schedule, tmp_path / "c.pt", SMALL)
+
+    assert (np.array(found.history[-1]["training_cost"]) < 0.8 * np.array(found.history[0]["training_cost"])).all()
+
+
+def test_checkpoint_of_another_schedule_or_architecture_is_refused(tmp_path: Path) -> None:
+    data = examples(60, 1), examples(40, 2)
+    train(*data, replace(QUICK, epochs=1, seed=1), tmp_path / "c.pt", SMALL)
 
     with pytest.raises(ValueError, match=r"c\.pt was trained with seed 1 instead of 2"):
-        train(*data, Schedule(models=2, epochs=1, seed=2), tmp_path / "c.pt", SMALL)
+        train(*data, replace(QUICK, epochs=1, seed=2), tmp_path / "c.pt", SMALL)
+    with pytest.raises(ValueError, match=r"c\.pt was trained with latent 2 instead of 3"):
+        train(*data, replace(QUICK, epochs=1, seed=1), tmp_path / "c.pt", replace(SMALL, latent=3))
+
+
+def test_unknown_kind_of_targets_is_refused() -> None:
+    with pytest.raises(ValueError, match="targets is 'mean', expected one of others, all, input"):
+        Schedule(targets="mean")
+
+
+def test_means_of_others_leave_out_windows_with_common_frames() -> None:
+    inputs = np.arange(5, dtype=np.float32)[:, None] * np.ones((1, 21), np.float32)
+    names = np.array(["a"])
+    data = Examples(
+        inputs, inputs[:1], np.zeros(5, np.int32), np.arange(5, dtype=np.int32), names, np.ones(1, np.int32)
+    )
+
+    means, number = means_of_others(data)
+
+    np.testing.assert_array_equal(number, [3, 2, 2, 2, 3])
+    np.testing.assert_allclose(means[:, 0], [3.0, 3.5, 2.0, 0.5, 1.0])
+
+
+def test_reversal_and_shuffle_keep_the_mean_over_each_diagonal() -> None:
+    data = examples(60, 1)
+    augmenter = Augmenter(data, Augmentation(reversal=1.0, shuffle=1.0))
+    rows, columns = np.triu_indices(SMALL.window)
+    averages = lag_averages(columns - rows)
+    inputs, targets = torch.from_numpy(data.inputs[:8].T), torch.from_numpy(data.targets[data.target_index[:8]].T)
+
+    new_inputs, new_targets = augmenter(inputs, targets, torch.arange(8), torch.Generator().manual_seed(1))
+
+    assert not torch.equal(new_inputs, inputs)
+    torch.testing.assert_close(averages @ new_inputs, averages @ inputs)
+    torch.testing.assert_close(averages @ new_targets, averages @ targets)
+
+
+def test_synthetic_examples_are_decays_with_measured_noise() -> None:
+    data = examples(60, 1)
+    augmenter = Augmenter(data, Augmentation(synthetic=1.0))
+    inputs = torch.from_numpy(data.inputs.T)
+
+    noisy, decays = augmenter(inputs, inputs, torch.arange(60), torch.Generator().manual_seed(1))
+
+    rows, columns = np.triu_indices(SMALL.window)
+    for lag in range(1, SMALL.window - 1):
+        assert (decays[columns - rows == lag].mean(dim=0) > decays[columns - rows == lag + 1].mean(dim=0)).all()
+    assert float((noisy - decays).std()) == pytest.approx(0.3, rel=0.1)
 
 
 def test_file_without_targets_is_refused(tmp_path: Path) -> None:
@@ -142,11 +258,12 @@ def test_stitching_what_was_cut_out_gives_it_back(n_frames: int, seed: int) -> N
     c2 = np.random.default_rng(seed).random((n_frames, n_frames)).astype(np.float32)
     starts = window_starts(n_frames)
 
-    stitched = stitch(extract(c2, starts), starts, n_frames)
+    c2 = (c2 + c2.T) / 2
+    stitched = stitch(triangles(extract(c2, starts)), starts, n_frames, 50)[0]
 
-    band = np.isfinite(stitched)
-    np.testing.assert_allclose(stitched[band], c2[band], rtol=1e-6)
-    assert band[np.arange(n_frames), np.minimum(np.arange(n_frames) + 1, n_frames - 1)].all()
+    known = np.isfinite(stitched)
+    np.testing.assert_allclose(stitched[known], band_of(c2, 50)[known], rtol=1e-6)
+    assert known[: n_frames - 1, 1].all()
 
 
 @given(st.integers(50, 110), st.integers(1, 49), st.integers(0, 100))
@@ -158,21 +275,22 @@ def test_stitching_fills_the_band_of_the_windows_and_nothing_else(n_frames: int,
     for start in starts:
         covered[start : start + 50, start : start + 50] = True
 
-    stitched = stitch(extract(c2, starts), starts, n_frames)
+    stitched = np.full_like(c2, np.nan)
+    put_band(stitch(triangles(extract(c2, starts)), starts, n_frames, 50)[0], stitched)
 
     np.testing.assert_array_equal(np.isfinite(stitched), covered)
-    np.testing.assert_allclose(stitched[covered], c2[covered], rtol=1e-6)
+    np.testing.assert_allclose(np.triu(stitched)[covered], np.triu(c2)[covered], rtol=1e-6)
 
 
 def test_later_windows_weigh_more_in_each_pass_and_equally_in_both() -> None:
     starts = np.array([0, 1])
     outputs = np.stack([np.zeros((3, 3)), np.ones((3, 3))]).astype(np.float32)
 
-    stitched = stitch(outputs, starts, 4)
+    stitched = stitch(triangles(outputs), starts, 4, 3)[0]
 
     assert stitched[0, 0] == 0
-    assert stitched[3, 3] == 1
-    assert stitched[1, 1] == 0.5
+    assert stitched[3, 0] == 1
+    assert stitched[1, 0] == 0.5
 
 
 def test_lag_zero_is_drawn_from_lag_one_and_always_the_same() -> None:
@@ -204,7 +322,8 @@ def test_scaling_and_back_changes_nothing(contrast: float, seed: int) -> None:
     scaled = scaling.to_network(windows)
 
     np.testing.assert_allclose(np.diagonal(scaled, 1, 1, 2).mean(axis=1), 2, rtol=1e-3)
-    np.testing.assert_allclose(scaling.from_network(scaled), windows, rtol=1e-4)
+    back = scaling.from_network(scaled.reshape(3, -1).T).T.reshape(scaled.shape)
+    np.testing.assert_allclose(back, windows, rtol=1e-4)
 
 
 def test_global_scaling_takes_baseline_and_contrast_of_the_whole() -> None:
@@ -228,9 +347,9 @@ def test_lags_between_multiples_of_the_stride_are_interpolated() -> None:
     age = np.add.outer(np.arange(n_frames), np.arange(n_frames)) / 2
     lag = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
     smooth = (1 + 0.001 * age - 0.002 * lag).astype(np.float32)
-    parts = [(smooth[k::every, k::every], np.zeros_like(smooth[k::every, k::every])) for k in range(every)]
+    mask = lag % every == 0
+    values, spread = np.where(mask, smooth, 0), np.where(mask, 0, np.nan).astype(np.float32)
 
-    values, spread, mask = interleave(np.zeros_like(smooth), parts)
     fill_between_lags(values, spread, mask, every, 20)
 
     # At both ends the next multiple of the stride does not reach the same age; its nearest age stands in.
@@ -348,19 +467,19 @@ def test_wrong_shapes_and_modes_are_refused(ensemble: Ensemble) -> None:
 
 
 def test_unknown_version_names_those_there_are() -> None:
-    with pytest.raises(ValueError, match="There is no ensemble v0; the versions here are v1"):
+    with pytest.raises(ValueError, match="There is no ensemble v0; the versions here are v2"):
         Ensemble.load("v0")
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(WEIGHTS / "v1", tmp_path / "v1")
-    victim = tmp_path / "v1" / "model_03.pt"
+    shutil.copytree(WEIGHTS / "v2", tmp_path / "v2")
+    victim = tmp_path / "v2" / "model_03.pt"
     content = bytearray(victim.read_bytes())
     content[1000] ^= 1
     victim.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"model_03\.pt are not the published ones"):
-        Ensemble.load(path=tmp_path / "v1")
+    with pytest.raises(ValueError, match=r"model_03\.pt are not the ones of the card"):
+        Ensemble.load(path=tmp_path / "v2")
 
 
 def test_measured_windows_are_denoised_as_the_model_card_says(ensemble: Ensemble, measured_data: Path) -> None:
@@ -378,3 +497,17 @@ def test_one_time_of_windows_agrees_with_the_core() -> None:
     windows = symmetric_windows(2, 50)
 
     np.testing.assert_allclose(one_time_of(windows), one_time(windows).g2, rtol=1e-6)
+
+
+def test_weights_from_elsewhere_say_which_they_are(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS / "v2", tmp_path / "v2")
+
+    found = Ensemble.load(path=tmp_path / "v2")
+
+    assert found.version.startswith("v2+")
+    assert Ensemble.load(path=WEIGHTS / "v2").version == "v2"
+
+
+def test_folder_without_a_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds no card\.json; give a folder that `twotime train` has written"):
+        Ensemble.load(path=tmp_path)

@@ -40,17 +40,18 @@ class AgeCuts:
     pairs: NDArray[np.int64]
 
 
-def one_time(c2: NDArray[Any]) -> OneTime:
+def one_time(c2: NDArray[Any], *, max_lag: int | None = None) -> OneTime:
     """Mean along the diagonals of a two-time correlation function.
 
     Parameters
     ----------
     c2 : (..., N, N) array
+    max_lag : L, longest lag in frames; None: N - 1
 
     Returns
     -------
     OneTime
-        Two arrays (..., N - 1), values and standard errors at lags 1 ... N - 1; lag 0 is shot noise and left out.
+        Two arrays (..., L), values and standard errors at lags 1 ... L; lag 0 is shot noise and left out.
 
     Notes
     -----
@@ -62,12 +63,13 @@ def one_time(c2: NDArray[Any]) -> OneTime:
     c2 = np.asarray(c2)
     n_frames = c2.shape[-1]
     flat = c2.reshape(-1, n_frames, n_frames)
-    g2 = np.full((len(flat), n_frames - 1), np.nan)
+    longest = n_frames - 1 if max_lag is None else min(max_lag, n_frames - 1)
+    g2 = np.full((len(flat), longest), np.nan)
     error = np.full_like(g2, np.nan)
     for number, matrix in enumerate(flat):
-        for lag in range(1, n_frames):
+        for lag in range(1, longest + 1):
             g2[number, lag - 1], error[number, lag - 1] = _mean_and_error(np.diagonal(matrix, lag))
-    shape = (*c2.shape[:-2], n_frames - 1)
+    shape = (*c2.shape[:-2], longest)
     return OneTime(g2.reshape(shape), error.reshape(shape))
 
 
