@@ -5,10 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs import fit_decay
+from cnn_ed.uncertainty import Calibration, relative_errors
+from twotime.xpcs import DecayFits, fit_decay
 
 FIELD = 5
-LARGEST_RESIDUAL = 3.0
+SCALES = (1, 4, 12)
+"""Neighbouring lags over which changes of the one-time curve are averaged before they are judged."""
+LARGEST_CHANGE = 3.0
+"""Standard errors by which the rate may differ between the first and the last part of a scan."""
+SMALLEST_CHANGE = 0.25
+"""Changes of the rate with age by less than this share are not spoken of, however certain."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,9 @@ class Limits:
     latent_mean : (K, latent), of the training inputs
     latent_precision : (K, latent, latent), inverse covariance of the same
     latent_distance : largest usual distance (99.5th percentile of the training inputs)
+    residual_floor : of the contrast, what denoising changes in the mean curve of a good measurement (root mean square
+        over lags, median of the training measurements)
+    residual : (S,), largest usual `residual_structure` (99.5th percentile of training inputs and measurements)
     """
 
     rate: tuple[float, float]
@@ -29,6 +38,35 @@ class Limits:
     latent_mean: NDArray[np.float64]
     latent_precision: NDArray[np.float64]
     latent_distance: float
+    residual_floor: float
+    residual: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What a verdict is about.
+
+    Attributes
+    ----------
+    lag : (L,) frames
+    stride : every how many frames were denoised
+    windows : without common frames
+    g2 : (L,) one-time correlation function
+    g2_members : (K, L) of each model
+    g2_ages : (A, L) the same as `g2` for parts of the scan, in order of age
+    noise, distance, structure : of the input, see `input_noise`, `latent_distance`, `residual_structure`; the first two
+        NaN where no window could be denoised
+    """
+
+    lag: NDArray[np.int64]
+    stride: int
+    windows: float
+    g2: NDArray[np.float64]
+    g2_members: NDArray[np.float64]
+    g2_ages: NDArray[np.float64]
+    noise: float
+    distance: float
+    structure: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,49 +99,85 @@ def latent_distance(latent: NDArray[np.floating], limits: Limits) -> NDArray[np.
     return distance
 
 
-def residual_structure(raw_g2: NDArray[np.float64], g2: NDArray[np.float64], error: NDArray[np.float64]) -> float:
-    """Root mean square of what denoising took from the one-time curve, in units of the curve's own error."""
+def residual_structure(
+    raw_g2: NDArray[np.float64], g2: NDArray[np.float64], error: NDArray[np.float64], floor: float
+) -> NDArray[np.float64]:
+    """What denoising took from a one-time curve, in units of its usual size, for each of `SCALES`.
+
+    Parameters
+    ----------
+    raw_g2, g2, error : (L,) arrays: before, after, and the error of the former
+    floor : of the contrast, what is usual without any noise; see `Limits.residual_floor`
+
+    Returns
+    -------
+    (S,) array
+        Root mean square over the curve of the mean change of so many neighbouring lags. Oscillations show at the
+        shortest scale, a decay where there was none at the longest.
+    """
     good = np.isfinite(raw_g2) & np.isfinite(g2) & (error > 0)
-    if not good.any():
-        return 0.0
-    return float(np.sqrt(np.mean(((raw_g2[good] - g2[good]) / error[good]) ** 2)))
+    usual = floor * max(float(np.nanmax(g2, initial=1.0)) - 1, 0.0)
+    change, variance = np.where(good, raw_g2 - g2, 0.0), np.where(good, error, 0.0) ** 2
+    found = []
+    for scale in SCALES:
+        first = np.arange(0, len(g2) - scale + 1, scale)
+        count = np.add.reduceat(good, first)
+        own = count > 0
+        mean = np.add.reduceat(change, first)[own] / count[own]
+        error_of_mean = np.sqrt(np.add.reduceat(variance, first)[own]) / count[own]
+        found.append(np.sqrt(np.mean((mean / np.hypot(error_of_mean, usual)) ** 2)) if own.any() else 0.0)
+    return np.array(found)
 
 
-def judge(
-    limits: Limits,
-    lag: NDArray[np.int64],
-    stride: int,
-    g2: NDArray[np.float64],
-    noise: float,
-    distance: float,
-    structure: float,
-) -> Applicability:
+def judge(limits: Limits, denoised: Denoised, calibration: Calibration | None) -> Applicability:
     """Say what speaks against a denoised result.
 
     Parameters
     ----------
     limits : of the ensemble
-    lag, g2 : (L,) denoised one-time correlation function at lags in frames
-    stride : every how many frames were denoised
-    noise, distance, structure : of the input, see `input_noise`, `latent_distance`, `residual_structure`; the first two
-        NaN where no window could be denoised
+    denoised : the result
+    calibration : of its errors; None: whether it changes with age is not judged
     """
-    if not np.isfinite(noise):
+    if not np.isfinite(denoised.noise):
         return Applicability(False, ("bad frames leave no window with enough sound ones",))
     reasons = []
-    rate = float(fit_decay(lag / stride, g2[None]).relaxation_rate[0])
+    frames = denoised.lag / denoised.stride
+    fits = fit_decay(frames, denoised.g2[None], covariance=np.cov(denoised.g2_members, rowvar=False)[None])
+    rate = float(fits.relaxation_rate[0])
     low, high = limits.rate
     if not np.isfinite(rate):
         reasons.append("the denoised curve has no fit")
+    elif not fits.trusted[0] and not fits.on_bound[0]:
+        reasons.append(f"of the denoised curve, {fits.reason[0]}")
     elif not low <= rate <= high:
-        every = "" if stride == 1 else f" of every {stride} frames"
+        every = "" if denoised.stride == 1 else f" of every {denoised.stride} frames"
         reasons.append(f"rate {rate:.3g} per frame{every} lies outside the trained {low:g} to {high:g}")
-    if noise > limits.noise:
-        reasons.append(f"input noise {noise:.2g} (at contrast 1) exceeds the trained {limits.noise:.2g}")
-    if distance > limits.latent_distance:
-        reasons.append(f"unlike the training data: latent distance {distance:.1f} exceeds {limits.latent_distance:.1f}")
-    if structure > LARGEST_RESIDUAL:
+    if denoised.noise > limits.noise:
+        reasons.append(f"input noise {denoised.noise:.2g} (at contrast 1) exceeds the trained {limits.noise:.2g}")
+    if denoised.distance > limits.latent_distance:
         reasons.append(
-            f"denoising changed the one-time curve by {structure:.1f} standard errors, more than {LARGEST_RESIDUAL:g}"
+            f"unlike the training data: latent distance {denoised.distance:.1f} exceeds {limits.latent_distance:.1f}"
         )
+    excess = float(np.max(denoised.structure / limits.residual))
+    if excess > 1:
+        reasons.append(
+            f"denoising changed the shape of the one-time curve by {excess:.1f} times the most that is usual"
+        )
+    if calibration is not None and len(denoised.g2_ages) > 1 and np.isfinite(rate):
+        reasons += _changes_with_age(frames, denoised, fits, calibration)
     return Applicability(not reasons, tuple(reasons))
+
+
+def _changes_with_age(
+    frames: NDArray[np.float64], denoised: Denoised, fits: DecayFits, calibration: Calibration
+) -> list[str]:
+    """A sentence if the rates of the first and the last part of the scan differ by more than their noise."""
+    first, last = fit_decay(frames, denoised.g2_ages[[0, -1]]).relaxation_rate
+    windows = denoised.windows / len(denoised.g2_ages)
+    error = calibration.noise_errors(fits.relaxation_rate, np.array([denoised.noise]), relative_errors(fits), windows)
+    change = abs(np.log(last / first))
+    if not change > max(LARGEST_CHANGE * np.sqrt(2) * error[0, 0], SMALLEST_CHANGE):
+        return []
+    return [
+        f"the rate changes with age, from {first:.2g} to {last:.2g} per denoised frame: see the fits at constant age"
+    ]

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     )
     reconcile_s: float = Field(30.0, gt=0, description="how often to look for runs that no message announced, s")
     recipe_file: Path | None = Field(None, description="recipe (JSON or YAML) for automatic analyses")
+    ensemble: Path | None = Field(
+        None, description="folder of models trained here by `twotime train`; none: the shipped ones"
+    )
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
     log_json: bool = Field(False, description="log as JSON lines instead of text")

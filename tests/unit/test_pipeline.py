@@ -74,11 +74,26 @@ def test_headline_is_raw_or_denoised_and_says_why(ensemble: Ensemble, frames: np
         assert row["flag"].startswith("raw leads: ") or row["headline"] == "denoised" or not row["trusted"]
 
 
-def test_denoised_errors_hold_the_bias_of_the_models(ensemble: Ensemble, frames: np.ndarray) -> None:
+def test_denoised_errors_are_those_of_the_calibration(ensemble: Ensemble, frames: np.ndarray) -> None:
     fits = analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"]
 
-    relative = fits["denoised_relaxation_rate_error"] / fits["denoised_relaxation_rate"]
-    assert (relative >= ensemble.systematic["relaxation_rate"]).all()
+    assert ensemble.calibration is not None
+    relative = (fits["denoised_relaxation_rate_error"] / fits["denoised_relaxation_rate"]).to_numpy()
+    noise, nothing = fits["denoised_input_noise"].to_numpy(), np.full((len(fits), 4), 1e-3)
+    rate = fits["denoised_relaxation_rate_per_frame"].to_numpy() * fits["denoised_stride"].to_numpy()
+    assert (relative >= ensemble.calibration.errors(rate, noise, nothing, windows=1e6)[:, 0]).all()
+    for i, name in enumerate(("relaxation_rate", "beta", "baseline", "alpha")):
+        np.testing.assert_allclose(
+            fits[f"denoised_covariance_{name}_{name}"], fits[f"denoised_{name}_error"] ** 2, rtol=1e-6, err_msg=str(i)
+        )
+
+
+def test_fixed_parameters_stay_without_error_after_calibration(ensemble: Ensemble, frames: np.ndarray) -> None:
+    recipe = parse_recipe({**RECIPE, "fit": {"fixed": {"baseline": 1.0}, "ages": 0}})
+    fits = analyse(Frames(frames), recipe, ensemble).tables["fits"]
+
+    assert (fits["denoised_baseline_error"] == 0).all()
+    assert (fits["denoised_relaxation_rate_error"] > 0).all()
 
 
 def test_fewer_than_fifty_frames_are_analysed_raw_with_the_reason(ensemble: Ensemble, frames: np.ndarray) -> None:

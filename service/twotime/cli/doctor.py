@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from cnn_ed import Ensemble
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.runs import find_run, run_facts
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound, TwotimeError
+from twotime.jobs.models import load_ensemble
 from twotime.settings import Settings
 
 
@@ -33,7 +33,7 @@ def doctor(settings: Settings, console: Console) -> bool:
 
 def _checks_here(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "Python", lambda: f"{sys.version.split()[0]}, {os.cpu_count()} cores"
-    yield "ensemble", _ensemble
+    yield "ensemble", lambda: _ensemble(settings)
     yield "folder", lambda: _folder(settings)
     yield "port", lambda: _port(settings)
 
@@ -48,8 +48,8 @@ def _checks_in_tiled(settings: Settings) -> Iterator[tuple[str, Callable[[], str
     yield "newest run", lambda: _newest_run(settings)
 
 
-def _ensemble() -> str:
-    ensemble = Ensemble.load()
+def _ensemble(settings: Settings) -> str:
+    ensemble = load_ensemble(settings.ensemble)
     return f"version {ensemble.version}, {len(ensemble.card['files'])} models, checksums right"
 
 

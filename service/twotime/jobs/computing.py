@@ -114,7 +114,7 @@ class Computer:
         _unchanged(record, plain(plan(facts, recipe).resolved.recipe.model_dump(mode="json")))
         if self._ensemble is None:
             progress("loading the models", 0.0)
-            self._ensemble = load_ensemble()
+            self._ensemble = load_ensemble(self.settings.ensemble)
         source = TiledFrames(run, facts, direct=self.settings.read_in_place, path_map=self.settings.path_map)
         return analyse(source, recipe, self._ensemble, progress)
 

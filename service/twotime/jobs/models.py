@@ -1,18 +1,20 @@
 """The ensemble, with its failures as the service names them."""
 
+from pathlib import Path
+
 from cnn_ed import Ensemble
 from twotime.errors import WeightsDamaged
 
 
-def load_ensemble() -> Ensemble:
-    """The shipped ensemble.
+def load_ensemble(folder: Path | None) -> Ensemble:
+    """The ensemble of a folder, or the shipped one.
 
     Raises
     ------
     WeightsDamaged
-        If a file is missing or is not the one that was published.
+        If a file is missing or is not the one that the card describes.
     """
     try:
-        return Ensemble.load()
+        return Ensemble.load() if folder is None else Ensemble.load(path=folder)
     except (ValueError, OSError) as error:
-        raise WeightsDamaged(f"The models cannot be loaded: {error} Install twotime again.") from error
+        raise WeightsDamaged(f"The models cannot be loaded: {error}") from error

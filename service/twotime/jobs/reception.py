@@ -31,7 +31,7 @@ class Reception:
     def versions(self) -> dict[str, str]:
         """Of the software and the ensemble; raises `WeightsDamaged`."""
         if self._ensemble_version is None:
-            self._ensemble_version = load_ensemble().version
+            self._ensemble_version = load_ensemble(self.link.settings.ensemble).version
         return {"twotime": twotime.__version__, "ensemble": self._ensemble_version}
 
     def submit(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_ed import DenoisedTwoTime, Ensemble
+from cnn_ed.uncertainty import relative_errors
 from twotime.recipe import DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time
@@ -122,19 +123,23 @@ def _denoise(
 
 
 def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions, ensemble: Ensemble) -> Curve:
-    """Fit of the denoised curve; its error joins scatter over ages, disagreement of the models and their bias."""
+    """Unweighted fit of the denoised curve, as the models' errors were calibrated.
+
+    The curve's own error joins scatter over ages and disagreement of the models.
+    """
     c2 = np.where(denoised.mask, denoised.values, np.nan)
-    covariance = one_time_covariance(c2, denoised.lag) + np.cov(denoised.g2_members, rowvar=False)
-    error = np.sqrt(np.diag(covariance))
+    disagreement = np.cov(denoised.g2_members, rowvar=False)
+    covariance = one_time_covariance(c2, denoised.lag) + disagreement
     g2 = np.asarray(denoised.g2, float)
-    fits = _fit(denoised.lag, g2, error, covariance, frame_time_s, fit)
-    return Curve(denoised.lag, g2, error, covariance, _with_bias(fits, ensemble))
+    fits = _fit(denoised.lag, g2, None, disagreement, frame_time_s, fit)
+    calibrated = _calibrated(fits, denoised, frame_time_s, denoised.windows, ensemble)
+    return Curve(denoised.lag, g2, np.sqrt(np.diag(covariance)), covariance, calibrated)
 
 
 def _fit(
     lag: NDArray[np.int64],
     g2: NDArray[np.float64],
-    error: NDArray[np.float64],
+    error: NDArray[np.float64] | None,
     covariance: NDArray[np.float64],
     frame_time_s: float,
     fit: FitOptions,
@@ -142,29 +147,41 @@ def _fit(
     return fit_decay(
         lag * frame_time_s,
         g2[None],
-        sigma=error[None] if fit.weighted else None,
+        sigma=error[None] if fit.weighted and error is not None else None,
         fixed={str(name): value for name, value in fit.fixed.items()},
         bounds={str(name): value for name, value in fit.bounds.items()},
         covariance=covariance[None],
     )
 
 
-def _with_bias(fits: DecayFits, ensemble: Ensemble) -> DecayFits:
-    """Fits whose errors hold what the models get wrong even without noise; fixed parameters stay exact."""
-    bias = ensemble.systematic
-    scales: dict[str, NDArray[np.float64] | float] = {
-        "relaxation_rate": fits.relaxation_rate,
-        "beta": fits.beta,
-        "baseline": fits.beta,
-        "alpha": 1.0,
-    }
-    covariance = fits.covariance.copy()
-    for number, (name, scale) in enumerate(scales.items()):
-        own = covariance[:, number, number]
-        covariance[:, number, number] = np.where(own > 0, own + (bias[name] * scale) ** 2, own)
+def _calibrated(
+    fits: DecayFits, denoised: DenoisedTwoTime, frame_time_s: float, windows: float, ensemble: Ensemble
+) -> DecayFits:
+    """Fits whose errors are those that the models make on experiments they have not seen; fixed parameters stay exact.
+
+    Correlations between the parameters stay as the disagreement of the models gives them.
+    """
+    if ensemble.calibration is None:
+        return fits
+    errors = ensemble.calibration.errors(
+        fits.relaxation_rate * frame_time_s * denoised.stride,
+        np.full(len(fits), denoised.noise),
+        relative_errors(fits),
+        windows,
+    )
+    units = np.stack([fits.relaxation_rate, fits.beta, fits.beta, np.ones(len(fits))], axis=1)
+    before = np.sqrt(np.diagonal(fits.covariance, axis1=1, axis2=2))
+    growth = np.divide(errors * units, before, out=np.where(np.isnan(before), np.nan, 0.0), where=before > 0)
+    covariance = fits.covariance * growth[:, :, None] * growth[:, None, :]
     error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    names = (f"{name}_error" for name in scales)
-    return replace(fits, covariance=covariance, **dict(zip(names, error.T, strict=True)))
+    return replace(
+        fits,
+        covariance=covariance,
+        relaxation_rate_error=error[:, 0],
+        beta_error=error[:, 1],
+        baseline_error=error[:, 2],
+        alpha_error=error[:, 3],
+    )
 
 
 def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time_s: float) -> AgeFits | None:
@@ -198,8 +215,12 @@ def _denoised_age_fits(
 ) -> AgeFits | None:
     if denoised is None or curve is None:
         return None
-    ages = _age_fits(np.where(denoised.mask, denoised.values, np.nan), curve, fit, frame_time_s)
-    return None if ages is None else AgeFits(ages.cuts, _with_bias(ages.fits, ensemble))
+    unweighted = fit.model_copy(update={"weighted": False})
+    ages = _age_fits(np.where(denoised.mask, denoised.values, np.nan), curve, unweighted, frame_time_s)
+    if ages is None:
+        return None
+    calibrated = _calibrated(ages.fits, denoised, frame_time_s, denoised.windows / len(ages.fits), ensemble)
+    return AgeFits(ages.cuts, calibrated)
 
 
 def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) -> str:
