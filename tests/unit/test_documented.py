@@ -39,8 +39,22 @@ def test_commands_of_the_readme_exist() -> None:
         "process",
         "serve",
         "picture",
+        "collect",
+        "train",
+        "calibrate",
     }
-    assert {"serve", "demo", "process", "simulate", "evaluate", "train", "doctor", "picture"} <= COMMANDS
+    assert {
+        "serve",
+        "demo",
+        "process",
+        "simulate",
+        "evaluate",
+        "train",
+        "doctor",
+        "picture",
+        "collect",
+        "calibrate",
+    } <= COMMANDS
 
 
 def test_recipe_of_the_readme_is_a_recipe() -> None:
@@ -50,7 +64,8 @@ def test_recipe_of_the_readme_is_a_recipe() -> None:
 
 
 def test_links_of_the_readmes_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "deploy" / "README.md", ROOT / "service" / "README.md"):
+    pages = ("README.md", "deploy/README.md", "service/README.md", "models/cnn_ed/MODEL_CARD.md")
+    for page in (ROOT / name for name in pages):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
 

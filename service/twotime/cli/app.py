@@ -29,6 +29,7 @@ if not console.is_terminal:
 
 TiledUri = Annotated[str | None, typer.Option("--tiled", help="address of the Tiled server; default TWOTIME_TILED_URI")]
 VarDir = Annotated[Path | None, typer.Option("--var", help="folder of the embedded Tiled; default ./var")]
+Threads = Annotated[int | None, typer.Option(min=1, help="groups of models trained at a time; default: one per core")]
 Port = Annotated[int | None, typer.Option(help="port of the service; 0: any free one; default 8060")]
 
 
@@ -170,22 +171,80 @@ def picture(
 
 @app.command()
 @says_errors
+def collect(
+    out: Annotated[Path, typer.Argument(help="folder for the training and the validation file")],
+    window: Annotated[int, typer.Option(min=10, help="frames of a window")] = 50,
+    validation: Annotated[float, typer.Option(min=0, max=1, help="share of the runs for validation")] = 0.25,
+    sample: Annotated[list[str] | None, typer.Option(help="only runs of this sample; may be repeated")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="uid of a run to leave out; may be repeated")] = None,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Make training examples of the analyses in Tiled, to train an ensemble for one's own samples."""
+    from twotime.cli.collect import collect as collect_examples
+
+    settings = _settings(tiled_uri=tiled, var_dir=var)
+    collect_examples(
+        settings,
+        out,
+        window=window,
+        validation=validation,
+        samples=sample or [],
+        excluded=exclude or [],
+        console=console,
+    )
+
+
+@app.command()
+@says_errors
 def train(
     data: Annotated[Path, typer.Argument(help="folder with cnn_ed_training.npz and cnn_ed_validation.npz")],
     out: Annotated[Path, typer.Argument(help="folder for checkpoint and models; its name is the version")],
-    models: Annotated[int, typer.Option(min=10, help="initialisations; the best ten are kept")] = 14,
-    epochs: Annotated[int, typer.Option(min=1)] = 16,
-    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-4,
-    decay: Annotated[float, typer.Option(help="factor on the learning rate after each epoch")] = 0.95,
-    batch: Annotated[int, typer.Option(min=1)] = 32,
+    models: Annotated[int, typer.Option(min=10, help="initialisations; the best ten are kept")] = 100,
+    trial: Annotated[int, typer.Option(min=1, help="epochs after which only the finalists go on")] = 3,
+    finalists: Annotated[int, typer.Option(min=10)] = 24,
+    epochs: Annotated[int, typer.Option(min=1)] = 22,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1.5e-3,
+    decay: Annotated[float, typer.Option(help="factor on the learning rate after each epoch")] = 0.88,
+    window: Annotated[int, typer.Option(min=10, help="frames of a window")] = 50,
+    latent: Annotated[int, typer.Option(min=1, help="numbers that a window is reduced to")] = 8,
     seed: Annotated[int, typer.Option()] = 20210721,
+    threads: Threads = None,
 ) -> None:
     """Train an ensemble on measured windows; goes on where it was stopped."""
-    from cnn_ed.train import Schedule
+    from cnn_ed.network import Architecture
+    from cnn_ed.schedule import Schedule
     from twotime.cli.training import train_version
 
-    schedule = Schedule(models=models, epochs=epochs, batch=batch, learning_rate=learning_rate, decay=decay, seed=seed)
-    train_version(data, out, schedule, console)
+    schedule = Schedule(
+        models=models,
+        trial=trial,
+        finalists=finalists,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        decay=decay,
+        seed=seed,
+    )
+    train_version(data, out, schedule, Architecture(window=window, latent=latent), threads, console)
+
+
+@app.command()
+@says_errors
+def calibrate(
+    data: Annotated[Path, typer.Argument(help="the folder that the version was trained on")],
+    folder: Annotated[Path, typer.Argument(help="folder of the version")],
+    models: Annotated[int, typer.Option(min=2, help="in the ensemble of each fifth")] = 8,
+    epochs: Annotated[int, typer.Option(min=1)] = 12,
+    threads: Threads = None,
+) -> None:
+    """Measure, on experiments left out of a training, how wrong denoised fits are; goes on where it was stopped."""
+    from cnn_ed.schedule import Schedule
+    from twotime.cli.training import calibrate_version
+
+    schedule = Schedule(models=models, finalists=models, epochs=epochs)
+    calibrate_version(data, folder, schedule, threads, console)
 
 
 @app.command()
@@ -194,11 +253,12 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="file of measured windows, such as cnn_ed_validation.npz")],
     version: Annotated[Path | None, typer.Option(help="folder of other weights than the shipped ones")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    report: Annotated[Path | None, typer.Option(help="folder for tables and figures")] = None,
 ) -> None:
     """Measure how well the models recover dynamics from windows whose truth is known."""
     from twotime.cli.training import evaluate_file
 
-    evaluate_file(data, version, as_json, console)
+    evaluate_file(data, version, as_json, report, console)
 
 
 def _settings(**given: object) -> Settings:

@@ -1,7 +1,7 @@
 """Fits of the stretched or compressed exponential decay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,15 @@ class DecayFits:
 
     def __len__(self) -> int:
         return len(self.chi2)
+
+    def rows(self, chosen: NDArray[Any] | slice) -> "DecayFits":
+        """Some of the fits: numbers, a mask or a slice."""
+        own = np.arange(len(self))[chosen]
+        chosen_rows: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            chosen_rows[field.name] = [column[k] for k in own] if isinstance(column, list) else column[own]
+        return DecayFits(**chosen_rows)
 
 
 def decay(
@@ -245,17 +254,19 @@ def _starts(
     slowest, fastest = max(low[0], np.log(0.02 / lag[-1])), min(high[0], np.log(2 / lag[0]))
     log_rates = [np.log(fixed["relaxation_rate"])] if "relaxation_rate" in fixed else np.linspace(slowest, fastest, 16)
     alphas = [fixed["alpha"]] if "alpha" in fixed else np.clip([0.5, 1.0, 1.8], low[3], high[3])
-    candidates = []
-    for log_rate in log_rates:
-        for alpha in alphas:
-            shape = np.exp(-2 * (np.exp(log_rate) * lag) ** alpha)
-            design = np.stack([shape, np.ones_like(shape)], axis=1) * weights[:, None]
-            beta, baseline = np.linalg.lstsq(design, g2 * weights, rcond=None)[0]
-            x = np.array([log_rate, fixed.get("beta", beta), fixed.get("baseline", baseline), alpha])
-            x = np.clip(x, low, high)
-            candidates.append((float((((decay_of(lag, x) - g2) * weights) ** 2).sum()), x))
-    candidates.sort(key=lambda candidate: candidate[0])
-    return [x for _, x in candidates[:_STARTS]]
+    log_rate, alpha = (grid.ravel() for grid in np.meshgrid(log_rates, alphas, indexing="ij"))
+    shape = np.exp(-2 * (np.exp(log_rate)[:, None] * lag) ** alpha[:, None])  # (G, L)
+    weight = weights**2 / np.sum(weights**2)
+    shape_mean, g2_mean = shape @ weight, float(g2 @ weight)
+    variance = (shape**2) @ weight - shape_mean**2
+    beta = np.divide(
+        (shape * g2) @ weight - shape_mean * g2_mean, variance, out=np.zeros_like(variance), where=variance > 0
+    )
+    beta = np.full_like(beta, fixed["beta"]) if "beta" in fixed else beta
+    baseline = np.full_like(beta, fixed["baseline"]) if "baseline" in fixed else g2_mean - beta * shape_mean
+    candidates = np.clip(np.stack([log_rate, beta, baseline, alpha], axis=1), low, high)
+    curves = candidates[:, 2:3] + candidates[:, 1:2] * shape
+    return list(candidates[np.argsort((((curves - g2) * weights) ** 2).sum(axis=1), kind="stable")[:_STARTS]])
 
 
 def _jacobian(lag: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
