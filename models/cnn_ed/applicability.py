@@ -15,6 +15,8 @@ LARGEST_CHANGE = 3.0
 """Standard errors by which the rate may differ between the first and the last part of a scan."""
 SMALLEST_CHANGE = 0.25
 """Changes of the rate with age by less than this share are not spoken of, however certain."""
+RATE_MARGIN = 1.15
+"""A rate is fitted to about this factor: one just inside the trained range may be found just outside."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Limits:
     latent_distance: float
     residual_floor: float
     residual: NDArray[np.float64]
+
+    def outside(self, rate: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Where fitted rates per frame lie outside the trained range by more than `RATE_MARGIN`, or are NaN."""
+        low, high = self.rate
+        beyond: NDArray[np.bool_] = ~((rate >= low / RATE_MARGIN) & (rate <= high * RATE_MARGIN))
+        return beyond
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def judge(limits: Limits, denoised: Denoised, calibration: Calibration | None) -
         reasons.append("the denoised curve has no fit")
     elif not fits.trusted[0] and not fits.on_bound[0]:
         reasons.append(f"of the denoised curve, {fits.reason[0]}")
-    elif not low <= rate <= high:
+    elif limits.outside(fits.relaxation_rate)[0]:
         every = "" if denoised.stride == 1 else f" of every {denoised.stride} frames"
         reasons.append(f"rate {rate:.3g} per frame{every} lies outside the trained {low:g} to {high:g}")
     if denoised.noise > limits.noise:

@@ -173,7 +173,7 @@ def flagged(ensemble: Ensemble, windows: NDArray[np.float32]) -> dict[str, float
         "noise": noise > limits.noise,
         "latent_distance": distance > limits.latent_distance,
         "residual": (structure > limits.residual).any(axis=1),
-        "rate": ~((rate >= limits.rate[0]) & (rate <= limits.rate[1])),
+        "rate": limits.outside(rate),
     }
     shares = {name: float(np.mean(own)) for name, own in reasons.items()}
     return {"any": float(np.mean(np.any(list(reasons.values()), axis=0))), **shares}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
+from twotime.xpcs.compiled import compiled
 
 
 @cache
@@ -28,8 +28,7 @@ def kernels(channels: int, latent: int) -> tuple[Callable[..., None], Callable[.
     # Under the name of this file numba finds a place for its cache, and renews it whenever this file changes.
     names: dict[str, Any] = {"__name__": __name__}
     exec(compile(_encode(channels, latent) + _decode(channels, latent), __file__, "exec"), names)
-    compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-    return compiled(names["encode"]), compiled(names["decode"])
+    return compiled(names["encode"], fastmath=True), compiled(names["decode"], fastmath=True)
 
 
 def _encode(channels: int, latent: int) -> str:

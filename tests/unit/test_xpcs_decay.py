@@ -1,12 +1,15 @@
 """Fits of the decay: they find the truth, know their errors, and say when not to trust them."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeWarning, curve_fit
 
 from twotime.xpcs import decay, fit_decay, fit_q_dependence, stationarity
-from twotime.xpcs.decay import _jacobian, decay_of
+from twotime.xpcs.decay import _jacobian
 
 LAG = np.arange(1, 120)
 
@@ -136,17 +139,59 @@ def test_wrong_arguments_are_refused() -> None:
         fit_decay(LAG, np.ones((1, len(LAG))), bounds={"beta": (0.5, 0.1)})
     with pytest.raises(ValueError, match=r"bounds of relaxation_rate are \(0\.1, -1\)"):
         fit_decay(LAG, np.ones((1, len(LAG))), bounds={"relaxation_rate": (0.1, -1.0)})
-    with pytest.raises(ValueError, match="lag must be positive and rising"):
+    with pytest.raises(ValueError, match="lag must be finite, positive and rising"):
         fit_decay(LAG - 1, np.ones((1, len(LAG))))
 
 
 def test_jacobian_is_the_derivative() -> None:
     x = np.array([np.log(0.05), 0.2, 1.0, 1.3])
-    steps = 1e-6 * np.eye(4)
 
-    differences = [(decay_of(LAG, x + step) - decay_of(LAG, x - step)) / 2e-6 for step in steps]
+    def curve(x: np.ndarray) -> np.ndarray:
+        return decay(LAG, np.exp(x[0]), x[1], x[2], x[3])
 
-    np.testing.assert_allclose(_jacobian(LAG.astype(float), x).T, differences, atol=1e-7)
+    differences = [(curve(x + step) - curve(x - step)) / 2e-6 for step in 1e-6 * np.eye(4)]
+
+    np.testing.assert_allclose(_jacobian(LAG.astype(float), x[None])[0].T, differences, atol=1e-7)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_no_fit_is_worse_than_that_of_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.uniform(0.01, 0.3), rng.uniform(0.1, 1.0), rng.uniform(0.9, 1.2), rng.uniform(0.5, 2.0))
+    g2 = decay(LAG, *truth) + rng.normal(0, rng.choice([1e-3, 0.05, 0.3]), len(LAG))
+
+    fits = fit_decay(LAG, g2[None])
+
+    low, high = (1e-4, 0.0, 0.2, 0.2), (2.0, 4.0, 2.5, 3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)
+        peer, _ = curve_fit(decay, LAG, g2, p0=truth, bounds=(low, high), x_scale="jac", max_nfev=5000)
+    peer_chi2 = np.sum((decay(LAG, *peer) - g2) ** 2) / (len(LAG) - 4)
+    assert fits.chi2[0] <= peer_chi2 * (1 + 1e-3)
+    assert "converge" not in fits.reason[0]
+
+
+def test_many_curves_at_once_are_fitted_as_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0) + rng.normal(0, 0.01, (7, len(LAG)))
+    g2[2, 10:30] = np.nan
+    g2[4] = np.nan
+    covariance = np.stack([np.diag(np.full(len(LAG), 1e-4))] * 7)
+
+    together = fit_decay(LAG, g2, sigma=np.full_like(g2, 0.01), covariance=covariance)
+
+    for number, one in enumerate(g2):
+        alone = fit_decay(LAG, one[None], sigma=np.full((1, len(LAG)), 0.01), covariance=covariance[:1])
+        np.testing.assert_allclose(together.covariance[number], alone.covariance[0], rtol=1e-9)
+        assert together.reason[number] == alone.reason[0]
+    assert together.reason[4] == "only 0 lags have a value, too few for a fit"
+
+
+@pytest.mark.parametrize("lag", [[1, np.nan, 3], [0, 1, 2], [1, 1, 2], [1, 2, np.inf]])
+def test_lags_that_are_none_are_refused(lag: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite, positive and rising"):
+        fit_decay(np.array(lag), np.ones((1, 3)))
 
 
 def test_diffusion_and_power_law_are_found_with_their_errors() -> None:

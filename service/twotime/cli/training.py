@@ -76,19 +76,25 @@ def train_version(
 def calibrate_version(data: Path, folder: Path, schedule: Schedule, threads: int | None, console: Console) -> None:
     """Train on four fifths of the experiments, five times; write what the others teach about errors into the card.
 
+    The experiments of the validation file, which no model was trained on, count as well.
+
     Raises
     ------
     ValueError
         If a file or the version is missing.
     """
     training, validation = _examples(data)
-    architecture = Ensemble.load(path=folder).architecture
+    finished = Ensemble.load(path=folder)
     with ProgressBar(console) as progress:
-        folds = cross_validate(training, validation, schedule, folder / "folds", architecture, progress, threads)
+        folds = cross_validate(
+            training, validation, schedule, folder / "folds", finished.architecture, progress, threads
+        )
         parts = []
         for number, (ensemble, unseen) in enumerate(folds):
             parts.append(held_out(ensemble, unseen))
-            progress("denoising and fitting unseen windows", (number + 1) / len(folds))
+            progress("denoising and fitting unseen windows", (number + 1) / (len(folds) + 1))
+        parts.append(held_out(finished, validation))
+        progress("denoising and fitting unseen windows", 1.0)
     calibration = calibrate(parts)
     card = json.loads((folder / "card.json").read_text())
     card["calibration"] = asdict(calibration)

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+
+from twotime.xpcs.varpro import fit_curves
 
 PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 FEWEST_POINTS = 5
@@ -14,7 +16,10 @@ INCOMPLETE = 0.1
 """A decay that leaves more than this share of its contrast at the longest lag says little about the baseline."""
 VAGUE = 0.2
 """A baseline known no better than this share of the contrast leaves the end of the decay open."""
-_STARTS = 3
+GRID_RATES = 24
+GRID_ALPHAS = (0.3, 0.5, 0.75, 1.0, 1.4, 1.9, 2.6)
+BLOCK_VALUES = 4_000_000
+"""Values of covariance or curves worked on at once, 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def fit_decay(
     Returns
     -------
     DecayFits
-        With fewer than five points, or where no fit converges, a row of NaN that is not trusted.
+        With fewer than five points a row of NaN that is not trusted.
 
     Raises
     ------
@@ -111,110 +116,104 @@ def fit_decay(
 
     Notes
     -----
-    Least squares in log(rate), beta, baseline and alpha (Konstantinova 2021, Eq. 3), from the best three of a grid of
-    starts. Errors: with `covariance` S and weights W the sandwich (J'WJ)^-1 J'WSWJ (J'WJ)^-1; else with `sigma`
-    (J'WJ)^-1; else that times the residual variance. A fit is not trusted if a parameter ends on a bound, the error of
-    the rate exceeds the rate, the decay is incomplete or over too early, or beta does not exceed twice its error.
+    Least squares in log(rate), beta, baseline and alpha (Konstantinova 2021, Eq. 3), from three places of a grid over
+    rate and alpha. Errors: with `covariance` S and weights W the sandwich (J'WJ)^-1 J'WSWJ (J'WJ)^-1; else with `sigma`
+    (J'WJ)^-1; else that times the residual variance. A fit is not trusted if it does not converge, a parameter ends on
+    a bound, the error of the rate exceeds the rate, the decay is incomplete or over too early, or beta does not exceed
+    twice its error.
     """
     lag, g2, fixed, bounds = _checked(lag, g2, sigma, fixed or {}, bounds or {}, covariance)
     low, high = _bounds(lag, bounds, fixed)
-    rows = []
-    for number, values in enumerate(g2):
-        weights = np.ones(len(lag)) if sigma is None else 1 / np.where(sigma[number] > 0, sigma[number], np.nan)
-        own = np.isfinite(values) & np.isfinite(weights)
-        if covariance is not None:
-            own &= np.isfinite(np.diagonal(covariance[number]))
-        spread = None if covariance is None else np.asarray(covariance[number])[np.ix_(own, own)]
-        if spread is not None and not np.isfinite(spread).all():
-            spread = None
-        rows.append(_fit_one(lag[own], values[own], weights[own], sigma is not None, spread, fixed, low, high))
-    return _collected(rows)
+    free = np.array([name not in fixed for name in PARAMETERS])
+    step = max(1, BLOCK_VALUES // (len(lag) * (1 if covariance is None else len(lag))))
+    parts = []
+    for start in range(0, max(len(g2), 1), step):
+        own = slice(start, start + step)
+        parts.append(
+            _fit_block(
+                lag,
+                g2[own],
+                None if sigma is None else np.asarray(sigma[own], float),
+                None if covariance is None else np.asarray(covariance[own], float),
+                (low, high, free),
+            )
+        )
+    return _joined(parts)
 
 
-@dataclass(frozen=True)
-class _Row:
-    values: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    chi2: float
-    on_bound: tuple[str, ...]
-    reason: str
-
-
-def _fit_one(
+def _fit_block(
     lag: NDArray[np.float64],
     g2: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    absolute: bool,
+    sigma: NDArray[np.float64] | None,
     spread: NDArray[np.float64] | None,
-    fixed: Mapping[str, float],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-) -> _Row:
-    free = np.array([name not in fixed for name in PARAMETERS])
-    if len(lag) < max(FEWEST_POINTS, int(free.sum()) + 1):
-        return _no_fit(f"only {len(lag)} lags have a value, too few for a fit")
-    template = np.array([np.log(fixed[n]) if n == PARAMETERS[0] else fixed[n] for n in PARAMETERS if n in fixed])
-    best: tuple[float, NDArray[np.float64]] | None = None
-    for start in _starts(lag, g2, weights, fixed, low, high):
-        found = least_squares(
-            lambda x: (decay_of(lag, _whole(x, template, free)) - g2) * weights,
-            np.clip(start[free], low[free], high[free]),
-            jac=lambda x: _jacobian(lag, _whole(x, template, free))[:, free] * weights[:, None],
-            bounds=(low[free], high[free]),
-            x_scale="jac",
-            max_nfev=200,
-        )
-        if best is None or found.cost < best[0]:
-            best = (float(found.cost), _whole(found.x, template, free))
-    assert best is not None
-    return _described(best[1], 2 * best[0], lag, weights, absolute, spread, free, low, high)
-
-
-def decay_of(lag: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The decay for parameters (log rate, beta, baseline, alpha)."""
-    return decay(lag, np.exp(x[0]), x[1], x[2], x[3])
-
-
-def _described(
-    x: NDArray[np.float64],
-    chi2: float,
-    lag: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    absolute: bool,
-    spread: NDArray[np.float64] | None,
-    free: NDArray[np.bool_],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-) -> _Row:
-    """Values, errors and verdict of a fit that ended at `x`."""
-    margin = 1e-4 * (high - low)
-    at_bound = free & ((x - low < margin) | (high - x < margin))
-    inner = free & ~at_bound
-    jacobian = _jacobian(lag, x)
-    weighted = jacobian[:, inner] * weights[:, None]
-    freedom = max(len(lag) - int(free.sum()), 1)
-    inverse = np.linalg.pinv(weighted.T @ weighted)
-    own: NDArray[np.floating] = inverse if absolute else inverse * (chi2 / freedom)
+    limits: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
+) -> DecayFits:
+    """Fit the curves that fit into memory at once; `limits` are low, high and which parameters are free."""
+    low, high, free = limits
+    weights = np.ones_like(g2) if sigma is None else 1 / np.where(sigma > 0, sigma, np.nan)
+    own = np.isfinite(g2) & np.isfinite(weights)
     if spread is not None:
-        lever = inverse @ (weighted * weights[:, None]).T
-        own = lever @ spread @ lever.T
-    covariance = np.zeros((4, 4))
-    covariance[np.ix_(inner, inner)] = own
-    covariance[at_bound] = np.nan
-    covariance[:, at_bound] = np.nan
-    rate = np.exp(x[0])
-    to_rate = np.array([rate, 1, 1, 1])
-    covariance = covariance * to_rate[:, None] * to_rate
-    values = np.array([rate, *x[1:]])
-    on_bound = tuple(name for name, at in zip(PARAMETERS, at_bound, strict=True) if at)
-    reason = _distrust(values, covariance, on_bound, lag, bool(free[2]))
-    return _Row(values, covariance, chi2 / freedom, on_bound, reason)
+        own &= np.isfinite(np.diagonal(spread, axis1=1, axis2=2))
+    number = own.sum(axis=1)
+    enough = number >= max(FEWEST_POINTS, int(free.sum()) + 1)
+    weights = np.where(own & enough[:, None], weights, 0.0)
+    x = np.full((len(g2), 4), np.nan)
+    chi2 = np.full(len(g2), np.nan)
+    rest = np.ones(len(g2), bool)
+    log_rates, alphas = _grid(lag, low, high)
+    x[enough], chi2[enough], rest[enough] = fit_curves(
+        np.log(lag), np.where(own, g2, 0.0)[enough], weights[enough], low, high, log_rates, alphas
+    )
+    freedom = np.maximum(number - int(free.sum()), 1)
+    margin = 1e-4 * (high - low)
+    with np.errstate(invalid="ignore"):
+        at_bound: NDArray[np.bool_] = free & ((x - low < margin) | (high - x < margin))
+        covariance = _covariances(lag, x, weights, free & ~at_bound, spread, sigma is not None, chi2 / freedom)
+    covariance = np.where(at_bound[:, :, None] | at_bound[:, None, :] | ~enough[:, None, None], np.nan, covariance)
+    values = np.concatenate([np.exp(x[:, :1]), x[:, 1:]], axis=1)
+    on_bound = [tuple(name for name, at in zip(PARAMETERS, row, strict=True) if at) for row in at_bound]
+    reason = [
+        _distrust(values[m], covariance[m], on_bound[m], bool(rest[m]), lag[own[m]], bool(free[2]))
+        if enough[m]
+        else f"only {number[m]} lags have a value, too few for a fit"
+        for m in range(len(g2))
+    ]
+    return _collected(values, covariance, chi2 / freedom, on_bound, reason)
+
+
+def _covariances(
+    lag: NDArray[np.float64],
+    x: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    inner: NDArray[np.bool_],
+    spread: NDArray[np.float64] | None,
+    absolute: bool,
+    chi2: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Covariance (M, 4, 4) of rate, beta, baseline and alpha; zero for parameters that are not `inner` (M, 4).
+
+    Where `spread` (M, L, L) is not finite, the weights decide as if it had not been given.
+    """
+    jacobian = np.nan_to_num(_jacobian(lag, x)) * inner[:, None, :]
+    weighted = jacobian * weights[:, :, None]
+    inverse = np.linalg.pinv(weighted.transpose(0, 2, 1) @ weighted, hermitian=True)
+    covariance = np.asarray(inverse if absolute else inverse * np.nan_to_num(chi2)[:, None, None], np.float64)
+    if spread is not None:
+        used = weights > 0
+        known = np.all(np.isfinite(spread) | ~(used[:, :, None] & used[:, None, :]), axis=(1, 2))
+        lever = (weighted * weights[:, :, None]) @ inverse  # (M, L, 4); zero where a lag is left out
+        sandwich = lever.transpose(0, 2, 1) @ np.nan_to_num(spread) @ lever
+        covariance = np.where(known[:, None, None], sandwich, covariance)
+    to_rate = np.ones_like(x)
+    to_rate[:, 0] = np.nan_to_num(np.exp(x[:, 0]))
+    return covariance * to_rate[:, :, None] * to_rate[:, None, :]
 
 
 def _distrust(
     values: NDArray[np.float64],
     covariance: NDArray[np.float64],
     on_bound: tuple[str, ...],
+    at_rest: bool,
     lag: NDArray[np.float64],
     baseline_free: bool,
 ) -> str:
@@ -224,6 +223,8 @@ def _distrust(
     left = np.exp(-2 * (rate * lag[-1]) ** alpha)
     vague = error[2] / beta if beta > 0 else np.inf
     reasons = []
+    if not at_rest:
+        reasons.append("the fit did not converge")
     if on_bound:
         reasons.append(f"{' and '.join(on_bound)} ended on a bound")
     if not np.isfinite(error).all() and not on_bound:
@@ -242,70 +243,53 @@ def _distrust(
     return "; ".join(reasons)
 
 
-def _starts(
-    lag: NDArray[np.float64],
-    g2: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    fixed: Mapping[str, float],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-) -> list[NDArray[np.float64]]:
-    """The best points of a grid over rate and alpha, where beta and baseline follow from linear least squares."""
-    slowest, fastest = max(low[0], np.log(0.02 / lag[-1])), min(high[0], np.log(2 / lag[0]))
-    log_rates = [np.log(fixed["relaxation_rate"])] if "relaxation_rate" in fixed else np.linspace(slowest, fastest, 16)
-    alphas = [fixed["alpha"]] if "alpha" in fixed else np.clip([0.5, 1.0, 1.8], low[3], high[3])
-    log_rate, alpha = (grid.ravel() for grid in np.meshgrid(log_rates, alphas, indexing="ij"))
-    shape = np.exp(-2 * (np.exp(log_rate)[:, None] * lag) ** alpha[:, None])  # (G, L)
-    weight = weights**2 / np.sum(weights**2)
-    shape_mean, g2_mean = shape @ weight, float(g2 @ weight)
-    variance = (shape**2) @ weight - shape_mean**2
-    beta = np.divide(
-        (shape * g2) @ weight - shape_mean * g2_mean, variance, out=np.zeros_like(variance), where=variance > 0
-    )
-    beta = np.full_like(beta, fixed["beta"]) if "beta" in fixed else beta
-    baseline = np.full_like(beta, fixed["baseline"]) if "baseline" in fixed else g2_mean - beta * shape_mean
-    candidates = np.clip(np.stack([log_rate, beta, baseline, alpha], axis=1), low, high)
-    curves = candidates[:, 2:3] + candidates[:, 1:2] * shape
-    return list(candidates[np.argsort((((curves - g2) * weights) ** 2).sum(axis=1), kind="stable")[:_STARTS]])
+def _grid(
+    lag: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log rates and exponents from which fits start, within the bounds."""
+    slowest, fastest = np.log(0.02 / lag[-1]), np.log(2 / lag[0])
+    log_rates = np.linspace(np.clip(slowest, low[0], high[0]), np.clip(fastest, low[0], high[0]), GRID_RATES)
+    alphas = np.unique(np.clip(GRID_ALPHAS, low[3], high[3]))
+    return log_rates if low[0] < high[0] else low[:1], alphas
 
 
 def _jacobian(lag: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivatives (L, 4) of the decay by log rate, beta, baseline and alpha."""
-    power = (np.exp(x[0]) * lag) ** x[3]
+    """Derivatives (M, L, 4) of the decay by log rate, beta, baseline and alpha, at parameters (M, 4)."""
+    log_rate, beta, _, alpha = x.T[:, :, None]
+    logarithm = log_rate + np.log(lag)
+    power = np.exp(alpha * logarithm)
     shape = np.exp(-2 * power)
-    slope = -2 * x[1] * shape * power
-    logarithm = x[0] + np.log(lag)
-    return np.stack([slope * x[3], shape, np.ones_like(shape), slope * logarithm], axis=1)
+    slope = -2 * beta * shape * power
+    return np.stack([slope * alpha, shape, np.ones_like(shape), slope * logarithm], axis=2)
 
 
-def _whole(x: NDArray[np.float64], template: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """All four parameters from the free and the fixed ones."""
-    whole = np.empty(4)
-    whole[free] = x
-    whole[~free] = template
-    return whole
-
-
-def _no_fit(reason: str) -> _Row:
-    return _Row(np.full(4, np.nan), np.full((4, 4), np.nan), np.nan, (), reason)
-
-
-def _collected(rows: list[_Row]) -> DecayFits:
-    values = np.array([row.values for row in rows]).reshape(-1, 4)
-    covariance = np.array([row.covariance for row in rows]).reshape(-1, 4, 4)
+def _collected(
+    values: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    chi2: NDArray[np.float64],
+    on_bound: list[tuple[str, ...]],
+    reason: list[str],
+) -> DecayFits:
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    reason = [row.reason for row in rows]
     columns = dict(zip(PARAMETERS, values.T, strict=True))
     columns |= {f"{name}_error": own for name, own in zip(PARAMETERS, error.T, strict=True)}
     return DecayFits(
         **columns,
         covariance=covariance,
-        chi2=np.array([row.chi2 for row in rows]),
-        on_bound=[row.on_bound for row in rows],
+        chi2=chi2,
+        on_bound=on_bound,
         trusted=np.array([not one for one in reason], bool),
         reason=reason,
     )
+
+
+def _joined(parts: list[DecayFits]) -> DecayFits:
+    columns: dict[str, Any] = {}
+    for field in fields(DecayFits):
+        own = [getattr(part, field.name) for part in parts]
+        columns[field.name] = list(chain.from_iterable(own)) if isinstance(own[0], list) else np.concatenate(own)
+    return DecayFits(**columns)
 
 
 def _checked(
@@ -319,8 +303,8 @@ def _checked(
     lag, g2 = np.asarray(lag, float), np.asarray(g2, float)
     if g2.ndim != 2 or lag.shape != g2.shape[1:]:
         raise ValueError(f"lag and g2 have shapes {lag.shape} and {g2.shape}, expected (L,) and (M, L).")
-    if lag.size == 0 or lag[0] <= 0 or np.any(np.diff(lag) <= 0):
-        raise ValueError("lag must be positive and rising.")
+    if lag.size == 0 or not (np.isfinite(lag).all() and lag[0] > 0 and np.all(np.diff(lag) > 0)):
+        raise ValueError("lag must be finite, positive and rising.")
     if sigma is not None and np.shape(sigma) != g2.shape:
         raise ValueError(f"sigma has shape {np.shape(sigma)}, expected {g2.shape}.")
     if covariance is not None and np.shape(covariance) != (*g2.shape, len(lag)):

@@ -1,0 +1,271 @@
+"""Compiled least squares for the decay, many curves at once.
+
+Given rate and exponent, contrast and baseline follow from linear least squares, so that only two parameters are
+searched for (variable projection: Golub & Pereyra 1973, with the approximate Jacobian of Kaufman 1975).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotime.xpcs.compiled import compiled
+
+Values = NDArray[np.float64]
+STARTS = 3
+MOST_STEPS = 200
+SMALLEST_GAIN = 1e-10
+"""The search ends where a step would lower χ² by less than this share."""
+
+
+def fit_curves(
+    log_lag: NDArray[np.float64],
+    g2: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    log_rates: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Least squares of each curve, from the best places of a grid over rate and exponent.
+
+    Parameters
+    ----------
+    log_lag : (L,) logarithm of the lags
+    g2, weights : (M, L); weight 0 where a point is left out, and a finite g2 everywhere
+    low, high : (4,) bounds of log rate, beta, baseline and alpha; a fixed parameter has both alike
+    log_rates, alphas : (R,), (A,) the grid
+
+    Returns
+    -------
+    tuple
+        (M, 4) parameters, (M,) weighted sums of squares, (M,) whether the search came to rest.
+    """
+    power = np.exp(alphas[None, :, None] * (log_rates[:, None, None] + log_lag))
+    parameters = np.empty((len(g2), 4))
+    cost = np.empty(len(g2))
+    converged = np.empty(len(g2), np.bool_)
+    _fit_curves(log_lag, g2, weights, low, high, log_rates, alphas, np.exp(-2 * power), parameters, cost, converged)
+    return parameters, cost, converged
+
+
+def _solve_linear(shape: Values, y: Values, w2: Values, low: Values, high: Values) -> tuple[float, float, bool, bool]:
+    """Best (beta, baseline) within their bounds, and which of them are inside."""
+    total = mean_shape = mean_y = 0.0
+    for k in range(len(y)):
+        total += w2[k]
+        mean_shape += w2[k] * shape[k]
+        mean_y += w2[k] * y[k]
+    mean_shape /= total
+    mean_y /= total
+    variance = together = 0.0
+    for k in range(len(y)):
+        centred = shape[k] - mean_shape
+        variance += w2[k] * centred * centred
+        together += w2[k] * centred * (y[k] - mean_y)
+    beta = together / variance if variance > 0 else 0.0
+    baseline = mean_y - beta * mean_shape
+    if low[1] < beta < high[1] and low[2] < baseline < high[2]:
+        return beta, baseline, True, True
+    best = np.inf
+    found = (low[1], low[2], False, False)
+    square = variance + total * mean_shape * mean_shape
+    cross = together + total * mean_shape * mean_y
+    for edge in range(4):
+        if edge < 2:
+            b = low[1] if edge == 0 else high[1]
+            free = mean_y - b * mean_shape
+            c = min(max(free, low[2]), high[2])
+            inside = (False, low[2] < c < high[2])
+        else:
+            c = low[2] if edge == 2 else high[2]
+            free = (cross - c * total * mean_shape) / square if square > 0 else 0.0
+            b = min(max(free, low[1]), high[1])
+            inside = (low[1] < b < high[1], False)
+        offset = mean_y - b * mean_shape - c
+        cost = b * b * variance - 2 * b * together + total * offset * offset
+        if cost < best:
+            best = cost
+            found = (b, c, inside[0], inside[1])
+    return found
+
+
+def _evaluate(
+    u: float,
+    alpha: float,
+    log_lag: Values,
+    y: Values,
+    w2: Values,
+    low: Values,
+    high: Values,
+    power: Values,
+    shape: Values,
+) -> tuple[float, float, bool, bool, float]:
+    """Fill power and shape for (log rate, alpha); the best linear parameters and the sum of squares."""
+    for k in range(len(y)):
+        power[k] = math.exp(alpha * (u + log_lag[k]))
+        shape[k] = math.exp(-2 * power[k])
+    beta, baseline, beta_free, baseline_free = _solve_linear(shape, y, w2, low, high)
+    cost = 0.0
+    for k in range(len(y)):
+        off = baseline + beta * shape[k] - y[k]
+        cost += w2[k] * off * off
+    return beta, baseline, beta_free, baseline_free, cost
+
+
+def _normal_equations(
+    u: float,
+    beta: float,
+    baseline: float,
+    beta_free: bool,
+    baseline_free: bool,
+    alpha: float,
+    log_lag: Values,
+    y: Values,
+    w2: Values,
+    power: Values,
+    shape: Values,
+    own: Values,
+) -> tuple[float, float, float, float, float]:
+    """Gradient and 2 x 2 matrix of the projected problem in (log rate, alpha); `own` is room for (2, L)."""
+    n = len(y)
+    total = mean = 0.0
+    for k in range(n):
+        slope = -2.0 * beta * shape[k] * power[k]
+        own[0, k] = slope * alpha
+        own[1, k] = slope * (u + log_lag[k])
+        total += w2[k]
+        mean += w2[k] * shape[k]
+    mean = mean / total if baseline_free else 0.0
+    square = 0.0
+    for k in range(n):
+        square += w2[k] * (shape[k] - mean) ** 2
+    for row in range(2):
+        centre = along = 0.0
+        if baseline_free:
+            for k in range(n):
+                centre += w2[k] * own[row, k]
+            centre /= total
+        if beta_free and square > 0:
+            for k in range(n):
+                along += w2[k] * (shape[k] - mean) * (own[row, k] - centre)
+            along /= square
+        for k in range(n):
+            own[row, k] -= centre + along * (shape[k] - mean)
+    g0 = g1 = a00 = a01 = a11 = 0.0
+    for k in range(n):
+        off = w2[k] * (baseline + beta * shape[k] - y[k])
+        g0 += off * own[0, k]
+        g1 += off * own[1, k]
+        a00 += w2[k] * own[0, k] * own[0, k]
+        a01 += w2[k] * own[0, k] * own[1, k]
+        a11 += w2[k] * own[1, k] * own[1, k]
+    return g0, g1, a00, a01, a11
+
+
+def _search(
+    u: float,
+    alpha: float,
+    log_lag: Values,
+    y: Values,
+    w2: Values,
+    low: Values,
+    high: Values,
+    power: Values,
+    shape: Values,
+    own: Values,
+) -> tuple[float, float, float, float, float, bool]:
+    """Levenberg-Marquardt in (log rate, alpha) from one start, within bounds."""
+    damping = 1e-3
+    beta, baseline, beta_free, baseline_free, cost = _evaluate(u, alpha, log_lag, y, w2, low, high, power, shape)
+    steps = 0
+    while steps < MOST_STEPS:
+        g0, g1, a00, a01, a11 = _normal_equations(
+            u, beta, baseline, beta_free, baseline_free, alpha, log_lag, y, w2, power, shape, own
+        )
+        move_u = a00 > 0 and low[0] < high[0] and not (u <= low[0] and g0 > 0) and not (u >= high[0] and g0 < 0)
+        move_alpha = a11 > 0 and low[3] < high[3]
+        move_alpha = move_alpha and not (alpha <= low[3] and g1 > 0) and not (alpha >= high[3] and g1 < 0)
+        while steps < MOST_STEPS:
+            d00, d11 = a00 * (1 + damping), a11 * (1 + damping)
+            du = dalpha = 0.0
+            if move_u and move_alpha:
+                det = d00 * d11 - a01 * a01
+                du, dalpha = -(d11 * g0 - a01 * g1) / det, -(d00 * g1 - a01 * g0) / det
+            elif move_u:
+                du = -g0 / d00
+            elif move_alpha:
+                dalpha = -g1 / d11
+            if -(g0 * du + g1 * dalpha) <= SMALLEST_GAIN * cost:
+                return u, alpha, beta, baseline, cost, True
+            steps += 1
+            new_u = min(max(u + min(max(du, -2.0), 2.0), low[0]), high[0])
+            new_alpha = min(max(alpha + min(max(dalpha, -0.5), 0.5), low[3]), high[3])
+            found = _evaluate(new_u, new_alpha, log_lag, y, w2, low, high, power, shape)
+            if found[4] < cost:
+                break
+            damping = max(damping * 5, 1e-3)
+        else:
+            return u, alpha, beta, baseline, cost, False
+        # Where the data scatter widely the matrix is far from the curvature: a gain below the promise damps more.
+        promised = -2 * (g0 * du + g1 * dalpha) - (a00 * du * du + 2 * a01 * du * dalpha + a11 * dalpha * dalpha)
+        share = (cost - found[4]) / promised if promised > 0 else 0.0
+        damping = max(damping, 1e-6) * max(0.1, 1 - (2 * share - 1) ** 3)
+        u, alpha = new_u, new_alpha
+        beta, baseline, beta_free, baseline_free, cost = found
+    return u, alpha, beta, baseline, cost, False
+
+
+def _fit_curves(
+    log_lag: Values,
+    g2: Values,
+    weights: Values,
+    low: Values,
+    high: Values,
+    log_rates: Values,
+    alphas: Values,
+    shapes: Values,
+    parameters: Values,
+    cost: Values,
+    converged: NDArray[np.bool_],
+) -> None:
+    n = len(log_lag)
+    power, shape, own, w2 = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(n)
+    costs = np.empty((len(log_rates), len(alphas)))
+    for m in range(len(g2)):
+        y = g2[m]
+        for k in range(n):
+            w2[k] = weights[m, k] * weights[m, k]
+        for i in range(len(log_rates)):
+            for j in range(len(alphas)):
+                beta, baseline, _, _ = _solve_linear(shapes[i, j], y, w2, low, high)
+                total = 0.0
+                for k in range(n):
+                    off = baseline + beta * shapes[i, j, k] - y[k]
+                    total += w2[k] * off * off
+                costs[i, j] = total
+        cost[m] = np.inf
+        for _ in range(STARTS):
+            place = int(np.argmin(costs))
+            i, j = place // len(alphas), place % len(alphas)
+            if not costs[i, j] < np.inf:
+                break
+            # Neighbours lead to the same place: the next start comes from elsewhere.
+            costs[max(i - 2, 0) : i + 3, max(j - 1, 0) : j + 2] = np.inf
+            u, alpha, beta, baseline, own_cost, rest = _search(
+                log_rates[i], alphas[j], log_lag, y, w2, low, high, power, shape, own
+            )
+            if own_cost < cost[m]:
+                cost[m] = own_cost
+                converged[m] = rest
+                parameters[m, 0], parameters[m, 1] = u, beta
+                parameters[m, 2], parameters[m, 3] = baseline, alpha
+
+
+# Sums may be taken in any order, so that the compiler adds several terms at once.
+_ANY_ORDER = {"reassoc", "contract", "nsz"}
+_solve_linear = compiled(_solve_linear, fastmath=_ANY_ORDER)
+_evaluate = compiled(_evaluate, fastmath=_ANY_ORDER)
+_normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER)
+_search = compiled(_search, fastmath=_ANY_ORDER)
+_fit_curves = compiled(_fit_curves, fastmath=_ANY_ORDER)
