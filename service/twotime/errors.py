@@ -8,6 +8,7 @@
     │   ├── AmbiguousRun          the reference fits more than one run
     │   ├── RunStillRunning       no stop document yet
     │   ├── UnusableRun           no detector, no frames, failed, all zero
+    │   │   └── DamagedFrames     some frames are not there or cannot be read
     │   ├── RecipeError           the recipe contradicts itself or the run
     │   └── NotReady              the analysis exists and has no result (yet)
     ├── TiledUnavailable          not reachable, or gone in between
@@ -50,6 +51,15 @@ class RunStillRunning(InputError):
 
 class UnusableRun(InputError):
     """The run holds nothing that can be correlated."""
+
+
+class DamagedFrames(UnusableRun):
+    """Frames from `first` up to and without `stop`, numbered as in the run, are not there or cannot be read."""
+
+    def __init__(self, message: str, first: int = 0, stop: int = 0) -> None:
+        super().__init__(message)
+        self.first = first
+        self.stop = stop
 
 
 class RecipeError(InputError):

@@ -34,6 +34,15 @@ class Settings(BaseSettings):
         {},
         description='prefixes of file paths as Tiled names them, and where they are here: {"/there": "/here"}',
     )
+    masks_path: str = Field(
+        "", description="container of the mask registry in Tiled, such as chx/sandbox; none: no registry"
+    )
+    mask_dir: Path | None = Field(
+        None, description="folder of the masks, label arrays and qmap files that recipes may name; none: no files"
+    )
+    memory_gib: float = Field(
+        8.0, gt=0, description="for the two-time correlation functions of one analysis, GiB; more frames are added up"
+    )
     readable_storage: list[Path] = Field([], description="further folders the embedded Tiled may read frames from")
     automatic: bool = Field(True, description="analyse finished runs without being asked")
     catch_up_s: float = Field(

@@ -32,6 +32,12 @@ class Frames:
         for first in range(start, stop, 17 * stride):
             yield first, self.frames[first : min(first + 17 * stride, stop) : stride]
 
+    def pixel_mask(self) -> np.ndarray | None:
+        return None
+
+    def fallback(self) -> "Frames | None":
+        return None
+
 
 @pytest.fixture(scope="module")
 def ensemble() -> Ensemble:
@@ -148,13 +154,13 @@ def test_roi_that_loses_all_pixels_is_left_out_with_a_word(ensemble: Ensemble, f
     analysis = analyse(Frames(dark), parse_recipe(RECIPE), ensemble)
 
     assert analysis.tables["fits"]["roi"].tolist() == [1]
-    assert any("lost all its pixels to the mask" in warning for warning in analysis.warnings)
+    assert any("lost its pixels to the mask and was left out: 0 remain" in warning for warning in analysis.warnings)
 
 
 def test_mask_that_takes_every_pixel_is_refused(ensemble: Ensemble, frames: np.ndarray) -> None:
     recipe = RECIPE | {"masks": {"from_data": False, "dark_below_mean": 1000.0}}
 
-    with pytest.raises(UnusableRun, match="No pixel of any ROI of run 1a2b3c4d survives the mask; loosen masks"):
+    with pytest.raises(UnusableRun, match="No ROI of run 1a2b3c4d keeps any pixel after the mask; loosen masks"):
         analyse(Frames(frames), parse_recipe(recipe), ensemble)
 
 

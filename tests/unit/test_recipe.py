@@ -50,7 +50,14 @@ def test_impossible_value_of_the_run_is_refused_with_its_source() -> None:
     [
         ({"roi": []}, "roi is not a field of the recipe; remove it or correct its name."),
         ({"rois": [{"unit": "nm", "edges": [[1, 2]]}]}, "rois.0.unit: Input should be '1/A' or 'pixel' (got 'nm')."),
-        ({"rois": [{"unit": "pixel"}]}, "rings need either edges, or inner_radius, width and num_rings"),
+        ({"rois": [{"unit": "pixel"}]}, "rings need either edges, or centers and width, or inner_radius, width and"),
+        ({"rois": [{"unit": "pixel", "edges": [[1, 2]], "centers": [3]}]}, "rings take either edges, or centers"),
+        ({"rois": [{"kind": "ring"}]}, "rois.0.kind: there is no kind 'ring'; ROIs are rings, qphi, box, polygon,"),
+        (
+            {"rois": [{"kind": "polygon", "vertices": [[0, 1], [2, 2]]}]},
+            "rois.0.vertices: Tuple should have at least 3",
+        ),
+        ({"rois": [{"kind": "box", "rows": [0, 1], "column": [2, 2]}]}, "rois.0.column is not a field of the recipe"),
         ({"rois": [{"unit": "pixel", "edges": [[5, 2]]}]}, "ring edges [5, 2] must rise from zero or above"),
         ({"frames": {"stride": 0}}, "frames.stride: Input should be greater than or equal to 1 (got 0)."),
         ({"fit": {"bounds": {"beta": [2, 1]}}}, "bounds of beta are [2, 1]; the first must be below the second"),

@@ -2,12 +2,23 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from twotime.simulate import SpeckleModel, simulate_frames
-from twotime.xpcs import Geometry, age_cuts, one_time, one_time_covariance, pixel_covariance, two_time
+from twotime.xpcs import (
+    Geometry,
+    TwoTimeAccumulator,
+    age_cuts,
+    one_time,
+    one_time_covariance,
+    pixel_covariance,
+    two_time,
+    two_time_route,
+)
+from twotime.xpcs.products import Frames, int8_is_exact
 
 COUNTS = hnp.arrays(
     np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12), elements=st.integers(1, 5000)
@@ -41,13 +52,97 @@ def test_equals_the_plain_formula_for_many_pixels_of_every_type(dtype: type) -> 
     assert np.abs(two_time(pixels) - plain_two_time(pixels)).max() < 1e-6
 
 
-@given(COUNTS, st.integers(1, 5))
+@given(COUNTS)
 @settings(deadline=None)
-def test_symmetric_and_the_same_in_blocks(pixels: np.ndarray, block: int) -> None:
+def test_symmetric_and_the_same_whatever_the_order_of_pixels(pixels: np.ndarray) -> None:
     whole = two_time(pixels)
 
     np.testing.assert_array_equal(whole, whole.T)
-    np.testing.assert_allclose(two_time(pixels, block_pixels=block), whole, rtol=2e-6, atol=2e-6)
+    shuffled = pixels[:, np.random.default_rng(0).permutation(pixels.shape[1])]
+    np.testing.assert_allclose(two_time(shuffled), whole, rtol=2e-6, atol=2e-6)
+
+
+@given(COUNTS)
+@settings(deadline=None)
+def test_time_reversal_turns_the_two_time_function_round(pixels: np.ndarray) -> None:
+    np.testing.assert_allclose(two_time(pixels[::-1]), two_time(pixels)[::-1, ::-1], rtol=2e-6, atol=2e-6)
+
+
+@given(COUNTS, st.lists(st.integers(1, 7), min_size=1, max_size=6), st.booleans())
+@settings(deadline=None)
+def test_growing_in_blocks_ends_where_all_frames_at_once_do(
+    pixels: np.ndarray, lengths: list[int], divided: bool
+) -> None:
+    flat = np.linspace(0.5, 2.0, pixels.shape[1]) if divided else None
+    growing = TwoTimeAccumulator(pixels.shape[1], flat=flat)
+    first = 0
+    for length in (*lengths, len(pixels)):
+        growing.add(pixels[first : first + length])
+        first += length
+
+    assert growing.n_frames == len(pixels)
+    np.testing.assert_allclose(growing.two_time(), two_time(pixels, flat=flat), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("largest", "route"), [(1, "int8"), (127, "int8"), (128, "float32"), (16383, "float32"), (16384, "float32")]
+)
+def test_every_route_is_that_of_float64(largest: int, route: str) -> None:
+    pixels = np.random.default_rng(largest).integers(0, largest + 1, (1100, 300)).astype(np.uint16)
+
+    taken = two_time_route(pixels)
+    if not int8_is_exact():
+        route = "float32"
+    assert taken in (route, "int8 in two digits")
+    assert np.abs(two_time(pixels) - plain_two_time(pixels)).max() < 1e-6
+    digits = Frames(pixels, "int8 in two digits", pixels.mean(axis=1))
+    if int8_is_exact() and largest < 128**2:
+        np.testing.assert_allclose(digits.times(digits), plain_two_time(pixels), rtol=1e-12)
+
+
+def test_events_are_correlated_as_dense_counts_are() -> None:
+    pixels = np.random.default_rng(2).poisson(0.01, (200, 3000)).astype(np.uint8)
+    events = sp.csr_array(pixels)
+
+    assert two_time_route(events) == "sparse"
+    np.testing.assert_allclose(two_time(events), two_time(pixels), rtol=1e-6)
+    many = sp.csr_array(np.random.default_rng(2).poisson(0.5, (60, 300)).astype(np.uint8))
+    assert two_time_route(many) != "sparse"
+    np.testing.assert_allclose(two_time(many), two_time(many.toarray()), rtol=1e-6)
+
+
+def test_static_image_and_flux_divide_as_the_formula_says() -> None:
+    rng = np.random.default_rng(3)
+    pixels, flat, flux = rng.poisson(5.0, (40, 60)), rng.uniform(0.5, 2, 60), rng.uniform(0.5, 2, 40)
+
+    divided = pixels / flat
+    np.testing.assert_allclose(two_time(pixels, flat=flat), plain_two_time(divided), rtol=2e-6)
+    mean = (pixels.mean(axis=1) / flux).mean()
+    expected = pixels @ pixels.T / 60 / np.outer(flux, flux) / mean**2
+    np.testing.assert_allclose(two_time(pixels, flux=flux), expected, rtol=2e-6)
+    brighter = two_time(pixels * rng.integers(1, 4, 40)[:, None], flat=flat)
+    np.testing.assert_allclose(brighter, two_time(pixels, flat=flat), rtol=2e-6)
+
+
+def test_counts_divided_by_their_own_time_mean_are_biased_as_published() -> None:
+    """The trap in the name: each pixel's own mean holds a share of each frame, which takes 1 / (N K) from C2 - 1."""
+    rng = np.random.default_rng(4)
+    n_frames, mean = 20, 0.5
+    pixels = rng.poisson(mean, (n_frames, 200_000))
+    own = np.maximum(pixels.mean(axis=0), 1 / n_frames)
+
+    off = ~np.eye(n_frames, dtype=bool)
+    honest, biased = two_time(pixels)[off].mean() - 1, two_time(pixels, flat=own)[off].mean() - 1
+    assert abs(honest) < 2e-3
+    assert biased < -0.5 / (n_frames * mean)
+
+
+def test_wrong_static_image_or_flux_is_refused() -> None:
+    pixels = np.ones((4, 3))
+    with pytest.raises(ValueError, match=r"flat has shape \(4,\), expected \(3,\)"):
+        two_time(pixels, flat=np.ones(4))
+    with pytest.raises(ValueError, match="flux holds numbers that are not positive"):
+        two_time(pixels, flux=np.array([1.0, 0.0, 1.0, 1.0]))
 
 
 @given(COUNTS, st.integers(2, 9))

@@ -21,6 +21,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.NotFound: (404, "Not found"),
     errors.AmbiguousRun: (409, "Run reference is ambiguous"),
     errors.RunStillRunning: (409, "Run is still running"),
+    errors.DamagedFrames: (422, "Frames are damaged"),
     errors.UnusableRun: (422, "Run cannot be analysed"),
     errors.RecipeError: (422, "Recipe does not fit"),
     errors.NotReady: (409, "No result yet"),

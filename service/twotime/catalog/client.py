@@ -71,7 +71,7 @@ def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
         If there is no such container or the key may not read it.
     """
     with tiled_errors(str(settings.tiled_uri)):
-        node = _descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
+        node = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
         if isinstance(node, CatalogOfBlueskyRuns):
             return node
         return CatalogOfBlueskyRuns(node.context, item=node.item, structure_clients=node.structure_clients)
@@ -157,7 +157,7 @@ def _ask_for_itself(uri: str, key: str | None) -> None:
         raise TiledRefused(f"Tiled at {uri} asks for a key; set TWOTIME_TILED_API_KEY.")
 
 
-def _descend(node: Container, path: str, setting: str) -> Any:
+def descend(node: Container, path: str, setting: str) -> Any:
     for key in path.strip("/").split("/"):
         try:
             node = node[key]

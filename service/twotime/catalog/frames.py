@@ -4,9 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -15,11 +13,13 @@ import httpx
 import numpy as np
 from databroker.client import BlueskyRun
 from numpy.typing import NDArray
-from tiled.utils import path_from_uri
 
 from twotime.catalog.client import tiled_errors
+from twotime.catalog.places import DataFile, master_file, reachable_files
 from twotime.catalog.runs import find_image
-from twotime.errors import UnusableRun
+from twotime.errors import DamagedFrames, UnusableRun
+from twotime.files import EigerSeries, master_pixel_mask
+from twotime.pipeline.protocols import FrameSource
 from twotime.recipe import RunFacts
 
 BLOCK_BYTES = 32 * 2**20
@@ -47,7 +47,8 @@ class TiledFrames:
     ) -> None:
         self.facts = facts
         self._node = find_image(run, facts.detector).node
-        self._files = _reachable_files(self._node, path_map or {}) if direct else []
+        self._files = reachable_files(self._node, path_map or {}) if direct else []
+        self._master = master_file(self._node, path_map or {}) if direct else None
 
     @property
     def route(self) -> str:
@@ -60,13 +61,31 @@ class TiledFrames:
         counts: np.dtype[Any] = np.dtype(self._node.dtype)
         return counts
 
+    def pixel_mask(self) -> NDArray[np.bool_] | None:
+        """What the detector's master file lets pass; None where it is out of reach or says nothing."""
+        if self._master is None:
+            return None
+        return master_pixel_mask(self._master, (self.facts.shape[1], self.facts.shape[2]))
+
+    def fallback(self) -> FrameSource | None:
+        """The series as its master file links it; None where that is out of reach or is another one."""
+        if self._master is None:
+            return None
+        try:
+            series = EigerSeries(self._master, self.facts.detector, self.facts.orientation)
+        except UnusableRun:
+            return None
+        return series if series.facts.shape == self.facts.shape else None
+
     def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames `start`, `start + stride`, ... below `stop`, as (number of the first, (k, H, W) counts).
 
         Raises
         ------
+        DamagedFrames
+            If frames that the run announces are not there or cannot be read.
         UnusableRun
-            If frames that the run announces are not there.
+            If the files cannot be opened.
         TiledUnavailable
             If Tiled goes away.
         """
@@ -77,15 +96,19 @@ class TiledFrames:
         yield from self._from_files(spans, stride) if self._files else self._over_http(spans, stride)
 
     def _from_files(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        announced = self.facts.shape[0]
         with _Stack(self._files) as stack:
-            if spans and stack.n_frames < spans[-1][1]:
-                raise UnusableRun(
-                    f"Run {self.facts.uid[:8]} announces {announced} frames, but its files hold {stack.n_frames}; "
-                    f"set frames.stop to {stack.n_frames} in the recipe, or wait until the files are complete."
-                )
             for first, last in spans:
-                yield first, stack.read(np.arange(first, last, stride))
+                there = min(last, stack.n_frames)
+                if there > first:
+                    yield from stack.sound(range(first, there, stride))
+                if there < last:
+                    raise DamagedFrames(
+                        f"run {self.facts.uid[:8]} announces {self.facts.shape[0]} frames, but its files hold "
+                        f"{stack.n_frames}; set frames.stop to {stack.n_frames} in the recipe, or wait until the files "
+                        "are complete.",
+                        max(first, there),
+                        self.facts.shape[0],
+                    )
 
     def _over_http(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Two requests at a time: one travels while the other is used."""
@@ -112,9 +135,12 @@ class TiledFrames:
         block = np.concatenate([part.reshape(-1, height, width) for part in parts])
         expected = len(range(first, last, stride))
         if len(block) != expected:
-            raise UnusableRun(
+            stop = first + len(block) * stride
+            raise DamagedFrames(
                 f"Tiled yields {len(block)} of the {expected} frames from {first} on of run {self.facts.uid[:8]}; "
-                f"set frames.stop to {first + len(block) * stride} in the recipe."
+                f"set frames.stop to {stop} in the recipe.",
+                first,
+                last,
             )
         return block
 
@@ -137,16 +163,10 @@ class TiledFrames:
             ) from error
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    dataset: str
-
-
 class _Stack:
     """Datasets of several files, one after the other; every dataset is (..., H, W)."""
 
-    def __init__(self, files: list[_File]) -> None:
+    def __init__(self, files: list[DataFile]) -> None:
         self._files = files
         self._open: list[h5py.File] = []
         self._datasets: list[h5py.Dataset] = []
@@ -176,7 +196,22 @@ class _Stack:
         """Frames of all files together."""
         return int(self._ends[-1])
 
-    def read(self, frames: NDArray[np.int64]) -> NDArray[Any]:
+    def sound(self, frames: range) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""
+        try:
+            yield frames[0], self._read(np.asarray(frames))
+        except OSError:
+            for number in frames:
+                try:
+                    frame = self._read(np.array([number]))
+                except OSError as error:
+                    name = self._files[int(np.searchsorted(self._ends, number, side="right"))].path
+                    raise DamagedFrames(
+                        f"the detector file {name} is damaged at frame {number} ({error}).", number, number + 1
+                    ) from error
+                yield number, frame
+
+    def _read(self, frames: NDArray[np.int64]) -> NDArray[Any]:
         """Frames of these numbers, rising with one stride."""
         owner = np.searchsorted(self._ends, frames, side="right")
         parts = []
@@ -191,14 +226,7 @@ def _read_dataset(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[A
     stride = int(frames[1] - frames[0]) if len(frames) > 1 else 1
     leading = tuple(int(length) for length in dataset.shape[:-2])
     indices = _indices(leading, int(frames[0]), int(frames[-1]) + 1, stride)
-    try:
-        parts = [dataset[index].reshape(-1, *dataset.shape[-2:]) for index in indices]
-    except OSError as error:
-        raise UnusableRun(
-            f"The detector file {dataset.file.filename} is damaged at frames {frames[0]} to {frames[-1]} ({error}); "
-            "leave these out with frames.start and frames.stop in the recipe."
-        ) from error
-    return np.concatenate(parts)
+    return np.concatenate([dataset[index].reshape(-1, *dataset.shape[-2:]) for index in indices])
 
 
 def _indices(leading: tuple[int, ...], first: int, last: int, stride: int) -> list[tuple[Any, ...]]:
@@ -217,26 +245,3 @@ def _indices(leading: tuple[int, ...], first: int, last: int, stride: int) -> li
         indices.append((*row, slice(within, end, stride)))
         frame += stride * len(range(within, end, stride))
     return indices
-
-
-def _reachable_files(node: Any, path_map: Mapping[str, str]) -> list[_File]:
-    """The HDF5 files behind an array, in order; empty where they are of another kind or out of reach."""
-    with tiled_errors():
-        sources = node.include_data_sources().data_sources() or []
-    if len(sources) != 1 or "hdf5" not in sources[0].mimetype:
-        return []
-    dataset = sources[0].parameters.get("dataset")
-    if not dataset:
-        return []
-    name = "/".join(dataset) if isinstance(dataset, list | tuple) else str(dataset)
-    assets = sorted(sources[0].assets, key=lambda asset: asset.num or 0)
-    files = [_File(_here(path_from_uri(asset.data_uri), path_map), name) for asset in assets]
-    return files if files and all(file.path.is_file() for file in files) else []
-
-
-def _here(path: Any, path_map: Mapping[str, str]) -> Path:
-    text = str(path)
-    for there, here in path_map.items():
-        if text == there or text.startswith(there.rstrip("/") + "/"):
-            return Path(here.rstrip("/") + text[len(there.rstrip("/")) :])
-    return Path(text)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
@@ -11,10 +12,11 @@ from tiled.client.array import ArrayClient
 from tiled.queries import KeyPresent
 
 from twotime.catalog.client import tiled_errors
+from twotime.catalog.places import master_file
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
+from twotime.files import detector_of, master_geometry
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts
 
-EIGER_PIXEL_SIZE_M = 75e-6
 CONFIGURATION_KEYS = {
     "beam_center_y": "beam_center_y",
     "beam_center_x": "beam_center_x",
@@ -146,13 +148,21 @@ def summarise(run: BlueskyRun) -> RunSummary:
     )
 
 
-def run_facts(run: BlueskyRun, detector: str | None = None, *, accept_failed: bool = False) -> RunFacts:
+def run_facts(
+    run: BlueskyRun,
+    detector: str | None = None,
+    *,
+    accept_failed: bool = False,
+    direct: bool = True,
+    path_map: Mapping[str, str] | None = None,
+) -> RunFacts:
     """What a run says of itself, as far as an analysis needs it.
 
     Parameters
     ----------
     detector : image key, or the beginning of one, in any case; None: the area detector found, an Eiger before others
     accept_failed : also of a run that did not end with success
+    direct, path_map : whether and where the detector's master file is looked into, for what the documents do not say
 
     Raises
     ------
@@ -168,6 +178,9 @@ def run_facts(run: BlueskyRun, detector: str | None = None, *, accept_failed: bo
     image = find_image(run, detector)
     if image.shape[0] == 0:
         raise UnusableRun(f"Run {start['uid'][:8]} holds no frames of {image.key}; was the shutter series started?")
+    master = master_file(image.node, path_map or {}) if direct else None
+    kind = detector_of(image.key)
+    data = _configuration(image)
     return RunFacts(
         uid=start["uid"],
         detector=image.key,
@@ -175,7 +188,12 @@ def run_facts(run: BlueskyRun, detector: str | None = None, *, accept_failed: bo
         scan_id=_whole(start.get("scan_id")),
         sample=_sample(start),
         start_time=float(start["time"]),
-        geometry=dict(_geometry(image, start)),
+        geometry=dict(_geometry(image, start, master)),
+        orientation="raw" if kind is None else kind.orientation,
+        shortest_frame_time_s=None if kind is None else kind.shortest_frame_time_s,
+        exposure_s=_first_number(data.get("cam_acquire_time"), start.get("exposure time")),
+        announced=_whole(_first_number(data.get("cam_num_images"), start.get("number of images"))),
+        frames_per_file=_whole(data.get("images_per_file")),
     )
 
 
@@ -263,23 +281,35 @@ def _refuse_unfinished(uid: str, stop: Mapping[str, Any] | None, accept_failed: 
         )
 
 
-def _geometry(image: ImageNode, start: Mapping[str, Any]) -> Iterator[tuple[str, Found]]:
-    """Each field from the first place that holds a number: descriptor configuration, then the start document."""
-    detector = image.key.removesuffix("_image")
+def _configuration(image: ImageNode) -> dict[str, Any]:
+    """The detector's own configuration from the descriptor, without its name, in lower case."""
+    prefix = image.key.lower().removesuffix("_image") + "_"
     data: dict[str, Any] = {}
     for device in image.descriptor.get("configuration", {}).values():
         data |= device.get("data", {})
+    return {key.lower().removeprefix(prefix): value for key, value in data.items() if key.lower().startswith(prefix)}
+
+
+def _geometry(image: ImageNode, start: Mapping[str, Any], master: Path | None) -> Iterator[tuple[str, Found]]:
+    """Each field from the first that holds a number: descriptor, start document, master file, kind of detector."""
+    data = _configuration(image)
+    in_master = master_geometry(master) if master is not None else {}
+    kind = detector_of(image.key)
     for name in GEOMETRY_UNITS:
-        key = f"{detector}_{CONFIGURATION_KEYS[name]}"
-        value = _number(data.get(key))
-        if value is not None:
-            yield name, Found(value, f"descriptor configuration {key}")
-            continue
-        value = _number(start.get(START_KEYS.get(name, "")))
-        if value is not None:
-            yield name, Found(value, f"start document {START_KEYS[name]!r}")
-        elif name == "pixel_size_m" and "eiger" in detector.lower():
-            yield name, Found(EIGER_PIXEL_SIZE_M, "pixel size of every Eiger; the run does not record it")
+        key = CONFIGURATION_KEYS[name]
+        recorded, told = _number(data.get(key)), _number(start.get(START_KEYS.get(name, "")))
+        if recorded is not None:
+            yield name, Found(recorded, f"descriptor configuration {image.key.removesuffix('_image')}_{key}")
+        elif told is not None:
+            yield name, Found(told, f"start document {START_KEYS[name]!r}")
+        elif name in in_master:
+            yield name, in_master[name]
+        elif name == "pixel_size_m" and kind is not None:
+            yield name, Found(kind.pixel_size_m, "pixel size of every Eiger; the run does not record it")
+
+
+def _first_number(*values: Any) -> float | None:
+    return next((number for number in map(_number, values) if number is not None), None)
 
 
 def _sample(start: Mapping[str, Any]) -> str | None:

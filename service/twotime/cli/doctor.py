@@ -82,7 +82,7 @@ def _newest_run(settings: Settings) -> str:
         run = find_run(raw_catalog(open_root(settings), settings), -1)
     except RunNotFound:
         return "there is none yet"
-    facts = run_facts(run)
+    facts = run_facts(run, direct=settings.read_in_place, path_map=settings.path_map)
     source = TiledFrames(run, facts, direct=settings.read_in_place, path_map=settings.path_map)
     way = "in place from its files" if source.route == "file" else "over HTTP (its files are not reachable from here)"
     missing = sorted(

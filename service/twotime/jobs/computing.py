@@ -12,6 +12,7 @@ from cnn_ed import Ensemble
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
+from twotime.catalog.library import MaskLibrary
 from twotime.catalog.publish import TiledSink
 from twotime.catalog.records import TakenOver, plain
 from twotime.catalog.runs import find_run, run_facts
@@ -110,13 +111,22 @@ class Computer:
     def _analysed(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
         recipe = parse_recipe(record.request)
         run = find_run(raw_catalog(root, self.settings), record.raw_uid)
-        facts = run_facts(run, recipe.detector, accept_failed=recipe.frames.accept_failed_run)
-        _unchanged(record, plain(plan(facts, recipe).resolved.recipe.model_dump(mode="json")))
+        settings = self.settings
+        facts = run_facts(
+            run,
+            recipe.detector,
+            accept_failed=recipe.frames.accept_failed_run,
+            direct=settings.read_in_place,
+            path_map=settings.path_map,
+        )
+        library = MaskLibrary(root, settings)
+        the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
+        _unchanged(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
         if self._ensemble is None:
             progress("loading the models", 0.0)
             self._ensemble = load_ensemble(self.settings.ensemble)
-        source = TiledFrames(run, facts, direct=self.settings.read_in_place, path_map=self.settings.path_map)
-        return analyse(source, recipe, self._ensemble, progress)
+        source = TiledFrames(run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+        return analyse(source, recipe, self._ensemble, progress, library=library, budget_bytes=library.budget_bytes)
 
     def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
         self._patiently(sink.clear, None)

@@ -57,6 +57,13 @@ class TiledLink:
         return self._raw
 
     @property
+    def root(self) -> Container:
+        """The whole server; raises `TiledUnavailable` before the first connection."""
+        if self._root is None:
+            raise TiledUnavailable(self.state)
+        return self._root
+
+    @property
     def store(self) -> AnalysisStore:
         """The analyses; raises `TiledUnavailable` before the first connection."""
         if self._store is None:

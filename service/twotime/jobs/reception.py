@@ -5,6 +5,7 @@ from typing import Any
 
 import twotime
 from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.library import MaskLibrary
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound
 from twotime.jobs.link import TiledLink
@@ -72,8 +73,16 @@ class Reception:
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
         run = find_run(self.link.raw, reference)
-        facts = run_facts(run, asked.detector, accept_failed=asked.frames.accept_failed_run)
-        return asked, plan(facts, asked)
+        settings = self.link.settings
+        facts = run_facts(
+            run,
+            asked.detector,
+            accept_failed=asked.frames.accept_failed_run,
+            direct=settings.read_in_place,
+            path_map=settings.path_map,
+        )
+        library = MaskLibrary(self.link.root, settings)
+        return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
 
     def _digest(self, the_plan: Plan) -> str:
         versions = self.versions

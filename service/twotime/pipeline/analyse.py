@@ -9,15 +9,23 @@ from numpy.typing import NDArray
 import twotime
 from cnn_ed import Ensemble
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
-from twotime.pipeline.planning import Plan, plan
-from twotime.pipeline.protocols import FrameSource, Progress, no_progress
+from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
+from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
 from twotime.pipeline.reading import Reading, read
 from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, q_fit_table
 from twotime.recipe import Recipe
 from twotime.results import Analysis, colour_range, grey
 
 
-def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: Progress = no_progress) -> Analysis:
+def analyse(
+    source: FrameSource,
+    recipe: Recipe,
+    ensemble: Ensemble,
+    progress: Progress = no_progress,
+    *,
+    library: Library | None = None,
+    budget_bytes: int = DEFAULT_BUDGET,
+) -> Analysis:
     """Turn the frames of a run into dynamics.
 
     Parameters
@@ -26,6 +34,7 @@ def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: P
     recipe : what differs from the run's metadata and the defaults
     ensemble : the denoiser
     progress : told after each block of frames and each ROI; whatever it raises stops the analysis
+    library, budget_bytes : see `plan`
 
     Raises
     ------
@@ -34,7 +43,7 @@ def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: P
     UnusableRun
         If the frames hold nothing that can be correlated.
     """
-    the_plan = plan(source.facts, recipe)
+    the_plan = plan(source.facts, recipe, library, budget_bytes=budget_bytes)
     start = time.perf_counter()
     reading = read(source, the_plan, progress)
     read_at = time.perf_counter()
@@ -42,7 +51,18 @@ def analyse(source: FrameSource, recipe: Recipe, ensemble: Ensemble, progress: P
     results = []
     for r, pixels in enumerate(reading.pixels):
         progress("correlating, denoising and fitting", r / reading.rois.number)
-        results.append(analyse_roi(pixels, reading.bad, the_plan.frame_time_s, options.denoise, options.fit, ensemble))
+        results.append(
+            analyse_roi(
+                pixels,
+                reading.bad,
+                the_plan.frame_time_s,
+                options.denoise,
+                options.fit,
+                ensemble,
+                flat=None if reading.flat is None else reading.flat[r],
+                flux=reading.flux,
+            )
+        )
     progress("correlating, denoising and fitting", 1.0)
     done_at = time.perf_counter()
     return Analysis(

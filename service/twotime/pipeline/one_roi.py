@@ -10,7 +10,7 @@ from cnn_ed import DenoisedTwoTime, Ensemble
 from cnn_ed.uncertainty import relative_errors
 from twotime.recipe import DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
-from twotime.xpcs.correlate import two_time
+from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, fit_decay
 from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance, pixel_covariance
 
@@ -52,6 +52,7 @@ class RoiResult:
     c2: NDArray[np.float32]
     contrast: float
     contrast_error: float
+    route: str
     raw: Curve
     raw_ages: AgeFits | None
     denoised_c2: DenoisedTwoTime | None
@@ -68,6 +69,9 @@ def analyse_roi(
     denoise: DenoiseOptions,
     fit: FitOptions,
     ensemble: Ensemble,
+    *,
+    flat: NDArray[np.float64] | None = None,
+    flux: NDArray[np.float64] | None = None,
 ) -> RoiResult:
     """Correlate, denoise and fit one ROI.
 
@@ -76,10 +80,13 @@ def analyse_roi(
     pixels : (N, P) array, counts
     bad : (N,) array, True where a frame is left out
     frame_time_s : time between two rows of `pixels`, s
+    flat : (P,) static image by which counts are divided; None: nothing
+    flux : (N,) incident flux in place of the frames' own means; None: these
     """
-    c2 = two_time(pixels, bad=bad)
+    c2 = two_time(pixels, bad=bad, flat=flat, flux=flux)
     contrast, contrast_error = contrast_from_counts(pixels[~bad])
-    raw = _raw_curve(c2, pixels, bad, frame_time_s, fit)
+    relative = pixels if flat is None else (pixels / flat).astype(np.float32)
+    raw = _raw_curve(c2, relative, bad, frame_time_s, fit)
     refusal = _cannot_denoise(len(c2), denoise, ensemble)
     denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble)
     denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit, ensemble)
@@ -89,6 +96,7 @@ def analyse_roi(
         c2=c2,
         contrast=contrast,
         contrast_error=contrast_error,
+        route=two_time_route(pixels, flat=flat),
         raw=raw,
         raw_ages=_age_fits(c2, raw, fit, frame_time_s),
         denoised_c2=denoised_c2,

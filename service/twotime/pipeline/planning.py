@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import RecipeError
-from twotime.recipe import GEOMETRY_UNITS, Recipe, ResolvedRecipe, Rings, RunFacts, resolve
-from twotime.xpcs.geometry import q_from_radius
-from twotime.xpcs.roi import ring_rois
-from twotime.xpcs.types import Geometry, Rois
+from twotime.pipeline.protocols import Library, NoLibrary
+from twotime.pipeline.regions import regions_of
+from twotime.recipe import GEOMETRY_UNITS, MaskOptions, Recipe, ResolvedRecipe, RunFacts, resolve
+from twotime.xpcs.orientation import oriented
+from twotime.xpcs.roi import labelled
+from twotime.xpcs.types import Rois
 
 WINDOW = 50
+BYTES_PER_PAIR = 16
+"""Of each pair of frames and ROI: measured, denoised and spread in float32, mask, previews, room to publish them."""
+DEFAULT_BUDGET = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,14 @@ class Plan:
     facts : what the run says of itself
     resolved : the recipe with every value and its source
     rois : before pixels are masked from the data
+    mask : (H, W) in the analysis frame, True where boxes, registry and files leave a pixel in
     warnings : sentences for the reader
     """
 
     facts: RunFacts
     resolved: ResolvedRecipe
     rois: Rois
+    mask: NDArray[np.bool_]
     warnings: tuple[str, ...]
 
     @property
@@ -40,9 +47,16 @@ class Plan:
         return len(range(frames.start, frames.stop, frames.stride))
 
     @property
+    def bin(self) -> int:
+        """How many neighbouring frames are added."""
+        bin_frames = self.resolved.recipe.frames.bin
+        assert isinstance(bin_frames, int)
+        return bin_frames
+
+    @property
     def frame_time_s(self) -> float:
         """Time between two analysed frames, s."""
-        return self.resolved.geometry.frame_time_s * self.resolved.recipe.frames.stride
+        return self.resolved.geometry.frame_time_s * self.resolved.recipe.frames.stride * self.bin
 
     def document(self) -> dict[str, Any]:
         """The plan as plain data, as a dry run returns it."""
@@ -63,58 +77,82 @@ class Plan:
                 }
                 for name, unit in GEOMETRY_UNITS.items()
             ],
-            "n_frames": self.n_frames,
+            "n_frames": self.n_frames // self.bin,
             "frame_time_s": self.frame_time_s,
             "rois": roi_rows(self.rois),
             "warnings": list(self.warnings),
         }
 
 
-def plan(facts: RunFacts, recipe: Recipe) -> Plan:
+def plan(
+    facts: RunFacts, recipe: Recipe, library: Library | None = None, *, budget_bytes: int = DEFAULT_BUDGET
+) -> Plan:
     """Resolve a recipe against a run and lay out its ROIs; reads no frame.
+
+    Parameters
+    ----------
+    library : where masks and label arrays that the recipe names are found; None: there are none
+    budget_bytes : memory for the two-time correlation functions; frames are added until these fit
 
     Raises
     ------
     RecipeError
-        If a value is missing or impossible, or an ROI holds no pixel or lies outside the detector.
+        If a value is missing or impossible, an ROI holds no pixel or lies outside the detector, or a mask is not there.
     """
+    library = library or NoLibrary()
     resolved = resolve(recipe, facts)
-    shape = (facts.shape[1], facts.shape[2])
+    shape = facts.frame_shape(resolved.orientation)
+    mask, masks = _static_mask(resolved, facts, library, shape)
+    options = resolved.recipe
     try:
-        rois = _rois(resolved.recipe.rois, resolved.geometry, shape, _boxes_mask(resolved.recipe, shape))
+        rois, dropped = labelled(
+            regions_of(options.rois, resolved.geometry, shape, library), resolved.geometry, mask, options.min_pixels
+        )
     except ValueError as error:
         raise RecipeError(f"rois: {error}") from None
-    draft = Plan(facts, resolved, rois, ())
-    return Plan(facts, resolved, rois, tuple(_warnings(draft)))
+    frames = options.frames
+    assert frames.stop is not None
+    n_frames = len(range(frames.start, frames.stop, frames.stride))
+    bin_frames = _bin_of(frames.bin, n_frames, rois.number, budget_bytes)
+    complete = options.model_copy(update={"masks": masks, "frames": frames.model_copy(update={"bin": bin_frames})})
+    resolved = resolved.model_copy(update={"recipe": complete})
+    warnings = [*dropped, *_warnings(facts, resolved, n_frames // bin_frames)]
+    if frames.bin == "auto" and bin_frames > 1:
+        warnings.insert(
+            0,
+            f"Every {bin_frames} frames were added to one: the two-time correlation functions of {n_frames} frames and "
+            f"{rois.number} ROIs do not fit into {budget_bytes / 2**30:.3g} GiB; take fewer ROIs, or set frames.bin.",
+        )
+    return Plan(facts, resolved, rois, mask, tuple(warnings))
 
 
 def roi_rows(rois: Rois) -> list[dict[str, Any]]:
-    """One row per ROI: label, q and its edges in 1/Å, number of pixels."""
+    """One row per ROI: label, q and its edges in 1/Å, angle in degrees, number of pixels; None where it has none."""
+    columns = zip(rois.q, rois.q_inner, rois.q_outer, rois.phi, rois.n_pixels, strict=True)
     return [
-        {"roi": r + 1, "q": float(q), "q_inner": float(inner), "q_outer": float(outer), "n_pixels": int(count)}
-        for r, (q, inner, outer, count) in enumerate(
-            zip(rois.q, rois.q_inner, rois.q_outer, rois.n_pixels, strict=True)
-        )
+        {
+            "roi": r + 1,
+            "q": float(q),
+            "q_inner": _or_none(inner),
+            "q_outer": _or_none(outer),
+            "phi": _or_none(phi),
+            "n_pixels": int(count),
+        }
+        for r, (q, inner, outer, phi, count) in enumerate(columns)
     ]
 
 
-def _rois(rings: tuple[Rings, ...], geometry: Geometry, shape: tuple[int, int], mask: NDArray[np.bool_]) -> Rois:
-    units = {ring.unit for ring in rings}
-    if len(units) == 1:
-        edges = [edge for ring in rings for edge in ring.all_edges()]
-        return ring_rois(geometry, shape, edges, rings[0].unit, mask)
-    edges = []
-    for ring in rings:
-        for inner, outer in ring.all_edges():
-            pair = np.array([inner, outer])
-            low, high = pair if ring.unit == "1/A" else q_from_radius(geometry, pair)
-            edges.append((float(low), float(high)))
-    return ring_rois(geometry, shape, edges, "1/A", mask)
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
-def _boxes_mask(recipe: Recipe, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _static_mask(
+    resolved: ResolvedRecipe, facts: RunFacts, library: Library, shape: tuple[int, int]
+) -> tuple[NDArray[np.bool_], MaskOptions]:
+    """What the recipe's boxes, registry and files leave in, and its masks with the versions that were found."""
+    options = resolved.recipe.masks
     mask = np.ones(shape, bool)
-    for number, box in enumerate(recipe.masks.boxes):
+    for number, box in enumerate(options.boxes):
         for name, (low, high), size in (("rows", box.rows, shape[0]), ("columns", box.columns, shape[1])):
             if not 0 <= low < high <= size:
                 raise RecipeError(
@@ -122,16 +160,75 @@ def _boxes_mask(recipe: Recipe, shape: tuple[int, int]) -> NDArray[np.bool_]:
                     f"give 0 <= first < last <= {size}."
                 )
         mask[slice(*box.rows), slice(*box.columns)] = False
-    return mask
+    named = []
+    for wanted in options.registry:
+        found, version = library.mask(wanted.name, wanted.version, facts.detector)
+        mask &= _fitting(found, facts, resolved, shape, f"masks.registry: {wanted.name} (version {version})")
+        named.append(wanted.model_copy(update={"version": version}))
+    for name in options.files:
+        mask &= _fitting(library.mask_file(name), facts, resolved, shape, f"masks.files: {name}")
+    return mask, options.model_copy(update={"registry": tuple(named)})
 
 
-def _warnings(draft: Plan) -> list[str]:
+def _fitting(
+    mask: NDArray[np.bool_], facts: RunFacts, resolved: ResolvedRecipe, shape: tuple[int, int], name: str
+) -> NDArray[np.bool_]:
+    """A mask in the analysis frame; one of another shape may be meant for the frame as written."""
+    if mask.shape == shape:
+        return mask
+    if mask.shape == facts.shape[1:]:
+        return oriented(mask, resolved.orientation)
+    raise RecipeError(
+        f"{name} has shape {mask.shape}, but the analysis frame of {facts.detector} is {shape}; give one of its shape."
+    )
+
+
+def _bin_of(wanted: str | int, n_frames: int, n_rois: int, budget_bytes: int) -> int:
+    if isinstance(wanted, int):
+        if n_frames // wanted < 2:
+            raise RecipeError(
+                f"frames.bin is {wanted}, but only {n_frames} frames are taken; bin at most half of them."
+            )
+        return wanted
+    bin_frames = 1
+    while n_rois * (n_frames // bin_frames) ** 2 * BYTES_PER_PAIR > budget_bytes:
+        bin_frames += 1
+    return bin_frames
+
+
+def _warnings(facts: RunFacts, resolved: ResolvedRecipe, n_frames: int) -> list[str]:
+    recipe, geometry = resolved.recipe, resolved.geometry
     warnings = []
-    recipe = draft.resolved.recipe
-    if recipe.denoise.enabled and draft.n_frames < WINDOW:
+    if recipe.denoise.enabled and n_frames < WINDOW:
         warnings.append(
-            f"{draft.n_frames} frames are fewer than the {WINDOW} that denoising needs; the raw result stands alone."
+            f"{n_frames} frames are fewer than the {WINDOW} that denoising needs; the raw result stands alone."
         )
     if recipe.masks.from_data:
         warnings.append("Pixel counts are before dead, hot and noisy pixels are found in the frames.")
+    if facts.announced is not None and facts.announced != facts.shape[0]:
+        warnings.append(
+            f"The detector was asked for {facts.announced} frames, but the run holds {facts.shape[0]}; "
+            "these were taken as they are."
+        )
+    shortest = facts.shortest_frame_time_s
+    if shortest is not None and geometry.frame_time_s < 0.9 * shortest:
+        warnings.append(
+            f"geometry.frame_time_s is {geometry.frame_time_s:g} s, shorter than the {shortest:g} s that "
+            f"{facts.detector} can do; all rates in 1/s depend on it."
+        )
+    if facts.exposure_s is not None and facts.exposure_s > geometry.frame_time_s * 1.001:
+        warnings.append(
+            f"geometry.frame_time_s is {geometry.frame_time_s:g} s, shorter than the exposure of {facts.exposure_s:g} "
+            "s; all rates in 1/s depend on it."
+        )
+    if resolved.sources["geometry.beam_center_y"] != "recipe" and _center_unset(facts):
+        warnings.append(
+            "The run records a beam centre of 0, 0, which is what a detector says before it was measured; all q depend "
+            "on it: give geometry.beam_center_y and geometry.beam_center_x in the recipe."
+        )
     return warnings
+
+
+def _center_unset(facts: RunFacts) -> bool:
+    found = [facts.geometry.get(name) for name in ("beam_center_y", "beam_center_x")]
+    return all(one is not None and one.value == 0 for one in found)

@@ -1,11 +1,13 @@
 """What the route needs from the outside world."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twotime.errors import RecipeError
 from twotime.recipe import RunFacts
 from twotime.results import Analysis
 
@@ -24,8 +26,84 @@ class FrameSource(Protocol):
         ...
 
     def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Frames `start`, `start + stride`, ... below `stop`, in order, as (number of the first, (k, H, W) counts)."""
+        """Frames `start`, `start + stride`, ... below `stop`, in order, as (number of the first, (k, H, W) counts).
+
+        Raises
+        ------
+        DamagedFrames
+            At the first frame that is not there or cannot be read; those before it have been given.
+        """
         ...
+
+    def pixel_mask(self) -> NDArray[np.bool_] | None:
+        """What the detector itself masks, (H, W) as it writes frames, True where a pixel can be used; None: unknown."""
+        ...
+
+    def fallback(self) -> "FrameSource | None":
+        """The same frames by another way, for when these repeat themselves; None where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Labels 1 ... R with what is known of them; None where nothing is."""
+
+    labels: NDArray[np.int32]
+    q: tuple[float, ...] | None = None
+    phi: tuple[float, ...] | None = None
+
+
+class Library(Protocol):
+    """Masks and label arrays that recipes name; each method raises `RecipeError` where there is none of that name."""
+
+    def mask(self, name: str, version: int | None, detector: str) -> tuple[NDArray[np.bool_], int]:
+        """A mask of the beamline's registry, True where a pixel can be used, and its version; None: the newest."""
+        ...
+
+    def mask_file(self, name: str) -> NDArray[np.bool_]:
+        """A mask from a file."""
+        ...
+
+    def labels(self, reference: str) -> NDArray[np.int32]:
+        """A label array from a file or, as ``tiled:path``, from Tiled."""
+        ...
+
+    def named_labels(self, name: str) -> NDArray[np.int32]:
+        """A named ROI mask of the site, see `twotime.xpcs.roi.shifted_labels`."""
+        ...
+
+    def qmap(self, name: str) -> LabelMap:
+        """The dynamic bins of an APS qmap file."""
+        ...
+
+
+class NoLibrary:
+    """A library of nothing."""
+
+    def mask(self, name: str, version: int | None, detector: str) -> tuple[NDArray[np.bool_], int]:
+        """Refuse."""
+        asked = "" if version is None else f", version {version},"
+        raise _no_library(f"masks.registry names {name!r}{asked} for {detector}")
+
+    def mask_file(self, name: str) -> NDArray[np.bool_]:
+        """Refuse."""
+        raise _no_library(f"masks.files names {name!r}")
+
+    def labels(self, reference: str) -> NDArray[np.int32]:
+        """Refuse."""
+        raise _no_library(f"rois names the label array {reference!r}")
+
+    def named_labels(self, name: str) -> NDArray[np.int32]:
+        """Refuse."""
+        raise _no_library(f"rois names the ROI mask {name!r}")
+
+    def qmap(self, name: str) -> LabelMap:
+        """Refuse."""
+        raise _no_library(f"rois names the qmap {name!r}")
+
+
+def _no_library(what: str) -> RecipeError:
+    return RecipeError(f"{what}, but there is no library of masks here; give the values in the recipe itself.")
 
 
 class Progress(Protocol):

@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
+from twotime.pipeline.gathering import Gathered, gather
 from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import FrameSource, Progress
 from twotime.xpcs.badframes import find_bad_frames
+from twotime.xpcs.flatfield import static_image
 from twotime.xpcs.geometry import q_map, radius_map
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels
-from twotime.xpcs.pixels import RoiPixels
+from twotime.xpcs.orientation import oriented
 from twotime.xpcs.types import Rois
 
 
@@ -22,18 +24,22 @@ class Reading:
 
     Attributes
     ----------
-    rois : with the masked pixels left out; ROIs that lost all pixels are gone
+    rois : with the masked pixels left out; ROIs that lost too many pixels are gone
     pixels : one (N, P) matrix of counts per ROI
+    flat : one (P,) static image per ROI by which counts are divided; None where the recipe does not ask for it
+    flux : (N,) incident flux; None where the recipe does not ask for it
     mask : (H, W), True where a pixel was used
-    mean_frame : (H, W), counts
+    mean_frame : (H, W), counts per frame as read
     intensity : (N, R), mean count per pixel
     bad : (N,), True where a frame is left out
-    frame_number : (N,), number in the run
+    frame_number : (N,), number in the run, of the first where several were added
     warnings : sentences for the reader
     """
 
     rois: Rois
     pixels: list[NDArray[Any]]
+    flat: list[NDArray[np.float64]] | None
+    flux: NDArray[np.float64] | None
     mask: NDArray[np.bool_]
     mean_frame: NDArray[np.float32]
     intensity: NDArray[np.float32]
@@ -43,112 +49,146 @@ class Reading:
 
 
 def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
-    """Read all frames once, block by block.
+    """Read all frames once, block by block; once more by another way where frames repeat themselves.
 
     Raises
     ------
     UnusableRun
         If all frames are zero, or no pixel of any ROI survives the mask.
+    DamagedFrames
+        If frames are damaged or repeated and the recipe says to stop.
     """
-    matrix, statistics, frame_number = _gather(source, plan, progress)
+    gathered = gather(source, plan, progress)
+    other = source.fallback() if gathered.repeated else None
+    if other is not None:
+        again = gather(other, plan, progress)
+        if again.repeated < gathered.repeated:
+            sentence = "Frames came repeated through Tiled; they were read from the detector's own files instead."
+            again.warnings.insert(0, sentence)
+            gathered, source = again, other
+    statistics = gathered.statistics
     if not statistics.maximum.any():
         raise UnusableRun(
             f"All {plan.n_frames} frames of run {plan.facts.uid[:8]} are zero; check the shutter and the detector."
         )
-    mask = _mask(plan, statistics)
-    rois, columns, warnings = _masked_rois(plan, mask)
-    pixels = [np.ascontiguousarray(matrix[:, own]) for own in columns]
-    intensity = np.stack([own.mean(axis=1, dtype=np.float64) for own in pixels], axis=1)
-    bad, reasons = _bad_frames(plan, intensity, rois, frame_number)
+    mask = _mask(plan, statistics, source.pixel_mask())
+    image = _static_image(plan, statistics, mask)
+    if image is not None:
+        mask &= image > 0
+    rois, columns, warnings = _masked_rois(plan, gathered, mask)
+    intensity = np.stack([gathered.counts[:, own].mean(axis=1, dtype=np.float64) for own in columns], axis=1)
+    bad, reasons = _bad_frames(plan, intensity, rois, gathered)
+    flux = gathered.frame_sum if plan.resolved.recipe.normalisation == "flux" else None
     return Reading(
         rois=rois,
-        pixels=pixels,
+        pixels=[_binned(np.ascontiguousarray(gathered.counts[:, own]), plan.bin) for own in columns],
+        flat=None if image is None else [image.ravel()[gathered.pixels.indices[own]] for own in columns],
+        flux=None if flux is None else np.maximum(_binned(flux, plan.bin), np.finfo(float).tiny),
         mask=mask,
         mean_frame=statistics.mean.astype(np.float32),
-        intensity=intensity.astype(np.float32),
-        bad=bad,
-        frame_number=frame_number,
-        warnings=warnings + reasons,
+        intensity=_binned(intensity, plan.bin).astype(np.float32),
+        bad=_binned(bad, plan.bin) > 0,
+        frame_number=gathered.frame_number[:: plan.bin][: len(gathered.frame_number) // plan.bin],
+        warnings=gathered.warnings + warnings + reasons,
     )
 
 
-def _gather(
-    source: FrameSource, plan: Plan, progress: Progress
-) -> tuple[NDArray[Any], FrameStatistics, NDArray[np.int64]]:
-    frames = plan.resolved.recipe.frames
-    assert frames.stop is not None
-    frame_number = np.arange(frames.start, frames.stop, frames.stride)
-    gather = RoiPixels(plan.rois.labels)
-    statistics = FrameStatistics()
-    matrix = np.zeros((len(frame_number), gather.n_pixels), source.dtype)
-    filled = 0
-    progress("reading", 0.0)
-    for _, block in source.blocks(frames.start, frames.stop, frames.stride):
-        statistics.accumulate(block)
-        matrix[filled : filled + len(block)] = gather.gather(block)
-        filled += len(block)
-        progress("reading", filled / len(frame_number))
-    if filled != len(frame_number):
-        raise UnusableRun(
-            f"Run {plan.facts.uid[:8]} announces {len(frame_number)} frames to read but yields {filled}; "
-            f"give frames.stop = {frames.start + filled * frames.stride} to analyse what is there."
-        )
-    return matrix, statistics, frame_number
+def _binned(values: NDArray[Any], number: int) -> NDArray[Any]:
+    """Sums over so many neighbouring frames, which are the first axis; frames that are left over are dropped."""
+    if number == 1:
+        return values
+    length = len(values) // number
+    parts = values[: length * number].reshape(length, number, *values.shape[1:])
+    if values.dtype.kind == "u":
+        total = parts.sum(axis=1, dtype=np.uint64)
+        narrow: NDArray[Any] = total.astype(np.min_scalar_type(int(total.max(initial=0))))
+        return narrow
+    summed: NDArray[Any] = parts.sum(axis=1)
+    return summed
 
 
-def _mask(plan: Plan, statistics: FrameStatistics) -> NDArray[np.bool_]:
+def _mask(plan: Plan, statistics: FrameStatistics, pixel_mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     options = plan.resolved.recipe.masks
     mask = find_bad_pixels(
         statistics,
-        radius_map(plan.resolved.geometry, statistics.mean.shape),
+        radius_map(plan.resolved.geometry, (plan.mask.shape[0], plan.mask.shape[1])),
         from_data=options.from_data,
         hot_above_counts=options.hot_above_counts,
         dark_below_mean=options.dark_below_mean,
     )
-    for box in options.boxes:
-        mask[slice(*box.rows), slice(*box.columns)] = False
+    mask &= plan.mask
+    if options.pixel_mask and pixel_mask is not None:
+        mask &= oriented(pixel_mask, plan.resolved.orientation)
     return mask
 
 
-def _masked_rois(plan: Plan, mask: NDArray[np.bool_]) -> tuple[Rois, list[NDArray[np.intp]], list[str]]:
+def _static_image(plan: Plan, statistics: FrameStatistics, mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    kind = plan.resolved.recipe.normalisation
+    if kind not in ("azimuthal", "smoothed") or not mask.any():
+        return None
+    radius = radius_map(plan.resolved.geometry, (mask.shape[0], mask.shape[1]))
+    return static_image(statistics.mean, mask, radius, "azimuthal" if kind == "azimuthal" else "smoothed")
+
+
+def _masked_rois(
+    plan: Plan, gathered: Gathered, mask: NDArray[np.bool_]
+) -> tuple[Rois, list[NDArray[np.intp]], list[str]]:
     """ROIs without masked pixels, the matrix columns of each, and a word on those that vanished."""
-    gather = RoiPixels(plan.rois.labels)
-    good = mask.ravel()[gather.indices]
+    pixels = gathered.pixels
+    fewest = plan.resolved.recipe.min_pixels
+    good = mask.ravel()[pixels.indices]
     q = q_map(plan.resolved.geometry, (mask.shape[0], mask.shape[1])).ravel()
     labels = np.zeros(mask.size, np.int32)
     kept, columns, means, warnings = [], [], [], []
-    for r, own in enumerate(gather.columns):
+    for r, own in enumerate(pixels.columns):
         survivors = np.arange(own.start, own.stop)[good[own]]
-        if len(survivors) == 0:
-            warnings.append(f"ROI at q = {plan.rois.q[r]:.4g} 1/Å lost all its pixels to the mask and was left out.")
+        if len(survivors) < fewest:
+            warnings.append(
+                f"ROI at q = {plan.rois.q[r]:.4g} 1/Å lost its pixels to the mask and was left out: "
+                f"{len(survivors)} remain, fewer than {fewest}."
+            )
             continue
         kept.append(r)
         columns.append(survivors)
-        labels[gather.indices[survivors]] = len(kept)
-        means.append(q[gather.indices[survivors]].mean())
+        labels[pixels.indices[survivors]] = len(kept)
+        means.append(q[pixels.indices[survivors]].mean() if plan.rois.q_from_pixels[r] else plan.rois.q[r])
     if not kept:
+        nobody = f"keeps min_pixels = {fewest} pixels" if good.any() else "keeps any pixel"
         raise UnusableRun(
-            f"No pixel of any ROI of run {plan.facts.uid[:8]} survives the mask; "
-            "loosen masks (hot_above_counts, dark_below_mean, from_data) in the recipe or move the ROIs."
+            f"No ROI of run {plan.facts.uid[:8]} {nobody} after the mask; loosen masks (hot_above_counts, "
+            "dark_below_mean, from_data) in the recipe or move the ROIs."
         )
-    rois = Rois(labels.reshape(mask.shape), np.array(means), plan.rois.q_inner[kept], plan.rois.q_outer[kept])
-    return rois, columns, warnings
+    rois = plan.rois
+    return (
+        Rois(
+            labels.reshape(mask.shape),
+            np.array(means),
+            rois.q_inner[kept],
+            rois.q_outer[kept],
+            rois.phi[kept],
+            rois.q_from_pixels[kept],
+        ),
+        columns,
+        warnings,
+    )
 
 
 def _bad_frames(
-    plan: Plan, intensity: NDArray[np.float64], rois: Rois, frame_number: NDArray[np.int64]
+    plan: Plan, intensity: NDArray[np.float64], rois: Rois, gathered: Gathered
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    frames = plan.resolved.recipe.frames
+    frames, frame_number = plan.resolved.recipe.frames, gathered.frame_number
     total = intensity @ rois.n_pixels.astype(float)
-    bad = total == 0
-    warnings = [f"Frame {frame_number[i]} was left out: it holds no counts." for i in np.flatnonzero(bad)]
+    bad = gathered.damaged.copy()
+    own = np.flatnonzero(~bad)
+    warnings = [f"Frame {frame_number[i]} was left out: it holds no counts." for i in own[total[own] == 0]]
+    bad[own[total[own] == 0]] = True
     if frames.find_bad:
-        found, reasons = find_bad_frames(total)
+        found, reasons = find_bad_frames(total[own])
         warnings = [
-            f"Frame {frame_number[i]} was left out: {reason}."
+            f"Frame {frame_number[own[i]]} was left out: {reason}."
             for i, reason in zip(np.flatnonzero(found), reasons, strict=True)
         ]
-        bad |= found
+        bad[own] |= found
     bad |= np.isin(frame_number, frames.exclude)
     if np.count_nonzero(~bad) < 2:
         raise UnusableRun(

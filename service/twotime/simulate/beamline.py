@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,9 @@ from bluesky_tiled_plugins import TiledWriter
 from event_model import StreamRange, compose_run
 from numpy.typing import NDArray
 
+from twotime.files import detector_of
 from twotime.simulate.eiger_file import DATASET, EigerFile
+from twotime.xpcs.orientation import as_written, written_point
 from twotime.xpcs.types import Geometry
 
 Layout = Literal["burst", "frames", "events"]
@@ -68,8 +70,8 @@ def write_run(
     Parameters
     ----------
     raw : Tiled client of the container of raw runs
-    frames : (N, H, W) array, counts
-    geometry : goes into the descriptor's configuration under the names of CHX
+    frames : (N, H, W) array, counts, in the analysis frame
+    geometry : of the analysis frame; goes into the descriptor's configuration under the names of CHX
     folder : for the detector files; Tiled must be allowed to read it
     progress : told the fraction written
 
@@ -95,7 +97,11 @@ def run_documents(
     scan: Scan,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[str, Any]]:
-    """Bluesky documents of a scan, and on the way its detector files; each document once its frames are on disk."""
+    """Bluesky documents of a scan, and on the way its detector files; each document once its frames are on disk.
+
+    Frames and geometry are those of the analysis frame; they are written as the detector would.
+    """
+    frames, geometry = _as_written(frames, geometry, scan)
     run = compose_run(metadata=_start(frames, geometry, scan))
     yield "start", run.start_doc
     file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.files_of(len(frames)))
@@ -121,6 +127,14 @@ def run_documents(
     if scan.exit_status is not None:
         reason = "" if scan.exit_status == "success" else "simulated failure"
         yield "stop", run.compose_stop(exit_status=scan.exit_status, reason=reason)
+
+
+def _as_written(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> tuple[NDArray[Any], Geometry]:
+    kind = detector_of(scan.detector)
+    orientation = "raw" if kind is None else kind.orientation
+    written = as_written(frames, orientation)
+    y, x = written_point(geometry.beam_center_y, geometry.beam_center_x, written.shape[1:], orientation, pychx=True)
+    return written, replace(geometry, beam_center_y=y, beam_center_x=x)
 
 
 def _stream(

@@ -5,15 +5,16 @@ No module here reads files, clocks, the environment or the network.
 
 from twotime.xpcs.badframes import find_bad_frames
 from twotime.xpcs.contrast import contrast_from_counts, contrast_from_lag_one
-from twotime.xpcs.correlate import two_time
+from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, decay, fit_decay
-from twotime.xpcs.geometry import q_from_radius, q_map, radius_from_q, radius_map
+from twotime.xpcs.geometry import angle_map, q_from_radius, q_map, radius_from_q, radius_map
+from twotime.xpcs.growing import TwoTimeAccumulator
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels, saturation_value
 from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
 from twotime.xpcs.pixels import RoiPixels
 from twotime.xpcs.qdependence import QDependence, fit_q_dependence
 from twotime.xpcs.quality import Stationarity, stationarity
-from twotime.xpcs.roi import ring_rois
+from twotime.xpcs.roi import labelled, ring_rois
 from twotime.xpcs.types import Geometry, Rois
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "RoiPixels",
     "Rois",
     "Stationarity",
+    "TwoTimeAccumulator",
     "age_cuts",
+    "angle_map",
     "contrast_from_counts",
     "contrast_from_lag_one",
     "decay",
@@ -34,6 +37,7 @@ __all__ = [
     "find_bad_pixels",
     "fit_decay",
     "fit_q_dependence",
+    "labelled",
     "one_time",
     "one_time_covariance",
     "pixel_covariance",
@@ -45,4 +49,5 @@ __all__ = [
     "saturation_value",
     "stationarity",
     "two_time",
+    "two_time_route",
 ]

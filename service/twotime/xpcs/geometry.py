@@ -28,6 +28,23 @@ def radius_map(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.float64
     return radius
 
 
+def angle_map(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Angle of each pixel of an (H, W) detector around the beam centre, -180 to 180 degrees.
+
+    It counts from the direction of rising columns towards rising rows, as pyCHX and scikit-beam have it:
+    counter-clockwise in pictures whose first row is at the bottom.
+
+    Examples
+    --------
+    >>> angle_map(Geometry(0.0, 0.0, 1.0, 1.0, 1e-4, 1.0), (2, 2))
+    array([[ 0.,  0.],
+           [90., 45.]])
+    """
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    angle: NDArray[np.float64] = np.degrees(np.arctan2(rows - geometry.beam_center_y, columns - geometry.beam_center_x))
+    return angle
+
+
 def q_map(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Momentum transfer of each pixel of an (H, W) detector that stands across the beam, 1/Å; see `q_from_radius`."""
     return q_from_radius(geometry, radius_map(geometry, shape))

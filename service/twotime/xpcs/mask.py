@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twotime.xpcs.orientation import Orientation, oriented
+
 HOT_MEAN = 8.0
 HOT_MAXIMUM = 20.0
 DEAD_MEAN = 0.02
@@ -21,6 +23,7 @@ class FrameStatistics:
     total : (H, W) uint64, or float64 for counts that are no integers, sum over frames; negative ones are no counts
     maximum : (H, W), largest count of each pixel
     negative : (H, W), pixels that ever held a negative number, by which detectors of a signed type mark gaps
+    saturated : (H, W), pixels that ever held the value by which their detector marks gaps and saturation
     """
 
     def __init__(self) -> None:
@@ -28,32 +31,38 @@ class FrameStatistics:
         self.total: NDArray[Any] = np.zeros((0, 0), np.uint64)
         self.maximum: NDArray[Any] = np.zeros((0, 0))
         self.negative: NDArray[np.bool_] = np.zeros((0, 0), bool)
-        self._dtype: np.dtype[Any] | None = None
+        self.saturated: NDArray[np.bool_] = np.zeros((0, 0), bool)
 
     def accumulate(self, block: NDArray[Any]) -> None:
         """Take in (k, H, W) frames."""
-        if self._dtype is None:
-            self._dtype = block.dtype
+        if self.n_frames == 0:
             self.total = np.zeros(block.shape[1:], np.float64 if block.dtype.kind == "f" else np.uint64)
             self.maximum = np.zeros(block.shape[1:], block.dtype)
             self.negative = np.zeros(block.shape[1:], bool)
+            self.saturated = np.zeros(block.shape[1:], bool)
         self.n_frames += len(block)
         if block.dtype.kind != "u":
             self.negative |= (block < 0).any(axis=0)
             block = np.maximum(block, 0)
-        self.total += block.sum(axis=0, dtype=self.total.dtype)
-        np.maximum(self.maximum, block.max(axis=0), out=self.maximum)
+        largest = block.max(axis=0)
+        mark = saturation_value(block.dtype)
+        if mark is not None:
+            self.saturated |= largest == mark
+        self.total = self.total + block.sum(axis=0, dtype=self.total.dtype)
+        self.maximum = np.maximum(self.maximum, largest)
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean count of each pixel, (H, W)."""
         return self.total / max(self.n_frames, 1)
 
-    @property
-    def saturated(self) -> NDArray[np.bool_]:
-        """Pixels that reached the value by which their detector marks gaps and saturation, (H, W)."""
-        value = None if self._dtype is None else saturation_value(self._dtype)
-        return np.zeros(self.total.shape, bool) if value is None else self.maximum == value
+    def oriented(self, orientation: Orientation) -> "FrameStatistics":
+        """The same in the analysis frame."""
+        turned = FrameStatistics()
+        turned.n_frames = self.n_frames
+        for name in ("total", "maximum", "negative", "saturated"):
+            setattr(turned, name, np.ascontiguousarray(oriented(getattr(self, name), orientation)))
+        return turned
 
 
 def saturation_value(dtype: np.dtype[Any]) -> int | None:

@@ -1,13 +1,39 @@
 """Regions of interest as labels on the detector."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.geometry import q_from_radius, q_map, radius_map
+from twotime.xpcs.geometry import angle_map, q_from_radius, q_map, radius_map
 from twotime.xpcs.types import Geometry, Rois
+
+_UNIT_NAMES = {"1/A": "1/Å", "pixel": "pixels"}
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region before pixels are masked.
+
+    Attributes
+    ----------
+    name : for sentences
+    inside : (H, W) bool
+    q_inner, q_outer : its edges, 1/Å; NaN where it has none
+    phi : middle of its angles, degrees counter-clockwise from the direction of rising columns; NaN where it has none
+    q : momentum transfer to report, 1/Å; NaN: the mean over its pixels
+    required : whether it is a mistake if the detector does not reach it
+    """
+
+    name: str
+    inside: NDArray[np.bool_]
+    q_inner: float = np.nan
+    q_outer: float = np.nan
+    phi: float = np.nan
+    q: float = np.nan
+    required: bool = True
 
 
 def ring_rois(
@@ -37,12 +63,38 @@ def ring_rois(
     ValueError
         If a ring lies outside the detector, holds no usable pixel or overlaps another ring.
     """
-    q = q_map(geometry, shape)
-    scale = q if unit == "1/A" else radius_map(geometry, shape)
     usable = np.ones(shape, bool) if mask is None else mask
-    labels = np.zeros(shape, np.int32)
-    means = []
-    for number, (inner, outer) in enumerate(edges, start=1):
+    return labelled(ring_regions(geometry, shape, edges, unit), geometry, usable)[0]
+
+
+def ring_regions(
+    geometry: Geometry,
+    shape: tuple[int, int],
+    edges: Sequence[tuple[float, float]],
+    unit: Literal["1/A", "pixel"],
+    *,
+    mirrored: bool = False,
+    angles: Sequence[tuple[float, float]] = (),
+) -> list[Region]:
+    """Rings, or their sectors; ring by ring, and within a ring in the order of the angles.
+
+    Parameters
+    ----------
+    edges, unit : see `ring_rois`
+    angles : first and last angle of each sector, degrees; empty: whole rings
+    mirrored : join each sector with the one across the beam, as speckle and flow are symmetric under q → -q
+
+    Raises
+    ------
+    ValueError
+        If a ring lies outside the detector, or an angle is not in order.
+    """
+    scale = q_map(geometry, shape) if unit == "1/A" else radius_map(geometry, shape)
+    phi = angle_map(geometry, shape) if angles else None
+    bounds = np.asarray(edges, float).reshape(-1, 2)
+    in_q = bounds if unit == "1/A" else q_from_radius(geometry, bounds)
+    regions = []
+    for number, ((inner, outer), (q_inner, q_outer)) in enumerate(zip(bounds, in_q, strict=True), start=1):
         ring = (scale >= inner) & (scale < outer)
         name = f"ring {number} ({inner:g} to {outer:g} {_UNIT_NAMES[unit]})"
         if not ring.any():
@@ -50,17 +102,183 @@ def ring_rois(
                 f"{name} lies outside the detector or between its pixels; "
                 f"the detector spans {scale.min():.4g} to {scale.max():.4g} {_UNIT_NAMES[unit]}."
             )
-        overlapped = np.unique(labels[ring & (labels > 0)])
+        if phi is None:
+            regions.append(Region(name, ring, float(q_inner), float(q_outer)))
+        for first, last in angles:
+            sector = ring & _between(phi, first, last, mirrored)
+            regions.append(
+                Region(
+                    f"{name}, {first:g}° to {last:g}°",
+                    sector,
+                    float(q_inner),
+                    float(q_outer),
+                    (first + last) / 2,
+                    required=False,
+                )
+            )
+    return regions
+
+
+def box_region(shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int], q: float = np.nan) -> Region:
+    """A rectangle of pixels, first row and column included, last excluded."""
+    for name, (low, high), size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
+        if not 0 <= low < high <= size:
+            raise ValueError(f"box has {name} [{low}, {high}], expected 0 <= first < last <= {size}.")
+    inside = np.zeros(shape, bool)
+    inside[slice(*rows), slice(*columns)] = True
+    return Region(f"box rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}", inside, q=q)
+
+
+def polygon_region(shape: tuple[int, int], vertices: Sequence[tuple[float, float]], q: float = np.nan) -> Region:
+    """Pixels whose centres lie inside a polygon of (row, column) vertices; self-crossings count by even and odd.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three vertices, or no pixel's centre lies inside.
+    """
+    if len(vertices) < 3:
+        raise ValueError(f"a polygon has {len(vertices)} vertices, expected at least 3.")
+    corner = np.asarray(vertices, float)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    inside = np.zeros(shape, bool)
+    for (r1, c1), (r2, c2) in zip(corner, np.roll(corner, -1, axis=0), strict=True):
+        if r1 == r2:
+            continue
+        crosses = (rows >= min(r1, r2)) & (rows < max(r1, r2))
+        inside ^= crosses & (columns < c1 + (rows - r1) * (c2 - c1) / (r2 - r1))
+    name = f"polygon from ({corner[0, 0]:g}, {corner[0, 1]:g})"
+    if not inside.any():
+        raise ValueError(f"{name} holds no pixel of the detector of {shape[0]} rows and {shape[1]} columns.")
+    return Region(name, inside, q=q)
+
+
+def label_regions(
+    labels: NDArray[np.integer],
+    shape: tuple[int, int],
+    q: Sequence[float] | None = None,
+    phi: Sequence[float] | None = None,
+) -> list[Region]:
+    """Regions of a label array, in the order of their numbers.
+
+    Parameters
+    ----------
+    labels : (H, W), 0 off the regions
+    q, phi : of each region, 1/Å and degrees; None: q is the mean over its pixels
+
+    Raises
+    ------
+    ValueError
+        If the array has another shape than the detector, no region, or another number of regions than values.
+    """
+    if labels.shape != shape:
+        raise ValueError(
+            f"the label array has shape {labels.shape}, but the analysis frame of the detector is {shape}; "
+            "give labels in the analysis frame."
+        )
+    numbers = np.unique(labels[labels > 0])
+    if numbers.size == 0:
+        raise ValueError("the label array holds no region; labels are 1, 2, ... on regions and 0 elsewhere.")
+    for name, values in (("q", q), ("phi", phi)):
+        if values is not None and len(values) != numbers.size:
+            raise ValueError(f"{name}_list has {len(values)} values for {numbers.size} regions; give one per region.")
+    return [
+        Region(
+            f"region {number}",
+            labels == number,
+            phi=np.nan if phi is None else float(phi[k]),
+            q=np.nan if q is None else float(q[k]),
+            required=False,
+        )
+        for k, number in enumerate(numbers.tolist())
+    ]
+
+
+def shifted_labels(
+    labels: NDArray[np.integer], geometry: Geometry, shape: tuple[int, int], center: int = 4000
+) -> NDArray[np.int32]:
+    """A large label array, shifted so that its centre lies on the beam centre, and cut to the detector.
+
+    Parameters
+    ----------
+    labels : (L, L), as the named ROI masks of CHX
+    shape : (H, W) of the analysis frame
+    center : row and column of the large array that belong on the beam centre
+    """
+    rows = np.arange(shape[0]) - round(geometry.beam_center_y) + center
+    columns = np.arange(shape[1]) - round(geometry.beam_center_x) + center
+    on_rows, on_columns = (
+        (axis >= 0) & (axis < size) for axis, size in zip((rows, columns), labels.shape, strict=True)
+    )
+    shifted = np.zeros(shape, np.int32)
+    shifted[np.ix_(on_rows, on_columns)] = labels[np.ix_(rows[on_rows], columns[on_columns])]
+    return shifted
+
+
+def labelled(
+    regions: Sequence[Region], geometry: Geometry, mask: NDArray[np.bool_], min_pixels: int = 1
+) -> tuple[Rois, list[str]]:
+    """Number the regions and leave out masked pixels and small regions.
+
+    Parameters
+    ----------
+    regions : in the order of their labels
+    mask : (H, W), True where a pixel can be used
+    min_pixels : regions with fewer usable pixels are dropped
+
+    Returns
+    -------
+    tuple of Rois and list of str
+        Labels 1 ... R of those that remain, and a sentence for each that does not.
+
+    Raises
+    ------
+    ValueError
+        If regions overlap, none remains, or a required one has no usable pixel.
+    """
+    labels = np.zeros(mask.shape, np.int32)
+    q = q_map(geometry, (mask.shape[0], mask.shape[1]))
+    kept: list[Region] = []
+    means: list[float] = []
+    dropped: list[str] = []
+    for region in regions:
+        overlapped = np.unique(labels[region.inside & (labels > 0)])
         if overlapped.size:
-            raise ValueError(f"{name} overlaps ring {overlapped[0]}; let every ring end where the next begins.")
-        ring &= usable
-        if not ring.any():
-            raise ValueError(f"{name} holds no pixel outside the mask; move the ring or loosen the mask.")
-        labels[ring] = number
-        means.append(float(q[ring].mean()))
-    bounds = np.asarray(edges, float).reshape(-1, 2)
-    bounds = bounds if unit == "1/A" else q_from_radius(geometry, bounds)
-    return Rois(labels, np.array(means), bounds[:, 0], bounds[:, 1])
+            raise ValueError(
+                f"{region.name} overlaps {kept[overlapped[0] - 1].name}; let every region end where the next begins."
+            )
+        usable = region.inside & mask
+        count = int(np.count_nonzero(usable))
+        if count == 0 and region.required:
+            raise ValueError(f"{region.name} holds no pixel outside the mask; move it or loosen the mask.")
+        if count < max(min_pixels, 1):
+            dropped.append(f"{region.name} was left out: it holds {count} usable pixels, fewer than {min_pixels}.")
+            continue
+        kept.append(region)
+        labels[usable] = len(kept)
+        means.append(float(q[usable].mean()) if np.isnan(region.q) else region.q)
+    if not kept:
+        raise ValueError(f"no region holds {max(min_pixels, 1)} usable pixels; lower min_pixels or move the regions.")
+    return (
+        Rois(
+            labels,
+            np.array(means),
+            np.array([region.q_inner for region in kept]),
+            np.array([region.q_outer for region in kept]),
+            np.array([region.phi for region in kept]),
+            np.array([np.isnan(region.q) for region in kept]),
+        ),
+        dropped,
+    )
 
 
-_UNIT_NAMES = {"1/A": "1/Å", "pixel": "pixels"}
+def _between(phi: NDArray[np.float64] | None, first: float, last: float, mirrored: bool) -> NDArray[np.bool_]:
+    """Where an angle in degrees lies in a sector, which may reach over 360°."""
+    assert phi is not None
+    width = last - first
+    if not 0 < width <= 360:
+        raise ValueError(f"angles are [{first:g}, {last:g}], expected the first below the second by at most 360°.")
+    turned: NDArray[np.bool_] = (phi - first) % 360 < width
+    if mirrored:
+        turned |= (phi - first - 180) % 360 < width
+    return turned

@@ -46,13 +46,17 @@ class Rois:
     ----------
     labels : (H, W) int32, 0 where no ROI lies, 1 ... R elsewhere
     q : (R,) float, mean momentum transfer of the unmasked pixels, 1/Å
-    q_inner, q_outer : (R,) float, edges of each ring, 1/Å
+    q_inner, q_outer : (R,) float, edges of each ring, 1/Å; NaN where it has none
+    phi : (R,) float, middle of its angles, degrees; NaN where it has none
+    q_from_pixels : (R,) bool, False where q was given and does not follow the pixels
     """
 
     labels: NDArray[np.int32]
     q: NDArray[np.float64]
     q_inner: NDArray[np.float64]
     q_outer: NDArray[np.float64]
+    phi: NDArray[np.float64]
+    q_from_pixels: NDArray[np.bool_]
 
     @property
     def number(self) -> int:

@@ -1,0 +1,161 @@
+"""Masks and label arrays that recipes name: the beamline's registry in Tiled, and one folder of files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from tiled.client.array import ArrayClient
+from tiled.client.container import Container
+from tiled.queries import Eq
+
+from twotime.catalog.client import descend, tiled_errors
+from twotime.errors import RecipeError, TiledRefused
+from twotime.pipeline.protocols import LabelMap
+from twotime.settings import Settings
+
+MOST_PIXELS = 100_000_000
+_ARRAYS = (".npy", ".npz")
+
+
+class MaskLibrary:
+    """Implements `twotime.pipeline.Library`.
+
+    Parameters
+    ----------
+    root : client of the whole Tiled server
+    settings : `masks_path`, `mask_dir` and `memory_gib` count
+    """
+
+    def __init__(self, root: Container, settings: Settings) -> None:
+        self._root = root
+        self._path = settings.masks_path
+        self._folder = settings.mask_dir
+        self.budget_bytes = int(settings.memory_gib * 2**30)
+
+    def mask(self, name: str, version: int | None, detector: str) -> tuple[NDArray[np.bool_], int]:
+        """A boolean array of the registry with metadata ``spec: mask``, this name and this detector.
+
+        Raises
+        ------
+        RecipeError
+            If there is no registry, or no such mask in it.
+        """
+        if not self._path:
+            raise RecipeError(
+                f"masks.registry names {name!r}, but this service knows no registry of masks; "
+                "set TWOTIME_MASKS_PATH to its container in Tiled."
+            )
+        with tiled_errors():
+            found = descend(self._root, self._path, "TWOTIME_MASKS_PATH").search(Eq("spec", "mask"))
+            named = [node for node in found.search(Eq("name", name)).values() if isinstance(node, ArrayClient)]
+        own = {_version(node): node for node in named if _same_detector(node, detector)}
+        wanted = max(own, default=None) if version is None else version
+        if wanted is None or wanted not in own:
+            there = ", ".join(str(number) for number in sorted(own)) or "none"
+            asked = "" if version is None else f" of version {version}"
+            raise RecipeError(
+                f"masks.registry names {name!r}{asked}, but {self._path} holds none for {detector}; "
+                f"versions there: {there}."
+            )
+        with tiled_errors():
+            return np.asarray(own[wanted].read(), bool), wanted
+
+    def mask_file(self, name: str) -> NDArray[np.bool_]:
+        """A ``.npy`` or ``.npz`` file of the folder; False or 0 leaves a pixel out."""
+        return _array(self._place(name, "masks.files", _ARRAYS), "masks.files").astype(bool)
+
+    def labels(self, reference: str) -> NDArray[np.int32]:
+        """A label array from a file of the folder, or from Tiled where it begins with ``tiled:``."""
+        if not reference.startswith("tiled:"):
+            return _as_labels(_array(self._place(reference, "rois.array", _ARRAYS), "rois.array"), reference)
+        with tiled_errors():
+            try:
+                node = descend(self._root, reference.removeprefix("tiled:").strip("/"), "rois.array")
+            except TiledRefused as error:
+                raise RecipeError(f"rois.array is {reference!r}. {error}") from None
+            if not isinstance(node, ArrayClient) or node.ndim != 2 or int(np.prod(node.shape)) > MOST_PIXELS:
+                raise RecipeError(f"rois.array is {reference!r}, which is no array of rows and columns.")
+            return _as_labels(np.asarray(node.read()), reference)
+
+    def named_labels(self, name: str) -> NDArray[np.int32]:
+        """``general_roi_mask_<name>`` of the folder."""
+        stem = f"general_roi_mask_{name}"
+        files = [self._folder / f"{stem}{suffix}" for suffix in (*_ARRAYS, ".json")] if self._folder else []
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise RecipeError(
+                f"rois names the ROI mask {name!r}, but there is no {stem}.npy, .npz or .json in "
+                f"{self._folder or 'any folder: set TWOTIME_MASK_DIR'} (pickles are not read: loading one runs code)."
+            )
+        return _as_labels(_array(file, "rois"), file.name)
+
+    def qmap(self, name: str) -> LabelMap:
+        """The dynamic bins of an APS qmap file, with their q in 1/Å and, where it has them, angles in degrees."""
+        file = self._place(name, "rois.file", (".h5", ".hdf", ".hdf5"))
+        try:
+            with h5py.File(file, "r", locking=False) as opened:
+                group = opened["qmap"]
+                labels = np.asarray(group["dynamic_roi_map"][()])
+                if "mask" in group:
+                    labels = np.where(np.asarray(group["mask"][()]) != 0, labels, 0)
+                lists = [np.ravel(group[f"dynamic_v_list_dim{axis}"][()]) for axis in (0, 1)]
+                own = group.get("dynamic_index_mapping")
+                place = None if own is None else np.ravel(own[()]).astype(int)
+        except (OSError, KeyError) as error:
+            raise RecipeError(f"rois.file is {name!r}, which is no qmap file with dynamic bins ({error}).") from None
+        labels = _as_labels(labels, name)
+        numbers = np.unique(labels[labels > 0])
+        bins = numbers - 1 if place is None else place[numbers - 1]
+        q, phi = lists[0][bins // max(1, len(lists[1]))], lists[1][bins % max(1, len(lists[1]))]
+        return LabelMap(labels, tuple(float(one) for one in q), tuple(float(one) for one in phi))
+
+    def _place(self, name: str, field: str, suffixes: tuple[str, ...]) -> Path:
+        """The file of that name inside the folder; whatever would lead out of it is refused."""
+        if self._folder is None:
+            raise RecipeError(
+                f"{field} names {name!r}, but this service reads no such files; set TWOTIME_MASK_DIR to their folder."
+            )
+        file = (self._folder / name).resolve()
+        if not file.is_relative_to(self._folder.resolve()) or file.suffix.lower() not in suffixes or not file.is_file():
+            raise RecipeError(
+                f"{field} is {name!r}, but there is no such {' or '.join(suffixes)} file in the folder of masks."
+            )
+        return file
+
+
+def _version(node: Any) -> int:
+    try:
+        return int(node.metadata.get("version", 0))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _same_detector(node: Any, detector: str) -> bool:
+    named = str(node.metadata.get("detector", "")).lower().removesuffix("_image")
+    return named == detector.lower().removesuffix("_image")
+
+
+def _array(file: Path, field: str) -> NDArray[Any]:
+    """A numeric array of rows and columns; nothing in the file is ever run."""
+    try:
+        if file.suffix == ".json":
+            loaded = json.loads(file.read_text())
+            array = np.asarray(loaded.get("mask", loaded) if isinstance(loaded, dict) else loaded)
+        else:
+            opened = np.load(file, allow_pickle=False)
+            array = opened if isinstance(opened, np.ndarray) else opened[opened.files[0]]
+    except (OSError, ValueError, IndexError) as error:
+        raise RecipeError(f"{field}: {file.name} cannot be read as an array of numbers ({error}).") from None
+    if array.ndim != 2 or array.dtype.kind not in "buif":
+        raise RecipeError(f"{field}: {file.name} holds an array of shape {array.shape}, expected rows and columns.")
+    return array
+
+
+def _as_labels(array: NDArray[Any], name: str) -> NDArray[np.int32]:
+    labels: NDArray[np.int32] = np.nan_to_num(array).astype(np.int32)
+    if not np.array_equal(labels, np.nan_to_num(array)) or labels.min(initial=0) < 0:
+        raise RecipeError(f"rois: {name} holds values that are no labels; give 0 off regions, 1, 2, ... on them.")
+    return labels

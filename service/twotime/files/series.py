@@ -1,0 +1,88 @@
+"""What all files of frames have in common."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotime.errors import DamagedFrames, UnusableRun
+from twotime.recipe import Found, RunFacts
+from twotime.xpcs.orientation import Orientation
+
+BLOCK_BYTES = 32 * 2**20
+
+
+class Series(ABC):
+    """Frames in files, read in blocks; a `twotime.pipeline.FrameSource`.
+
+    Parameters
+    ----------
+    path : for sentences, and for the uid
+    shape : (N, H, W)
+    dtype : of the counts
+    geometry : what the files record
+    detector : image key to go by
+    orientation : from these frames to the analysis frame
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        geometry: dict[str, Found],
+        detector: str,
+        orientation: Orientation = "raw",
+    ) -> None:
+        if shape[0] == 0:
+            raise UnusableRun(f"{path} holds no frames.")
+        self.path = path
+        self.dtype = dtype
+        self.facts = RunFacts(
+            uid=_uid(path), detector=detector, shape=shape, sample=path.stem, geometry=geometry, orientation=orientation
+        )
+
+    @abstractmethod
+    def read(self, numbers: range) -> NDArray[Any]:
+        """Frames of these numbers, (k, H, W); raises OSError or ValueError where one cannot be read."""
+
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Frames `start`, `start + stride`, ... below `stop`; see `twotime.pipeline.FrameSource`."""
+        _, height, width = self.facts.shape
+        step = max(1, BLOCK_BYTES // max(1, height * width * self.dtype.itemsize)) * stride
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            try:
+                yield first, self.read(range(first, last, stride))
+            except (OSError, ValueError):
+                yield from self._one_by_one(range(first, last, stride))
+
+    def _one_by_one(self, numbers: range) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Sound frames of a block in which not all are."""
+        for number in numbers:
+            try:
+                frame = self.read(range(number, number + 1))
+            except (OSError, ValueError) as error:
+                raise DamagedFrames(
+                    f"frame {number} of {self.path} cannot be read ({error}).", number, number + 1
+                ) from error
+            yield number, frame
+
+    def pixel_mask(self) -> NDArray[np.bool_] | None:
+        """What the files say of dead pixels and gaps; None: nothing."""
+        return None
+
+    def fallback(self) -> None:
+        """There is no other way to these frames."""
+        return
+
+
+def _uid(path: Path) -> str:
+    """A name for these files in the shape of a uid: the same as long as they do not change."""
+    stat = path.stat()
+    mark = hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+    return "-".join((mark[:8], mark[8:12], mark[12:16], mark[16:20], mark[20:32]))

@@ -1,0 +1,118 @@
+"""Stacks of images: NumPy arrays, HDF5 datasets, TIFF and EDF files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fabio
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from twotime.errors import UnusableRun
+from twotime.files.series import Series
+from twotime.recipe import Found
+
+DATASET = "entry/data/data"
+ATTRIBUTES = {
+    "beam_center_y": "beam_center_y_px",
+    "beam_center_x": "beam_center_x_px",
+    "distance_m": "detector_distance_m",
+    "wavelength_angstrom": "wavelength_A",
+    "pixel_size_m": "pixel_size_m",
+    "frame_time_s": "frame_time_s",
+}
+"""Attributes of ``entry`` that hold the geometry of a plain HDF5 stack."""
+
+
+class NumpyStack(Series):
+    """Frames (N, H, W) of a ``.npy`` file, read without loading it whole."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise UnusableRun(f"{path} cannot be read as a NumPy array of numbers ({error}).") from None
+        _check(path, self._frames.shape, self._frames.dtype)
+        super().__init__(path, self._frames.shape, self._frames.dtype, {}, "stack_image")
+
+    def read(self, numbers: range) -> NDArray[Any]:
+        """Frames of these numbers, (k, H, W)."""
+        return np.array(self._frames[numbers.start : numbers.stop : numbers.step])
+
+
+class HDF5Stack(Series):
+    """Frames (N, H, W) of ``entry/data/data`` in one HDF5 file, with the geometry in attributes of ``entry``."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                node = file[DATASET]
+                shape, dtype = node.shape, node.dtype
+                attributes = dict(file["entry"].attrs)
+        except (OSError, KeyError) as error:
+            raise UnusableRun(f"{path} holds no frames at {DATASET} ({error}).") from None
+        _check(path, shape, dtype)
+        geometry = {
+            name: Found(float(attributes[own]), f"attribute {own} of {path.name}")
+            for name, own in ATTRIBUTES.items()
+            if own in attributes
+        }
+        super().__init__(path, shape, dtype, geometry, "stack_image")
+
+    def read(self, numbers: range) -> NDArray[Any]:
+        """Frames of these numbers, (k, H, W)."""
+        with h5py.File(self.path, "r", locking=False) as file:
+            block: NDArray[Any] = file[DATASET][numbers.start : numbers.stop : numbers.step]
+        if len(block) != len(numbers):
+            raise ValueError(f"{self.path.name} ends before frame {numbers[-1]}")
+        return block
+
+
+class ImageStack(Series):
+    """Frames of TIFF or EDF files: one that holds them all, or a folder of files in the order of their names."""
+
+    def __init__(self, path: Path) -> None:
+        files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not files:
+            raise UnusableRun(f"{path} holds no TIFF or EDF files.")
+        self._places = [(file, k) for file in files for k in range(_frames_in(file))]
+        first = self._image(0)
+        _check(path, (len(self._places), *first.shape), first.dtype)
+        super().__init__(path, (len(self._places), *first.shape), first.dtype, {}, "stack_image")
+
+    def read(self, numbers: range) -> NDArray[Any]:
+        """Frames of these numbers, (k, H, W)."""
+        images = [self._image(number) for number in numbers]
+        _, height, width = self.facts.shape
+        for number, image in zip(numbers, images, strict=True):
+            if image.shape != (height, width):
+                raise ValueError(f"{self._places[number][0].name} has shape {image.shape}, others ({height}, {width})")
+        return np.stack(images)
+
+    def _image(self, number: int) -> NDArray[Any]:
+        file, frame = self._places[number]
+        try:
+            with fabio.open(str(file)) as image:
+                return np.array(image.get_frame(frame).data)
+        except Exception as error:  # fabio raises whatever a damaged header leads to
+            raise OSError(f"{file.name}: {error}") from None
+
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".edf")
+
+
+def _frames_in(file: Path) -> int:
+    try:
+        with fabio.open(str(file)) as image:
+            return int(image.nframes)
+    except Exception as error:  # fabio raises whatever a damaged header leads to
+        raise UnusableRun(f"{file} cannot be read as an image ({error}).") from None
+
+
+def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if len(shape) != 3 or dtype.kind not in "uif":
+        raise UnusableRun(
+            f"{path} holds an array of shape {shape} and type {json.dumps(str(dtype))}, expected numbers "
+            "(frames, rows, columns)."
+        )

@@ -1,0 +1,149 @@
+"""Reading all frames once, and finding on the way which of them are not what they should be."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotime.errors import DamagedFrames, UnusableRun
+from twotime.pipeline.planning import Plan
+from twotime.pipeline.protocols import FrameSource, Progress
+from twotime.xpcs.mask import FrameStatistics, saturation_value
+from twotime.xpcs.pixels import CountMatrix, RoiPixels
+
+TELLING_COUNTS = 30
+"""Two frames of this many counts or more never hold the same ones in all pixels by chance."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All frames, before anything is masked.
+
+    Attributes
+    ----------
+    pixels : the ROIs' pixels and their order
+    counts : (N, P)
+    statistics : of all sound frames, in the analysis frame
+    frame_number : (N,), number in the run
+    frame_sum : (N,), counts of each whole frame but marks of saturation
+    damaged : (N,), True where a frame is missing, cannot be read, or repeats an earlier one
+    repeated : number of frames that repeat earlier ones
+    warnings : sentences for the reader
+    """
+
+    pixels: RoiPixels
+    counts: NDArray[Any]
+    statistics: FrameStatistics
+    frame_number: NDArray[np.int64]
+    frame_sum: NDArray[np.float64]
+    damaged: NDArray[np.bool_]
+    repeated: int
+    warnings: list[str]
+
+
+def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
+    """Read the frames of a plan.
+
+    Raises
+    ------
+    DamagedFrames
+        If frames are damaged or repeated and the recipe says to stop.
+    UnusableRun
+        If no frame can be read.
+    """
+    frames = plan.resolved.recipe.frames
+    assert frames.stop is not None
+    frame_number = np.arange(frames.start, frames.stop, frames.stride)
+    pixels = RoiPixels(plan.rois.labels, plan.resolved.orientation)
+    matrix = CountMatrix(len(frame_number), pixels.n_pixels)
+    statistics = FrameStatistics()
+    frame_sum = np.zeros(len(frame_number))
+    sound = np.zeros(len(frame_number), bool)
+    types: dict[str, int] = {}
+    warnings: list[str] = []
+    progress("reading", 0.0)
+    position = frames.start
+    while position < frames.stop:
+        try:
+            for first, block in source.blocks(position, frames.stop, frames.stride):
+                row = (first - frames.start) // frames.stride
+                types.setdefault(str(block.dtype), first)
+                statistics.accumulate(block)
+                matrix.fill(row, pixels.gather(block))
+                frame_sum[row : row + len(block)] = _sums(block)
+                sound[row : row + len(block)] = True
+                progress("reading", (row + len(block)) / len(frame_number))
+            break
+        except DamagedFrames as damage:
+            if frames.on_damage == "stop":
+                raise
+            warnings.append(f"{_frames(damage.first, damage.stop)} left out: {damage}")
+            steps = max(1, -(-(damage.stop - frames.start) // frames.stride))
+            position = max(frames.start + steps * frames.stride, position + frames.stride)
+    if not sound.any():
+        raise UnusableRun(f"No frame of run {plan.facts.uid[:8]} can be read. {' '.join(warnings[:1])}")
+    repeated = _repeated(matrix.values, sound)
+    if repeated.any():
+        sentence = _repetition(frame_number, repeated, plan)
+        if frames.on_damage == "stop":
+            first = int(frame_number[np.argmax(repeated)])
+            raise DamagedFrames(sentence, first, first + 1)
+        warnings.append(sentence)
+    if len(types) > 1:
+        changes = ", ".join(f"{name} from frame {first}" for name, first in types.items())
+        warnings.append(f"The type of the counts changes within the run ({changes}); saturation was judged by each.")
+    return Gathered(
+        pixels=pixels,
+        counts=matrix.values,
+        statistics=statistics.oriented(plan.resolved.orientation),
+        frame_number=frame_number,
+        frame_sum=frame_sum,
+        damaged=~sound | repeated,
+        repeated=int(np.count_nonzero(repeated)),
+        warnings=_shortened(warnings),
+    )
+
+
+def _sums(block: NDArray[Any]) -> NDArray[np.float64]:
+    mark = saturation_value(block.dtype)
+    total = block.sum(axis=(1, 2), dtype=np.float64)
+    if mark is None or not (block.reshape(len(block), -1).max(axis=1) == mark).any():
+        return np.asarray(total, np.float64)
+    marked = np.count_nonzero(block == mark, axis=(1, 2))
+    return np.asarray(total - float(mark) * marked, np.float64)
+
+
+def _repeated(counts: NDArray[Any], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which frames hold the very counts of an earlier one."""
+    repeated = np.zeros(len(counts), bool)
+    telling = sound & (counts.sum(axis=1, dtype=np.float64) >= TELLING_COUNTS)
+    seen: set[bytes] = set()
+    for row in np.flatnonzero(telling):
+        mark = hashlib.blake2b(np.ascontiguousarray(counts[row]).data, digest_size=12).digest()
+        repeated[row] = mark in seen
+        seen.add(mark)
+    return repeated
+
+
+def _repetition(frame_number: NDArray[np.int64], repeated: NDArray[np.bool_], plan: Plan) -> str:
+    numbers = frame_number[repeated]
+    per_file = plan.facts.frames_per_file
+    where = f"frames {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"frame {numbers[0]}"
+    files = f" (detector files hold {per_file} each)" if per_file else ""
+    return (
+        f"{len(numbers)} of {len(frame_number)} frames repeat earlier ones, {where}{files}, and were left out: "
+        "somewhere on the way a detector file was read more than once; tell whoever runs the Tiled server, "
+        "or make the files reachable from here (TWOTIME_READ_IN_PLACE, TWOTIME_PATH_MAP)."
+    )
+
+
+def _frames(first: int, stop: int) -> str:
+    return f"Frame {first} was" if stop - first == 1 else f"Frames {first} to {stop - 1} were"
+
+
+def _shortened(warnings: list[str], most: int = 20) -> list[str]:
+    if len(warnings) <= most:
+        return warnings
+    return [*warnings[:most], f"... and {len(warnings) - most} more."]

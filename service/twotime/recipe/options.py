@@ -1,0 +1,169 @@
+"""The recipe itself, and reading it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from twotime.errors import RecipeError
+from twotime.recipe.document import Document, Finite, NotNegative, Positive
+from twotime.recipe.regions import KINDS, AnyRegion, Box
+from twotime.xpcs.orientation import Orientation
+
+DECAY_PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
+DecayParameter = Literal["relaxation_rate", "beta", "baseline", "alpha"]
+
+
+class GeometryOptions(Document):
+    """Overrides of the run's own geometry; what is left out comes from the run."""
+
+    beam_center_y: Finite | None = Field(None, description="row of the direct beam in the analysis frame, pixels")
+    beam_center_x: Finite | None = Field(None, description="column of the direct beam in the analysis frame, pixels")
+    distance_m: Positive | None = Field(None, description="sample to detector, m")
+    wavelength_angstrom: Positive | None = Field(None, description="wavelength, Å")
+    pixel_size_m: Positive | None = Field(None, description="pixel edge, m")
+    frame_time_s: Positive | None = Field(None, description="from frame to frame, s")
+    orientation: Orientation | None = Field(
+        None, description="from the frame as written to the analysis frame; none: that of the detector, else raw"
+    )
+    center_convention: Literal["pychx", "exact"] = Field(
+        "pychx", description="a recorded beam centre y of a flipped frame of H rows becomes H - y, or exactly H - 1 - y"
+    )
+
+
+class MaskName(Document):
+    """A mask in the registry of the beamline."""
+
+    name: str
+    version: int | None = Field(None, description="none: the newest")
+
+
+class MaskOptions(Document):
+    """Which pixels to leave out, besides those that carry the detector's own saturation value."""
+
+    from_data: bool = Field(True, description="find dead, hot and noisy pixels and gaps in the frames themselves")
+    pixel_mask: bool = Field(True, description="leave out what the detector's own master file masks")
+    hot_above_counts: int | None = Field(None, ge=1, description="leave out pixels above this in any frame")
+    dark_below_mean: NotNegative | None = Field(None, description="leave out pixels whose mean count is below this")
+    boxes: tuple[Box, ...] = Field((), description="rectangles to leave out, e.g. a beamstop")
+    registry: tuple[MaskName, ...] = Field((), description="masks of the beamline's registry in Tiled; all hold")
+    files: tuple[str, ...] = Field((), description=".npy or .npz files in the folder of masks; False or 0 leaves out")
+
+
+class FrameOptions(Document):
+    """Which frames to correlate."""
+
+    start: int = Field(0, ge=0, description="first frame")
+    stop: int | None = Field(None, ge=1, description="one past the last frame; none: to the end")
+    stride: int = Field(1, ge=1, description="take every n-th frame")
+    bin: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        "auto", description="add so many neighbouring frames; auto: 1, or as many as memory demands"
+    )
+    exclude: tuple[int, ...] = Field((), description="frames to leave out, numbered as in the run")
+    find_bad: bool = Field(True, description="find beam losses and spikes in the summed intensity")
+    accept_failed_run: bool = Field(False, description="analyse a run whose exit status is not success")
+    on_damage: Literal["continue", "stop"] = Field(
+        "continue", description="with missing, repeated or damaged frames: go on with the sound ones, or stop"
+    )
+
+
+class DenoiseOptions(Document):
+    """How to remove the noise of the two-time correlation functions."""
+
+    enabled: bool = True
+    contrast: Literal["window", "global"] = Field(
+        "window",
+        description="scale each window by its own lag 1 (Eq. 5) or all by one contrast and baseline (Eq. 7)",
+    )
+    stride: Literal["auto"] | Annotated[int, Field(ge=1, le=100)] = Field(
+        "auto", description="denoise every n-th frame, so that slow dynamics reach the trained range"
+    )
+
+
+class FitOptions(Document):
+    """How to fit the decay C∞ + β exp(-2 (Γ τ)^α); rates in 1/s."""
+
+    fixed: dict[DecayParameter, float] = Field({}, description="parameters that are known")
+    bounds: dict[DecayParameter, tuple[float, float]] = Field({}, description="lowest and highest allowed value")
+    weighted: bool = Field(True, description="weigh each lag by its error")
+    ages: int = Field(8, ge=0, le=200, description="number of age cuts per ROI; 0: none")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "FitOptions":
+        for name, (low, high) in self.bounds.items():
+            if not low < high:
+                raise ValueError(f"bounds of {name} are [{low:g}, {high:g}]; the first must be below the second")
+            if name in self.fixed:
+                raise ValueError(f"{name} is both fixed and bounded; drop one of the two")
+        return self
+
+
+class Recipe(Document):
+    """What to do with a run; every field may be left out."""
+
+    version: Literal[1] = 1
+    detector: str | None = Field(None, description="image key; none: the area detector found in the run")
+    geometry: GeometryOptions = GeometryOptions()
+    masks: MaskOptions = MaskOptions()
+    frames: FrameOptions = FrameOptions()
+    normalisation: Literal["frame", "azimuthal", "smoothed", "flux"] = Field(
+        "frame",
+        description="divide by the mean of each frame; before that, each pixel by the azimuthal mean or the smoothed "
+        "mean image; or each frame by the incident flux",
+    )
+    rois: tuple[AnyRegion, ...] = Field((), max_length=500, description="none: ten rings chosen from the geometry")
+    min_pixels: int = Field(10, ge=1, description="leave out ROIs with fewer usable pixels")
+    denoise: DenoiseOptions = DenoiseOptions()
+    fit: FitOptions = FitOptions()
+
+
+def parse_recipe(document: dict[str, Any] | None) -> Recipe:
+    """Read a recipe from plain data.
+
+    Raises
+    ------
+    RecipeError
+        On unknown keys, wrong units or contradictions; names the field, its value and what is expected.
+    """
+    try:
+        return Recipe.model_validate(document or {})
+    except ValidationError as error:
+        raise RecipeError(" ".join(sentence(item) for item in error.errors())) from None
+
+
+def load_recipe(path: Path | None) -> Recipe:
+    """Read a recipe from a JSON or YAML file; the default recipe where there is no file.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read or holds no recipe; names the file.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read as JSON or YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise RecipeError(f"The recipe {path} holds no fields, such as rois: ...; see the README for an example.")
+    try:
+        return parse_recipe(document)
+    except RecipeError as error:
+        raise RecipeError(f"The recipe {path} cannot be used. {error}") from None
+
+
+def sentence(item: Any, prefix: str = "") -> str:
+    """What pydantic found wrong, for a reader who knows only the recipe."""
+    loc = item["loc"]
+    # Behind the number of a ROI pydantic names its kind, which the reader did not write there.
+    parts = [part for k, part in enumerate(loc) if not (k == 2 and loc[0] == "rois" and part in KINDS)]
+    place = ".".join(str(part) for part in ([prefix] * bool(prefix) + parts)) or "recipe"
+    if item["type"] == "union_tag_invalid":
+        return f"{place}.kind: there is no kind {item['ctx']['tag']!r}; ROIs are {', '.join(KINDS)}."
+    if item["type"] == "extra_forbidden":
+        return f"{place} is not a field of the recipe; remove it or correct its name."
+    given = item.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) or given is None else ""
+    return f"{place}: {item['msg'].removeprefix('Value error, ')}{shown}."
