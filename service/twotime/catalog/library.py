@@ -25,11 +25,11 @@ class MaskLibrary:
 
     Parameters
     ----------
-    root : client of the whole Tiled server
+    root : client of the whole Tiled server; None: there is none, and only files are read
     settings : `masks_path`, `mask_dir` and `memory_gib` count
     """
 
-    def __init__(self, root: Container, settings: Settings) -> None:
+    def __init__(self, root: Container | None, settings: Settings) -> None:
         self._root = root
         self._path = settings.masks_path
         self._folder = settings.mask_dir
@@ -43,7 +43,7 @@ class MaskLibrary:
         RecipeError
             If there is no registry, or no such mask in it.
         """
-        if not self._path:
+        if not self._path or self._root is None:
             raise RecipeError(
                 f"masks.registry names {name!r}, but this service knows no registry of masks; "
                 "set TWOTIME_MASKS_PATH to its container in Tiled."
@@ -71,6 +71,8 @@ class MaskLibrary:
         """A label array from a file of the folder, or from Tiled where it begins with ``tiled:``."""
         if not reference.startswith("tiled:"):
             return _as_labels(_array(self._place(reference, "rois.array", _ARRAYS), "rois.array"), reference)
+        if self._root is None:
+            raise RecipeError(f"rois.array is {reference!r}, but there is no Tiled server here; name a file.")
         with tiled_errors():
             try:
                 node = descend(self._root, reference.removeprefix("tiled:").strip("/"), "rois.array")

@@ -86,19 +86,24 @@ def demo(
 @app.command(context_settings={"ignore_unknown_options": True})  # -1 is a run, not an option
 @says_errors
 def process(
-    run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, or -1 for the newest run")],
+    run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, -1 for the newest run, or a file of frames")],
     recipe: Annotated[Path | None, typer.Option(help="recipe as JSON or YAML; default: all from the run")] = None,
+    out: Annotated[Path | None, typer.Option(help="HDF5 file for the result of a file of frames")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only show geometry, sources and ROIs")] = False,
     force: Annotated[bool, typer.Option("--force", help="compute again what is there already")] = False,
     tiled: TiledUri = None,
     var: VarDir = None,
 ) -> None:
-    """Analyse one run now, with a progress bar, and publish the result."""
+    """Analyse one run now, with a progress bar, and publish the result; or a file of frames, without Tiled."""
     from twotime.cli.process import process as run_process
+    from twotime.cli.process_file import process_file
     from twotime.logs import configure_logs
 
     settings = _settings(tiled_uri=tiled, var_dir=var, log_level="WARNING")
     configure_logs(as_json=settings.log_json, level=settings.log_level)
+    if Path(run).exists() or "/" in run:
+        process_file(settings, Path(run), recipe, out, dry_run=dry_run, console=console)
+        return
     run_process(settings, run, recipe, dry_run=dry_run, force=force, console=console)
 
 

@@ -48,7 +48,7 @@ async def _process(
     try:
         await _until_reachable(service)
         if dry_run:
-            _print_plan(await service.plan(reference, recipe), console)
+            print_plan(await service.plan(reference, recipe), console)
             return
         record = await service.submit(reference, recipe, force=force)
         with ProgressBar(console) as bar:
@@ -78,14 +78,16 @@ async def _until_ended(service: Service, record: AnalysisRecord, bar: ProgressBa
     return record
 
 
-def _print_plan(plan: dict[str, object], console: Console) -> None:
+def print_plan(plan: dict[str, object], console: Console) -> None:
+    """Show geometry with sources, ROIs and warnings of a plan's document."""
     geometry = Table("field", "value", "unit", "source", show_edge=False)
     for row in plan["geometry"]:  # type: ignore[attr-defined]  # a list of rows, see Plan.document
         geometry.add_row(row["name"], f"{row['value']:g}", row["unit"], row["source"])
-    rois = Table("ROI", "q (1/Å)", "from", "to", "pixels", show_edge=False)
+    rois = Table("ROI", "q (1/Å)", "from", "to", "φ (°)", "pixels", show_edge=False)
     for row in plan["rois"]:  # type: ignore[attr-defined]  # the same
-        edges = f"{row['q_inner']:.5f}", f"{row['q_outer']:.5f}"
-        rois.add_row(str(row["roi"]), f"{row['q']:.5f}", *edges, str(row["n_pixels"]))
+        edges = ["-" if row[edge] is None else f"{row[edge]:.5f}" for edge in ("q_inner", "q_outer")]
+        phi = "-" if row["phi"] is None else f"{row['phi']:.1f}"
+        rois.add_row(str(row["roi"]), f"{row['q']:.5f}", *edges, phi, str(row["n_pixels"]))
     console.print(f"{plan['n_frames']} frames of {plan['detector']} of run {plan['raw_uid']}")
     console.print(geometry)
     console.print(rois)

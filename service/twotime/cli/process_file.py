@@ -1,0 +1,56 @@
+"""``twotime process FILE``: analyse frames that lie in a file, without Tiled."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from twotime.catalog.library import MaskLibrary
+from twotime.cli.process import print_plan
+from twotime.cli.progress import ProgressBar
+from twotime.errors import RecipeError
+from twotime.export.results_file import write_results
+from twotime.export.tables import fits_text
+from twotime.files import open_frames
+from twotime.jobs.models import load_ensemble
+from twotime.pipeline import analyse, plan
+from twotime.recipe import load_recipe
+from twotime.settings import Settings
+
+
+def process_file(
+    settings: Settings, path: Path, recipe_file: Path | None, out: Path | None, *, dry_run: bool, console: Console
+) -> None:
+    """Analyse a file of frames, print what was found, and write all of it into one HDF5 file.
+
+    Parameters
+    ----------
+    path : see `twotime.files.open_frames`
+    out : HDF5 file to write; None: only print
+    dry_run : only print the resolved recipe and the ROIs
+
+    Raises
+    ------
+    TwotimeError
+        If file or recipe cannot be used.
+    """
+    if out is not None and out.suffix not in (".h5", ".hdf5"):
+        raise RecipeError(f"--out is {out}, expected a file that ends with .h5 or .hdf5.")
+    source, recipe, library = open_frames(path), load_recipe(recipe_file), MaskLibrary(None, settings)
+    if dry_run:
+        print_plan(plan(source.facts, recipe, library, budget_bytes=library.budget_bytes).document(), console)
+        return
+    with ProgressBar(console) as bar:
+        analysis = analyse(
+            source,
+            recipe,
+            load_ensemble(settings.ensemble),
+            bar,
+            library=library,
+            budget_bytes=library.budget_bytes,
+        )
+    console.print(fits_text(analysis.tables["fits"]))
+    for warning in analysis.warnings:
+        console.print(f"- {warning}", style="dim", highlight=False)
+    if out is not None:
+        write_results(out, analysis)
+        console.print(f"Wrote {out}")
