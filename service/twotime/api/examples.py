@@ -65,6 +65,7 @@ RESULT: dict[str, JsonValue] = {
             "q": 0.0045,
             "q_inner": 0.004,
             "q_outer": 0.005,
+            "phi": None,
             "n_pixels": 5210,
             "mean_counts": 0.12,
             "contrast": {"value": 0.179, "error": 0.002, "unit": "1"},

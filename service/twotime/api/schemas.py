@@ -94,6 +94,7 @@ class RoiPlan(Body):
     q: float | None = Field(description="mean of its pixels, 1/Å")
     q_inner: float | None = Field(description="1/Å")
     q_outer: float | None = Field(description="1/Å")
+    phi: float | None = Field(None, description="middle of its angles, degrees; null for whole rings")
     n_pixels: int = Field(description="before dead, hot and noisy pixels are found in the frames")
 
 
@@ -121,7 +122,7 @@ class Plan(Body):
             "geometry": [{"name": "distance_m", "value": 16.03, "unit": "m", "source": "recipe"}],
             "n_frames": 1000,
             "frame_time_s": 0.00134,
-            "rois": [{"roi": 1, "q": 0.0045, "q_inner": 0.004, "q_outer": 0.005, "n_pixels": 5210}],
+            "rois": [{"roi": 1, "q": 0.0045, "q_inner": 0.004, "q_outer": 0.005, "phi": None, "n_pixels": 5210}],
             "warnings": [],
             "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
             "analysis_id": ID,
@@ -200,6 +201,7 @@ class RoiResult(Body):
     q: float | None = Field(description="1/Å")
     q_inner: float | None = Field(description="1/Å")
     q_outer: float | None = Field(description="1/Å")
+    phi: float | None = Field(None, description="middle of its angles, degrees; null for whole rings")
     n_pixels: int
     mean_counts: float | None = Field(description="per pixel and frame")
     contrast: Quantity = Field(description="from the statistics of the counts (Eq. 4)")

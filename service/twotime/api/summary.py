@@ -1,5 +1,6 @@
 """The headline numbers of an analysis, from its published tables."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,7 @@ def _roi(row: dict[Any, Any]) -> schemas.RoiResult:
         q=number(row["q"]),
         q_inner=number(row["q_inner"]),
         q_outer=number(row["q_outer"]),
+        phi=number(row.get("phi", math.nan)),
         n_pixels=row["n_pixels"],
         mean_counts=number(row["mean_counts"]),
         contrast=_quantity(row, "contrast"),

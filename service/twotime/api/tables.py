@@ -38,6 +38,8 @@ def unit_of(column: str) -> str:
     """
     if column in _Q_COLUMNS:
         return "1/Å"
+    if column == "phi":
+        return "°"
     if "covariance" in column:
         return "product of the two units"
     return next((unit for part, unit in _UNITS if part in column), "1")
