@@ -87,6 +87,13 @@ NODES: tuple[Node, ...] = (
         "One-time correlation functions, measured and denoised, with standard errors and fitted curves.",
     ),
     Node(
+        "g2_multitau",
+        (),
+        "",
+        "g2(lag) = <I(t) I(t + lag)> / (<I(t)> <I(t + lag)>)   (Schätzel 1990)",
+        "One-time correlation functions straight from the counts at quasi-logarithmic lags, with standard errors.",
+    ),
+    Node(
         "fits",
         (),
         "",

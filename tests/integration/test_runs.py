@@ -133,13 +133,14 @@ def test_facts_name_the_source_of_every_number(raw, scan):
     assert (facts.uid, facts.scan_id, facts.sample, facts.detector) == (scan, 770, "latex", "eiger4m_single_image")
     assert facts.shape == (6, 20, 24)
     assert {name: found.value for name, found in facts.geometry.items()} == {
-        "beam_center_y": 10.25,
+        "beam_center_y": 20 - 10.25,  # as the detector counts; upright it is 10.25
         "beam_center_x": 12.5,
         "distance_m": 5.0,
         "wavelength_angstrom": 1.24,
         "pixel_size_m": 55e-6,
         "frame_time_s": 0.01,
     }
+    assert resolve(parse_recipe(None), facts).geometry.beam_center_y == 10.25
     assert facts.geometry["distance_m"].source == "descriptor configuration eiger4m_single_det_distance"
 
 

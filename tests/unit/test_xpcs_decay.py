@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from twotime.xpcs import decay, fit_decay, fit_q_dependence, stationarity
+from twotime.xpcs import decay, fit_decay, fit_q_dependence, rate_trend, stationarity
 from twotime.xpcs.decay import _jacobian
 
 LAG = np.arange(1, 120)
@@ -218,3 +218,27 @@ def test_changing_rate_is_not_stationary() -> None:
     assert stationarity(1 + 0.0 * age, np.full(8, 0.1), use).stationary
     assert stationarity(1 + 0.3 * age, np.full(8, 0.1), use).stationary is False
     assert stationarity(age, np.ones(8), np.zeros(8, bool)).stationary is None
+
+
+@pytest.mark.parametrize(("slope", "bend", "degree"), [(0.0, 0.0, 0), (1.5, 0.0, 1), (0.5, 4.0, 2)])
+def test_trend_over_age_is_as_simple_as_the_rates_allow(slope: float, bend: float, degree: int) -> None:
+    age = np.linspace(0, 100, 12)
+    x = (age - 50) / 100
+    true = 5 * np.exp(slope * x + bend * x**2)
+    error = 0.05 * true
+    rate = true + np.random.default_rng(4).normal(0, error)
+    use = np.ones(12, bool)
+    use[3], rate[3] = False, 1e6
+
+    trend = rate_trend(age, rate, error, use)
+
+    assert trend.degree == degree
+    assert (np.abs(trend.rate - true) < 4 * trend.rate_error).all()
+    assert (trend.rate_error < 0.06 * true).all()
+
+
+def test_too_few_rates_have_no_trend() -> None:
+    trend = rate_trend(np.arange(4.0), np.ones(4), np.ones(4), np.array([True, True, False, False]))
+
+    assert trend.degree == -1
+    assert np.isnan(trend.rate).all()

@@ -12,7 +12,7 @@ from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
 from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
 from twotime.pipeline.reading import Reading, read
-from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, q_fit_table
+from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, multi_tau_table, q_fit_table
 from twotime.recipe import Recipe
 from twotime.results import Analysis, colour_range, grey
 
@@ -69,6 +69,7 @@ def analyse(
         arrays=_arrays(reading, results),
         tables={
             "g2": g2_table(reading.rois, results, the_plan.frame_time_s),
+            "g2_multitau": multi_tau_table(reading.rois, results, the_plan.frame_time_s),
             "fits": fits_table(reading, results, the_plan.frame_time_s),
             "fits_age": fits_age_table(reading.rois, results, the_plan.frame_time_s),
             "q_fit": q_fit_table(reading.rois, results),

@@ -12,6 +12,7 @@ from twotime.recipe import DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, fit_decay
+from twotime.xpcs.multitau import MultiTau, multi_tau
 from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance, pixel_covariance
 
 LONGEST_LAG = 0.75
@@ -53,6 +54,7 @@ class RoiResult:
     contrast: float
     contrast_error: float
     route: str
+    multi_tau: MultiTau
     raw: Curve
     raw_ages: AgeFits | None
     denoised_c2: DenoisedTwoTime | None
@@ -97,6 +99,7 @@ def analyse_roi(
         contrast=contrast,
         contrast_error=contrast_error,
         route=two_time_route(pixels, flat=flat),
+        multi_tau=multi_tau(pixels, bad=bad, flat=flat),
         raw=raw,
         raw_ages=_age_fits(c2, raw, fit, frame_time_s),
         denoised_c2=denoised_c2,

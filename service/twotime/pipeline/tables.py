@@ -15,6 +15,7 @@ from twotime.pipeline.reading import Reading
 from twotime.recipe import DECAY_PARAMETERS
 from twotime.xpcs.decay import DecayFits, decay
 from twotime.xpcs.qdependence import fit_q_dependence
+from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.types import Rois
 
 KINDS = ("raw", "denoised")
@@ -25,6 +26,24 @@ def g2_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.Da
     return pd.concat(
         [_g2_rows(r + 1, rois.q[r], result, frame_time_s) for r, result in enumerate(results)], ignore_index=True
     )
+
+
+def multi_tau_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
+    """One row per ROI and quasi-logarithmic lag, straight from the counts."""
+    parts = [
+        pd.DataFrame(
+            {
+                "roi": r + 1,
+                "q": rois.q[r],
+                "lag_frames": result.multi_tau.lag,
+                "lag_s": result.multi_tau.lag * frame_time_s,
+                "g2": result.multi_tau.g2,
+                "g2_error": result.multi_tau.error,
+            }
+        )
+        for r, result in enumerate(results)
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def fits_table(reading: Reading, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
@@ -77,6 +96,7 @@ def _fitted(fits: DecayFits, lag_s: NDArray[np.floating]) -> NDArray[np.float64]
 def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) -> dict[str, Any]:
     rois = reading.rois
     kind, curve = headline(result)
+    steady = _stationarity(kind, result)
     row: dict[str, Any] = {
         "roi": r + 1,
         "q": float(rois.q[r]),
@@ -91,16 +111,31 @@ def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) 
         "headline": kind,
         **_parameters(curve.fits, 0, ""),
         "trusted": bool(curve.fits.trusted[0]),
-        "flag": _flag(kind, curve, result),
+        "flag": _flag(kind, curve, result, steady),
+        "stationary": {True: "yes", False: "no", None: "unknown"}[steady.stationary],
+        "stationarity_chi2": steady.chi2,
+        "stationarity_probability": steady.probability,
+        "stationarity": steady.verdict,
     }
     row |= _kind_columns("raw", result.raw.fits, 0, frame_time_s)
     row |= _kind_columns("denoised", None if result.denoised is None else result.denoised.fits, 0, frame_time_s)
     return row | _denoiser_columns(result)
 
 
-def _flag(kind: str, curve: Curve, result: RoiResult) -> str:
+def _stationarity(kind: str, result: RoiResult) -> Stationarity:
+    """Whether one rate holds for the whole scan, by the fits at constant age of the kind that leads."""
+    ages = result.raw_ages if kind == "raw" else result.denoised_ages
+    if ages is None:
+        return Stationarity(None, np.nan, np.nan, "no fits at constant age were asked for")
+    fits = ages.fits
+    return stationarity(fits.relaxation_rate, fits.relaxation_rate_error, fits.trusted)
+
+
+def _flag(kind: str, curve: Curve, result: RoiResult, steady: Stationarity) -> str:
     """Why the headline fit is not to be trusted, and why the denoised one does not lead; empty where all is well."""
     reasons = [str(curve.fits.reason[0])] if curve.fits.reason[0] else []
+    if steady.stationary is False:
+        reasons.append(f"{steady.verdict}: one rate does not hold for the whole scan, see fits_age")
     if kind == "raw":
         reasons.append(f"raw leads: {result.refusal}")
     return "; ".join(reasons)
@@ -147,12 +182,23 @@ def _kind_columns(kind: str, fits: DecayFits | None, row: int, frame_time_s: flo
 
 def _age_rows(roi: int, q: float, raw: AgeFits, denoised: AgeFits | None, frame_time_s: float) -> list[dict[str, Any]]:
     rows = []
+    trends = {kind: _trend(ages) for kind, ages in (("raw", raw), ("denoised", denoised))}
     for a, age in enumerate(raw.cuts.age):
         row: dict[str, Any] = {"roi": roi, "q": q, "age_frames": float(age), "age_s": float(age) * frame_time_s}
         row |= _kind_columns("raw", raw.fits, a, frame_time_s)
         row |= _kind_columns("denoised", None if denoised is None else denoised.fits, a, frame_time_s)
+        for kind, trend in trends.items():
+            rate, error = (np.nan, np.nan) if trend is None else (trend.rate[a], trend.rate_error[a])
+            row[f"{kind}_trend_relaxation_rate"], row[f"{kind}_trend_relaxation_rate_error"] = float(rate), float(error)
         rows.append(row)
     return rows
+
+
+def _trend(ages: AgeFits | None) -> Trend | None:
+    if ages is None:
+        return None
+    fits = ages.fits
+    return rate_trend(ages.cuts.age, fits.relaxation_rate, fits.relaxation_rate_error, fits.trusted)
 
 
 def _q_fit_row(kind: str, rois: Rois, results: list[RoiResult]) -> dict[str, Any]:
@@ -164,6 +210,7 @@ def _q_fit_row(kind: str, rois: Rois, results: list[RoiResult]) -> dict[str, Any
     return {
         "kind": kind,
         "n_rois": int(np.count_nonzero(use)),
+        "rois": ", ".join(str(r + 1) for r in np.flatnonzero(use)),
         "diffusion": found.diffusion,
         "diffusion_error": found.diffusion_error,
         "diffusion_chi2": found.chi2,
@@ -172,6 +219,26 @@ def _q_fit_row(kind: str, rois: Rois, results: list[RoiResult]) -> dict[str, Any
         "exponent": found.exponent,
         "exponent_error": found.exponent_error,
         "reason": found.reason,
+        **_mean_over_q("alpha", fits, use),
+        **_mean_over_q("beta", fits, use),
+    }
+
+
+def _mean_over_q(name: str, fits: list[DecayFits | None], use: NDArray[np.bool_]) -> dict[str, float]:
+    """Weighted mean of a parameter over the trusted ROIs, and the χ² of its being the same at every q."""
+    value = np.array([np.nan if one is None else getattr(one, name)[0] for one in fits])
+    error = np.array([np.nan if one is None else getattr(one, f"{name}_error")[0] for one in fits])
+    own = use & np.isfinite(value) & np.isfinite(error) & (error > 0)
+    if not own.any():
+        return {f"{name}_mean": np.nan, f"{name}_mean_error": np.nan, f"{name}_chi2": np.nan}
+    weight = 1 / error[own] ** 2
+    mean = float((weight * value[own]).sum() / weight.sum())
+    n = int(np.count_nonzero(own))
+    chi2 = float((weight * (value[own] - mean) ** 2).sum() / (n - 1)) if n > 1 else np.nan
+    return {
+        f"{name}_mean": mean,
+        f"{name}_mean_error": float(np.sqrt(np.fmax(1.0, chi2) / weight.sum())),
+        f"{name}_chi2": chi2,
     }
 
 

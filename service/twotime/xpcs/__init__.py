@@ -4,16 +4,18 @@ No module here reads files, clocks, the environment or the network.
 """
 
 from twotime.xpcs.badframes import find_bad_frames
-from twotime.xpcs.contrast import contrast_from_counts, contrast_from_lag_one
+from twotime.xpcs.contrast import contrast_by_exposure, contrast_from_counts, contrast_from_lag_one
 from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, decay, fit_decay
+from twotime.xpcs.flatfield import static_image
 from twotime.xpcs.geometry import angle_map, q_from_radius, q_map, radius_from_q, radius_map
 from twotime.xpcs.growing import TwoTimeAccumulator
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels, saturation_value
+from twotime.xpcs.multitau import MultiTau, multi_tau
 from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
 from twotime.xpcs.pixels import RoiPixels
 from twotime.xpcs.qdependence import QDependence, fit_q_dependence
-from twotime.xpcs.quality import Stationarity, stationarity
+from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.roi import labelled, ring_rois
 from twotime.xpcs.types import Geometry, Rois
 
@@ -22,14 +24,17 @@ __all__ = [
     "DecayFits",
     "FrameStatistics",
     "Geometry",
+    "MultiTau",
     "OneTime",
     "QDependence",
     "RoiPixels",
     "Rois",
     "Stationarity",
+    "Trend",
     "TwoTimeAccumulator",
     "age_cuts",
     "angle_map",
+    "contrast_by_exposure",
     "contrast_from_counts",
     "contrast_from_lag_one",
     "decay",
@@ -38,6 +43,7 @@ __all__ = [
     "fit_decay",
     "fit_q_dependence",
     "labelled",
+    "multi_tau",
     "one_time",
     "one_time_covariance",
     "pixel_covariance",
@@ -45,8 +51,10 @@ __all__ = [
     "q_map",
     "radius_from_q",
     "radius_map",
+    "rate_trend",
     "ring_rois",
     "saturation_value",
+    "static_image",
     "stationarity",
     "two_time",
     "two_time_route",

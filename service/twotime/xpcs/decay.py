@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.varpro import fit_curves
+from twotime.xpcs.varpro import carried_over, fit_curves
 
 PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 FEWEST_POINTS = 5
@@ -199,10 +199,9 @@ def _covariances(
     inverse = np.linalg.pinv(weighted.transpose(0, 2, 1) @ weighted, hermitian=True)
     covariance = np.asarray(inverse if absolute else inverse * np.nan_to_num(chi2)[:, None, None], np.float64)
     if spread is not None:
-        used = weights > 0
-        known = np.all(np.isfinite(spread) | ~(used[:, :, None] & used[:, None, :]), axis=(1, 2))
         lever = (weighted * weights[:, :, None]) @ inverse  # (M, L, 4); zero where a lag is left out
-        sandwich = lever.transpose(0, 2, 1) @ np.nan_to_num(spread) @ lever
+        sandwich = carried_over(np.ascontiguousarray(spread), lever, weights > 0)
+        known = np.asarray(np.isfinite(sandwich).all(axis=(1, 2)))
         covariance = np.where(known[:, None, None], sandwich, covariance)
     to_rate = np.ones_like(x)
     to_rate[:, 0] = np.nan_to_num(np.exp(x[:, 0]))

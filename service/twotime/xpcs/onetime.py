@@ -1,10 +1,13 @@
 """One-time correlation functions: averages of the two-time correlation function along its diagonals, with errors."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twotime.xpcs.compiled import compiled
 
 FEWEST_BLOCKS = 8
 
@@ -64,13 +67,11 @@ def one_time(c2: NDArray[Any], *, max_lag: int | None = None) -> OneTime:
     n_frames = c2.shape[-1]
     flat = c2.reshape(-1, n_frames, n_frames)
     longest = n_frames - 1 if max_lag is None else min(max_lag, n_frames - 1)
-    g2 = np.full((len(flat), longest), np.nan)
-    error = np.full_like(g2, np.nan)
-    for number, matrix in enumerate(flat):
-        for lag in range(1, longest + 1):
-            g2[number, lag - 1], error[number, lag - 1] = _mean_and_error(np.diagonal(matrix, lag))
+    lag = np.arange(1, longest + 1)
+    curves = [_averaged(matrix, lag, np.zeros(1), np.full(1, float(n_frames))) for matrix in flat]
     shape = (*c2.shape[:-2], longest)
-    return OneTime(g2.reshape(shape), error.reshape(shape))
+    g2, error = (np.array([curve[k][0] for curve in curves]).reshape(shape) for k in (0, 1))
+    return OneTime(g2, error)
 
 
 def one_time_covariance(c2: NDArray[Any], lag: NDArray[np.int64], blocks: int = 10) -> NDArray[np.float64]:
@@ -143,13 +144,14 @@ def pixel_covariance(
     return covariance
 
 
-def age_cuts(c2: NDArray[Any], number: int, *, max_lag: int | None = None) -> AgeCuts:
+def age_cuts(c2: NDArray[Any], number: int, *, width: float | None = None, max_lag: int | None = None) -> AgeCuts:
     """Cut a two-time correlation function at constant ages.
 
     Parameters
     ----------
     c2 : (N, N) array
-    number : of cuts, of equal width in age
+    number : of cuts, evenly spread
+    width : of each cut in age, frames; None: N / number, so that cuts touch and no pair counts twice
     max_lag : longest lag, frames; None: N - 1, NaN where a cut does not reach that far
 
     Returns
@@ -160,39 +162,77 @@ def age_cuts(c2: NDArray[Any], number: int, *, max_lag: int | None = None) -> Ag
     Raises
     ------
     ValueError
-        If `number` is not between 1 and N.
+        If `number` is not between 1 and N, or `width` not above 0 and at most N.
     """
     n_frames = len(c2)
     if not 1 <= number <= n_frames:
         raise ValueError(f"number is {number}, expected 1 to {n_frames} age cuts.")
+    if width is not None and not 0 < width <= n_frames:
+        raise ValueError(f"width is {width:g}, expected above 0 and at most {n_frames} frames.")
     lag = np.arange(1, min(max_lag or n_frames - 1, n_frames - 1) + 1)
-    width = n_frames / number
-    g2 = np.full((number, len(lag)), np.nan)
-    error = np.full_like(g2, np.nan)
-    pairs = np.zeros(g2.shape, np.int64)
-    for column, own in enumerate(lag):
-        diagonal = np.diagonal(c2, int(own))
-        cut = ((np.arange(len(diagonal)) + own / 2) / width).astype(int)
-        edges = np.searchsorted(cut, np.arange(number + 1))
-        for row in range(number):
-            values = diagonal[edges[row] : edges[row + 1]]
-            g2[row, column], error[row, column] = _mean_and_error(values)
-            pairs[row, column] = np.count_nonzero(np.isfinite(values))
-    age = np.asarray((np.arange(number) + 0.5) * width, np.float64)
+    age = np.asarray((np.arange(number) + 0.5) * n_frames / number, np.float64)
+    half = (n_frames / number if width is None else width) / 2
+    g2, error, pairs = _averaged(c2, lag, age - half, age + half)
     return AgeCuts(age, lag, g2, error, pairs)
 
 
-def _mean_and_error(values: NDArray[Any]) -> tuple[float, float]:
-    """Mean of the finite values and its standard error, allowing for likeness of neighbours."""
-    finite = values[np.isfinite(values)].astype(float)
-    if finite.size == 0:
+def _averaged(
+    c2: NDArray[Any], lag: NDArray[np.int64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Means along diagonals between ages `low` (included) and `high`, their errors and the number of pairs, (A, L)."""
+    shape = (len(low), len(lag))
+    g2, error, pairs = np.empty(shape), np.empty(shape), np.empty(shape, np.int64)
+    _average(np.ascontiguousarray(c2), lag, low, high, g2, error, pairs)
+    return g2, error, pairs
+
+
+def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and its standard error, allowing for likeness of neighbours; averages neighbours in place."""
+    count = len(values)
+    if count == 0:
         return np.nan, np.nan
-    mean = float(finite.mean())
-    if finite.size == 1:
+    mean = values.sum() / count
+    if count == 1:
         return mean, np.nan
-    error, means = 0.0, finite
+    largest = 0.0
     while True:
-        error = max(error, float(means.std(ddof=1)) / np.sqrt(means.size))
-        if means.size < 2 * FEWEST_BLOCKS:
-            return mean, error
-        means = means[: means.size // 2 * 2].reshape(-1, 2).mean(axis=1)
+        square = 0.0
+        own = values[:count].sum() / count
+        for k in range(count):
+            square += (values[k] - own) ** 2
+        largest = max(largest, math.sqrt(square / (count - 1) / count))
+        if count < 2 * FEWEST_BLOCKS:
+            return mean, largest
+        count //= 2
+        for k in range(count):
+            values[k] = (values[2 * k] + values[2 * k + 1]) / 2
+
+
+def _average(
+    c2: NDArray[Any],
+    lag: NDArray[np.int64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    g2: NDArray[np.float64],
+    error: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+) -> None:
+    n_frames = len(c2)
+    room = np.empty(n_frames)
+    for column in range(len(lag)):
+        own = lag[column]
+        for row in range(len(low)):
+            first = max(0, math.ceil(low[row] - own / 2))
+            last = min(n_frames - own, math.ceil(high[row] - own / 2))
+            count = 0
+            for i in range(first, last):
+                value = c2[i, i + own]
+                if math.isfinite(value):
+                    room[count] = value
+                    count += 1
+            pairs[row, column] = count
+            g2[row, column], error[row, column] = _mean_and_error(room[:count])
+
+
+_mean_and_error = compiled(_mean_and_error)
+_average = compiled(_average)

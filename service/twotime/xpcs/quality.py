@@ -50,3 +50,55 @@ def stationarity(rate: NDArray[Any], rate_error: NDArray[Any], use: NDArray[np.b
     stationary = probability > 1e-3
     words = "the rate does not change with age" if stationary else "the rate changes with age"
     return Stationarity(stationary, total / (n - 1), probability, f"{words} (χ² {total / (n - 1):.1f} over {n} ages)")
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A smooth rate over age.
+
+    Attributes
+    ----------
+    rate, rate_error : (A,) at the ages given; NaN where too few of them have a rate
+    degree : of the polynomial in log rate, -1 where there is none
+    """
+
+    rate: NDArray[np.float64]
+    rate_error: NDArray[np.float64]
+    degree: int
+
+
+def rate_trend(age: NDArray[Any], rate: NDArray[Any], rate_error: NDArray[Any], use: NDArray[np.bool_]) -> Trend:
+    """The simplest smooth curve through rates over age.
+
+    Parameters
+    ----------
+    age, rate, rate_error : (A,) arrays
+    use : (A,) array, True where a rate may be used
+
+    Returns
+    -------
+    Trend
+        Constant, line or parabola in log rate, weighted by the errors: the lowest degree that leaves a χ² with a
+        probability above 5 %, else the highest, whose errors then grow with the square root of χ².
+    """
+    age, rate, rate_error = (np.asarray(values, float) for values in (age, rate, rate_error))
+    own = np.asarray(use, bool) & np.isfinite(rate) & np.isfinite(rate_error) & (rate > 0) & (rate_error > 0)
+    n = int(np.count_nonzero(own))
+    nothing = np.full(len(age), np.nan)
+    if n < 3:
+        return Trend(nothing, nothing.copy(), -1)
+    span = max(float(np.ptp(age)), 1e-12)
+    x, y, weight = (age - age.mean()) / span, np.log(np.where(own, rate, 1.0)), rate[own] / rate_error[own]
+    degrees = range(min(2, n - 2) + 1)
+    for degree in degrees:
+        powers = x[:, None] ** np.arange(degree + 1)
+        design = powers[own] * weight[:, None]
+        inverse = np.linalg.pinv(design.T @ design)
+        coefficients = inverse @ design.T @ (y[own] * weight)
+        chi2 = float(np.sum(((y[own] - powers[own] @ coefficients) * weight) ** 2))
+        if chi2_distribution.sf(chi2, n - degree - 1) > 0.05 or degree == degrees[-1]:
+            break
+    fitted = np.exp(powers @ coefficients)
+    growth = max(1.0, chi2 / (n - degree - 1))
+    variance = np.einsum("ai,ij,aj->a", powers, inverse, powers) * growth
+    return Trend(fitted, fitted * np.sqrt(variance), degree)

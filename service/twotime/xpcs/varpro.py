@@ -49,6 +49,39 @@ def fit_curves(
     return parameters, cost, converged
 
 
+def carried_over(
+    spread: NDArray[np.float64], lever: NDArray[np.float64], used: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Covariance (M, 4, 4) of parameters from that of the points: lever' spread lever.
+
+    Parameters
+    ----------
+    spread : (M, L, L) covariance of the points
+    lever : (M, L, 4) how each point moves each parameter
+    used : (M, L) False where a point is left out; what `spread` holds there does not count
+    """
+    covariance = np.zeros((len(spread), 4, 4))
+    _carry_over(spread, lever, used, covariance)
+    return covariance
+
+
+def _carry_over(spread: Values, lever: Values, used: NDArray[np.bool_], covariance: Values) -> None:
+    n = spread.shape[1]
+    row = np.empty(4)
+    for m in range(len(spread)):
+        for k in range(n):
+            if not used[m, k]:
+                continue
+            row[:] = 0.0
+            for j in range(n):
+                if used[m, j]:
+                    for b in range(4):
+                        row[b] += spread[m, k, j] * lever[m, j, b]
+            for a in range(4):
+                for b in range(4):
+                    covariance[m, a, b] += lever[m, k, a] * row[b]
+
+
 def _solve_linear(shape: Values, y: Values, w2: Values, low: Values, high: Values) -> tuple[float, float, bool, bool]:
     """Best (beta, baseline) within their bounds, and which of them are inside."""
     total = mean_shape = mean_y = 0.0
@@ -264,6 +297,7 @@ def _fit_curves(
 
 # Sums may be taken in any order, so that the compiler adds several terms at once.
 _ANY_ORDER = {"reassoc", "contract", "nsz"}
+_carry_over = compiled(_carry_over, fastmath=_ANY_ORDER)
 _solve_linear = compiled(_solve_linear, fastmath=_ANY_ORDER)
 _evaluate = compiled(_evaluate, fastmath=_ANY_ORDER)
 _normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER)
