@@ -19,6 +19,7 @@ from twotime.catalog.places import DataFile, master_file, reachable_files
 from twotime.catalog.runs import find_image
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
+from twotime.files.chunks import FrameBuffers, ahead, frame_indices, read_frames
 from twotime.pipeline.protocols import FrameSource
 from twotime.recipe import RunFacts
 
@@ -93,7 +94,7 @@ class TiledFrames:
         frame_bytes = max(1, height * width * self.dtype.itemsize)
         step = max(1, BLOCK_BYTES // frame_bytes) * stride
         spans = [(first, min(first + step, stop)) for first in range(start, stop, step)]
-        yield from self._from_files(spans, stride) if self._files else self._over_http(spans, stride)
+        yield from ahead(self._from_files(spans, stride)) if self._files else self._over_http(spans, stride)
 
     def _from_files(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
         with _Stack(self._files) as stack:
@@ -131,7 +132,7 @@ class TiledFrames:
         _, height, width = self.facts.shape
         leading = tuple(int(length) for length in self._node.shape[:-2])
         with tiled_errors(), self._files_as_announced():
-            parts = [np.asarray(self._node[index]) for index in _indices(leading, first, last, stride)]
+            parts = [np.asarray(self._node[index]) for index in frame_indices(leading, first, last, stride)]
         block = np.concatenate([part.reshape(-1, height, width) for part in parts])
         expected = len(range(first, last, stride))
         if len(block) != expected:
@@ -171,6 +172,7 @@ class _Stack:
         self._open: list[h5py.File] = []
         self._datasets: list[h5py.Dataset] = []
         self._ends: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._buffers = FrameBuffers()
 
     def __enter__(self) -> "_Stack":
         try:
@@ -218,30 +220,5 @@ class _Stack:
         for number in np.unique(owner):
             dataset = self._datasets[number]
             own = frames[owner == number] - (self._ends[number - 1] if number else 0)
-            parts.append(_read_dataset(dataset, own))
+            parts.append(read_frames(dataset, own, self._buffers))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
-
-
-def _read_dataset(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[Any]:
-    stride = int(frames[1] - frames[0]) if len(frames) > 1 else 1
-    leading = tuple(int(length) for length in dataset.shape[:-2])
-    indices = _indices(leading, int(frames[0]), int(frames[-1]) + 1, stride)
-    return np.concatenate([dataset[index].reshape(-1, *dataset.shape[-2:]) for index in indices])
-
-
-def _indices(leading: tuple[int, ...], first: int, last: int, stride: int) -> list[tuple[Any, ...]]:
-    """Slices of an array (*leading, H, W) that hold frames `first`, `first + stride`, ... below `last` in order."""
-    inner = leading[-1]
-    if len(leading) == 1:
-        return [(slice(first, last, stride),)]
-    if inner == 1 and len(leading) == 2:
-        return [(slice(first, last, stride), 0)]
-    indices = []
-    frame = first
-    while frame < last:
-        outer, within = divmod(frame, inner)
-        end = min(inner, within + last - frame)
-        row = tuple(int(k) for k in np.unravel_index(outer, leading[:-1]))
-        indices.append((*row, slice(within, end, stride)))
-        frame += stride * len(range(within, end, stride))
-    return indices

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
+from twotime.files.chunks import FrameBuffers, read_frames
 from twotime.files.series import Series
 from twotime.recipe import Found
 from twotime.xpcs.orientation import Orientation
@@ -89,6 +90,7 @@ class EigerSeries(Series):
         # A file that is gone held as many frames as the others.
         lengths = [max(one[0] for one in known) if count is None else count[0] for count in counts]
         self._ends = np.cumsum(lengths)
+        self._buffers = FrameBuffers()
         height, width, dtype = known[0][1:]
         shape = (int(self._ends[-1]), height, width)
         super().__init__(master, shape, dtype, master_geometry(master), detector, orientation)
@@ -102,11 +104,10 @@ class EigerSeries(Series):
             within = own[owner == k] - (self._ends[k - 1] if k else 0)
             path, place = self._parts[k]
             with h5py.File(path, "r", locking=False) as file:
-                block = file[place][within[0] : within[-1] + 1 : numbers.step]
-            if len(block) != len(within):
-                raise ValueError(f"{path.name} ends before frame {own[owner == k][-1]}")
-            parts.append(block)
-        return np.concatenate(parts)
+                if within[-1] >= file[place].shape[0]:
+                    raise ValueError(f"{path.name} ends before frame {own[owner == k][-1]}")
+                parts.append(read_frames(file[place], within, self._buffers))
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def pixel_mask(self) -> NDArray[np.bool_] | None:
         """Pixels that the master file lets pass."""

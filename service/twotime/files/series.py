@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import DamagedFrames, UnusableRun
+from twotime.files.chunks import ahead
 from twotime.recipe import Found, RunFacts
 from twotime.xpcs.orientation import Orientation
 
@@ -52,6 +53,9 @@ class Series(ABC):
 
     def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames `start`, `start + stride`, ... below `stop`; see `twotime.pipeline.FrameSource`."""
+        yield from ahead(self._blocks(start, stop, stride))
+
+    def _blocks(self, start: int, stop: int, stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
         _, height, width = self.facts.shape
         step = max(1, BLOCK_BYTES // max(1, height * width * self.dtype.itemsize)) * stride
         for first in range(start, stop, step):

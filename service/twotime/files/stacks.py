@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
+from twotime.files.chunks import FrameBuffers, read_frames
 from twotime.files.series import Series
 from twotime.recipe import Found
 
@@ -58,15 +59,15 @@ class HDF5Stack(Series):
             for name, own in ATTRIBUTES.items()
             if own in attributes
         }
+        self._buffers = FrameBuffers()
         super().__init__(path, shape, dtype, geometry, "stack_image")
 
     def read(self, numbers: range) -> NDArray[Any]:
         """Frames of these numbers, (k, H, W)."""
         with h5py.File(self.path, "r", locking=False) as file:
-            block: NDArray[Any] = file[DATASET][numbers.start : numbers.stop : numbers.step]
-        if len(block) != len(numbers):
-            raise ValueError(f"{self.path.name} ends before frame {numbers[-1]}")
-        return block
+            if numbers[-1] >= file[DATASET].shape[0]:
+                raise ValueError(f"{self.path.name} ends before frame {numbers[-1]}")
+            return read_frames(file[DATASET], np.asarray(numbers), self._buffers)
 
 
 class ImageStack(Series):

@@ -1,9 +1,11 @@
 """The whole route on one screen."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import twotime
@@ -49,10 +51,12 @@ def analyse(
     read_at = time.perf_counter()
     options = the_plan.resolved.recipe
     results = []
-    for r, pixels in enumerate(reading.pixels):
-        progress("correlating, denoising and fitting", r / reading.rois.number)
-        results.append(
-            analyse_roi(
+    progress("correlating, denoising and fitting", 0.0)
+    # As many ROIs at a time as torch may use threads: whoever limits one limits both.
+    with ThreadPoolExecutor(torch.get_num_threads(), "roi") as pool:
+        waiting = [
+            pool.submit(
+                analyse_roi,
                 pixels,
                 reading.bad,
                 the_plan.frame_time_s,
@@ -62,8 +66,15 @@ def analyse(
                 flat=None if reading.flat is None else reading.flat[r],
                 flux=reading.flux,
             )
-        )
-    progress("correlating, denoising and fitting", 1.0)
+            for r, pixels in enumerate(reading.pixels)
+        ]
+        try:
+            for future in waiting:
+                results.append(future.result())
+                progress("correlating, denoising and fitting", len(results) / reading.rois.number)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     done_at = time.perf_counter()
     return Analysis(
         arrays=_arrays(reading, results),

@@ -27,7 +27,7 @@ class Gathered:
     counts : (N, P)
     statistics : of all sound frames, in the analysis frame
     frame_number : (N,), number in the run
-    frame_sum : (N,), counts of each whole frame but marks of saturation
+    frame_sum : (N,), counts of each whole frame but marks of saturation; zeros where no flux is asked for
     damaged : (N,), True where a frame is missing, cannot be read, or repeats an earlier one
     repeated : number of frames that repeat earlier ones
     warnings : sentences for the reader
@@ -57,7 +57,7 @@ def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
     assert frames.stop is not None
     frame_number = np.arange(frames.start, frames.stop, frames.stride)
     pixels = RoiPixels(plan.rois.labels, plan.resolved.orientation)
-    matrix = CountMatrix(len(frame_number), pixels.n_pixels)
+    matrix = CountMatrix(len(frame_number), pixels)
     statistics = FrameStatistics()
     frame_sum = np.zeros(len(frame_number))
     sound = np.zeros(len(frame_number), bool)
@@ -71,8 +71,9 @@ def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
                 row = (first - frames.start) // frames.stride
                 types.setdefault(str(block.dtype), first)
                 statistics.accumulate(block)
-                matrix.fill(row, pixels.gather(block))
-                frame_sum[row : row + len(block)] = _sums(block)
+                matrix.fill(row, block)
+                if plan.resolved.recipe.normalisation == "flux":
+                    frame_sum[row : row + len(block)] = _sums(block)
                 sound[row : row + len(block)] = True
                 progress("reading", (row + len(block)) / len(frame_number))
             break

@@ -17,6 +17,8 @@ from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covarianc
 
 LONGEST_LAG = 0.75
 """Share of the frames up to which lags are fitted: beyond it too few pairs remain for an honest error."""
+MOST_LAGS = 400
+DENSE_LAGS = 100
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,26 @@ def _raw_curve(
     c2: NDArray[np.float32], pixels: NDArray[Any], bad: NDArray[np.bool_], frame_time_s: float, fit: FitOptions
 ) -> Curve:
     """Fit of the measured curve; its error is the scatter over the pixels of the ROI."""
-    longest = max(4, int(LONGEST_LAG * len(c2)))
-    lag = np.arange(1, len(c2))[:longest]
-    g2 = one_time(c2).g2[: len(lag)]
+    longest = min(max(4, int(LONGEST_LAG * len(c2))), len(c2) - 1)
+    lag = fitted_lags(longest)
+    g2 = one_time(c2, max_lag=longest).g2[lag - 1]
     covariance = pixel_covariance(pixels, lag, bad=bad)
     error = np.sqrt(np.diag(covariance))
     return Curve(lag, g2, error, covariance, _fit(lag, g2, error, covariance, frame_time_s, fit))
+
+
+def fitted_lags(longest: int) -> NDArray[np.int64]:
+    """Lags at which curves are shown and fitted: all of them, or in long scans ever wider steps beyond the first 100.
+
+    Examples
+    --------
+    >>> len(fitted_lags(300)), len(fitted_lags(15_000)), fitted_lags(15_000)[-1]
+    (300, 400, 15000)
+    """
+    if longest <= MOST_LAGS:
+        return np.arange(1, longest + 1)
+    wide = np.rint(np.geomspace(DENSE_LAGS, longest, MOST_LAGS - DENSE_LAGS + 1)).astype(np.int64)
+    return np.unique(np.concatenate([np.arange(1, DENSE_LAGS + 1), wide]))
 
 
 def _denoise(

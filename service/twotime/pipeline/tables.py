@@ -81,8 +81,8 @@ def _g2_rows(roi: int, q: float, result: RoiResult, frame_time_s: float) -> pd.D
     rows["g2_raw_fit"] = _fitted(result.raw.fits, lag * frame_time_s)
     denoised = {name: np.full(len(lag), np.nan) for name in ("g2_denoised", "g2_denoised_error", "g2_denoised_fit")}
     if result.denoised is not None:
-        own = result.denoised.lag <= lag[-1]
-        at = result.denoised.lag[own] - 1
+        own = np.isin(result.denoised.lag, lag)
+        at = np.searchsorted(lag, result.denoised.lag[own])
         denoised["g2_denoised"][at] = result.denoised.g2[own]
         denoised["g2_denoised_error"][at] = result.denoised.error[own]
         denoised["g2_denoised_fit"] = _fitted(result.denoised.fits, lag * frame_time_s)

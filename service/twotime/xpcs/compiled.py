@@ -1,9 +1,14 @@
-"""Compiling inner loops with numba, in a place of its own so that a read-only installation works too."""
+"""Inner loops: compiled by numba, and shared out between threads."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 import numba
+
+_THREADS = min(4, os.cpu_count() or 1)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,3 +27,14 @@ def compiled(function: Function, **options: Any) -> Function:
     except RuntimeError:  # No folder can be written: each process compiles for itself.
         kept = numba.njit(**options)(function)
     return kept
+
+
+def in_parts(length: int, work: Callable[[int, int], Any]) -> list[Any]:
+    """Do `work` on equal parts of a range in threads; `work` takes first and end, and must let other threads run."""
+    edges = [length * k // _THREADS for k in range(_THREADS + 1)]
+    return list(_pool().map(work, edges[:-1], edges[1:]))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, "parts")

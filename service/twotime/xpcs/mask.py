@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twotime.xpcs.compiled import compiled, in_parts
 from twotime.xpcs.orientation import Orientation, oriented
 
 HOT_MEAN = 8.0
@@ -12,6 +13,7 @@ HOT_MAXIMUM = 20.0
 DEAD_MEAN = 0.02
 ENOUGH_COUNTS = 50.0
 ANNULUS_PIXELS = 300
+_TILE = 4096
 
 
 class FrameStatistics:
@@ -41,6 +43,9 @@ class FrameStatistics:
             self.negative = np.zeros(block.shape[1:], bool)
             self.saturated = np.zeros(block.shape[1:], bool)
         self.n_frames += len(block)
+        if block.dtype.kind == "u" and self.total.dtype == np.uint64:
+            self._accumulate_unsigned(block)
+            return
         if block.dtype.kind != "u":
             self.negative |= (block < 0).any(axis=0)
             block = np.maximum(block, 0)
@@ -50,6 +55,15 @@ class FrameStatistics:
             self.saturated |= largest == mark
         self.total = self.total + block.sum(axis=0, dtype=self.total.dtype)
         self.maximum = np.maximum(self.maximum, largest)
+
+    def _accumulate_unsigned(self, block: NDArray[Any]) -> None:
+        """The same in one pass over the block, shared out between threads."""
+        frames = block.reshape(len(block), -1)
+        widest = np.promote_types(self.maximum.dtype, block.dtype)
+        self.maximum = self.maximum.astype(widest, copy=False)
+        total, maximum, saturated = self.total.ravel(), self.maximum.ravel(), self.saturated.ravel()
+        mark = np.iinfo(block.dtype).max
+        in_parts(frames.shape[1], lambda first, end: _accumulate(frames, total, maximum, saturated, mark, first, end))
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -123,15 +137,46 @@ def _like_their_annulus(
         return alike
     total = statistics.total[good][order].astype(float)
     maximum = statistics.maximum[good][order].astype(float)
-    fine = np.ones(order.size, bool)
-    for own in np.array_split(np.arange(order.size), max(1, order.size // ANNULUS_PIXELS)):
-        median, median_maximum = np.median(total[own]), np.median(maximum[own])
-        fine[own] = (total[own] <= max(HOT_MEAN * median, ENOUGH_COUNTS)) & (
-            maximum[own] <= HOT_MAXIMUM * (median_maximum + 1)
-        )
-        if median > ENOUGH_COUNTS:
-            fine[own] &= total[own] >= DEAD_MEAN * median
+    # Annuli of as many pixels each; the few that are left over go with the last.
+    annuli = max(1, order.size // ANNULUS_PIXELS)
+    length = order.size // annuli
+    medians = [np.median(values[: annuli * length].reshape(annuli, length), axis=1) for values in (total, maximum)]
+    last = np.minimum(np.arange(order.size) // length, annuli - 1)
+    median, median_maximum = (values[last] for values in medians)
+    fine = (total <= np.maximum(HOT_MEAN * median, ENOUGH_COUNTS)) & (maximum <= HOT_MAXIMUM * (median_maximum + 1))
+    fine &= (median <= ENOUGH_COUNTS) | (total >= DEAD_MEAN * median)
     back = np.empty(order.size, bool)
     back[order] = fine
     alike[good] = back
     return alike
+
+
+def _accumulate(
+    frames: NDArray[Any],
+    total: NDArray[np.uint64],
+    maximum: NDArray[Any],
+    saturated: NDArray[np.bool_],
+    mark: int,
+    first: int,
+    end: int,
+) -> None:
+    """Sums and maxima of pixels `first` to `end`, a tile at a time so that it stays in the cache."""
+    sums, largest = np.empty(_TILE, np.uint64), np.empty(_TILE, frames.dtype)
+    for start in range(first, end, _TILE):
+        length = min(_TILE, end - start)
+        own_sums, own_largest = sums[:length], largest[:length]
+        own_sums[:] = 0
+        own_largest[:] = 0
+        for frame in range(len(frames)):
+            row = frames[frame, start : start + length]
+            for k in range(length):
+                own_sums[k] += row[k]
+                own_largest[k] = max(own_largest[k], row[k])
+        for k in range(length):
+            total[start + k] += own_sums[k]
+            maximum[start + k] = max(maximum[start + k], own_largest[k])
+            if own_largest[k] == mark:
+                saturated[start + k] = True
+
+
+_accumulate = compiled(_accumulate)

@@ -1,10 +1,13 @@
 """The one-time correlation function at quasi-logarithmic lags, straight from the counts."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twotime.xpcs.compiled import compiled, in_parts
 
 BUFFER = 8
 """Lags per level; each level adds two frames of the one before to one."""
@@ -62,43 +65,63 @@ def multi_tau(
     lags, g2, errors = [], [], []
     step = 1
     while len(values) > 1:
-        for own in range(1 if step == 1 else BUFFER // 2 + 1, BUFFER + 1):
-            if own >= len(values) or own * step > 0.75 * n_frames:
-                break
-            pairs = sound[:-own] & sound[own:]
-            lags.append(own * step)
-            value, error = _correlated(values, own, pairs, edges, share)
+        first = 1 if step == 1 else BUFFER // 2 + 1
+        own = [k for k in range(first, BUFFER + 1) if k < len(values) and k * step <= 0.75 * n_frames]
+        sums = np.zeros((3, len(own), n_pixels))
+        pairs = np.zeros(len(own), np.int64)
+        in_parts(n_pixels, partial(_add_pairs, values, sound, np.array(own, np.int64), sums, pairs))
+        for k, lag in enumerate(own):
+            lags.append(lag * step)
+            value, error = _normalised(sums[:, k], int(pairs[k]), edges, share)
             g2.append(value)
             errors.append(error)
         half = len(values) // 2
-        values = values[: 2 * half].reshape(half, 2, n_pixels).sum(axis=1)
-        sound = sound[: 2 * half : 2] & sound[1 : 2 * half : 2]
+        values = values[0 : 2 * half : 2] + values[1 : 2 * half : 2]
+        sound = sound[0 : 2 * half : 2] & sound[1 : 2 * half : 2]
         step *= 2
     return MultiTau(np.array(lags, np.int64), np.array(g2), np.array(errors))
 
 
-def _correlated(
-    values: NDArray[np.float32],
-    lag: int,
-    pairs: NDArray[np.bool_],
-    edges: NDArray[np.int64],
-    share: NDArray[np.float64],
+def _normalised(
+    sums: NDArray[np.float64], pairs: int, edges: NDArray[np.int64], share: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """g2 at one lag and its error from parts of the ROI, each normalised by the means of the whole ROI."""
-    if not pairs.any():
+    """g2 at one lag and its error from parts of the ROI; `sums` are of products, past and future of each pixel."""
+    if pairs == 0:
         return np.nan, np.nan
-    past, future = values[:-lag], values[lag:]
-    if not pairs.all():
-        past, future = past[pairs], future[pairs]
-    of_past, of_future = past.mean(axis=0, dtype=np.float64), future.mean(axis=0, dtype=np.float64)
-    norm = float(of_past.mean()), float(of_future.mean())
+    products, past, future = sums / pairs
+    norm = float(past.mean()), float(future.mean())
     if min(norm) <= 0:
         return np.nan, np.nan
-    products = np.einsum("tp,tp->p", past, future, dtype=np.float32).astype(np.float64) / len(past)
     # Deviations from the mean: the brightness of a part is no error of its correlation.
-    per_pixel = products / norm[0] / norm[1] - of_past / norm[0] - of_future / norm[1] + 2
+    per_pixel = products / norm[0] / norm[1] - past / norm[0] - future / norm[1] + 2
     parts = np.add.reduceat(per_pixel, edges) / (share * len(per_pixel))
-    g2 = float(share @ parts)
-    number = len(parts)
+    g2, number = float(share @ parts), len(parts)
     error = float(np.sqrt(np.sum((share * (parts - g2)) ** 2) * number / max(number - 1, 1)))
     return g2, error if number > 1 else np.nan
+
+
+def _add_pairs(
+    values: NDArray[np.float32],
+    sound: NDArray[np.bool_],
+    lags: NDArray[np.int64],
+    sums: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+    first: int,
+    end: int,
+) -> None:
+    """Sums over pairs of sound frames for pixels `first` to `end`."""
+    for k in range(len(lags)):
+        products, past, future = sums[0, k, first:end], sums[1, k, first:end], sums[2, k, first:end]
+        count = 0
+        for t in range(len(values) - lags[k]):
+            if sound[t] and sound[t + lags[k]]:
+                count += 1
+                now, later = values[t, first:end], values[t + lags[k], first:end]
+                for p in range(end - first):
+                    products[p] += now[p] * later[p]
+                    past[p] += now[p]
+                    future[p] += later[p]
+        pairs[k] = count
+
+
+_add_pairs = compiled(_add_pairs)

@@ -1,11 +1,12 @@
 """Picking the pixels of all ROIs out of frames."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.mask import saturation_value
+from twotime.xpcs.compiled import compiled, in_parts
 from twotime.xpcs.orientation import Orientation, as_written, oriented
 
 
@@ -21,6 +22,7 @@ class RoiPixels:
     ----------
     indices : (P,) flat index of each pixel in the analysis frame; within one ROI in the order of the frame
     columns : one slice of `indices` per ROI
+    places : (P,) flat index of each pixel in the frame as written
     """
 
     def __init__(self, labels: NDArray[np.int32], orientation: Orientation = "raw") -> None:
@@ -31,7 +33,7 @@ class RoiPixels:
         self.columns = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
         written = as_written(labels, orientation).shape
         places = np.arange(labels.size).reshape(written)
-        self._written: NDArray[np.intp] = oriented(places, orientation).ravel()[self.indices]
+        self.places: NDArray[np.intp] = oriented(places, orientation).ravel()[self.indices]
 
     @property
     def n_pixels(self) -> int:
@@ -40,7 +42,7 @@ class RoiPixels:
 
     def gather(self, block: NDArray[Any]) -> NDArray[Any]:
         """Counts (k, P) of frames (k, H, W) as written."""
-        return np.take(block.reshape(len(block), -1), self._written, axis=1, mode="clip")
+        return np.take(block.reshape(len(block), -1), self.places, axis=1, mode="clip")
 
 
 class CountMatrix:
@@ -50,25 +52,54 @@ class CountMatrix:
 
     Parameters
     ----------
-    n_frames, n_pixels : N and P
+    n_frames : N
+    pixels : of the ROIs
     """
 
-    def __init__(self, n_frames: int, n_pixels: int) -> None:
-        self.values: NDArray[Any] = np.zeros((n_frames, n_pixels), np.uint8)
+    def __init__(self, n_frames: int, pixels: RoiPixels) -> None:
+        self.values: NDArray[Any] = np.zeros((n_frames, pixels.n_pixels), np.uint8)
+        self._pixels = pixels
 
-    def fill(self, first: int, counts: NDArray[Any]) -> None:
-        """Put counts (k, P) at rows `first`, `first` + 1, ..."""
-        mark = saturation_value(counts.dtype)
-        if mark is not None:
-            counts = np.where(counts == mark, counts.dtype.type(0), counts)
-        needed = np.result_type(self.values.dtype, _smallest(counts))
-        if needed != self.values.dtype:
-            self.values = self.values.astype(needed)
-        self.values[first : first + len(counts)] = counts
+    def fill(self, first: int, block: NDArray[Any]) -> None:
+        """Put the pixels of frames (k, H, W), as written, at rows `first`, `first` + 1, ..."""
+        if block.dtype.kind != "u" or self.values.dtype.kind != "u":
+            counts = self._pixels.gather(block)
+            self.values = self.values.astype(np.result_type(self.values.dtype, counts.dtype), copy=False)
+            self.values[first : first + len(block)] = counts
+            return
+        frames, mark = block.reshape(len(block), -1), np.iinfo(block.dtype).max
+        while True:
+            largest = max(in_parts(len(self._pixels.places), partial(self._copied, first, frames, mark)))
+            if largest <= np.iinfo(self.values.dtype).max:
+                return
+            self.values = self.values.astype(np.min_scalar_type(largest))
+
+    def _copied(self, first: int, frames: NDArray[Any], mark: int, start: int, end: int) -> int:
+        out = self.values[first : first + len(frames)]
+        return _fill(frames, self._pixels.places, out, mark, np.iinfo(out.dtype).max, start, end)
 
 
-def _smallest(counts: NDArray[Any]) -> np.dtype[Any]:
-    """The smallest type for these counts."""
-    if counts.dtype.kind not in "ui" or int(counts.min(initial=0)) < 0:
-        return counts.dtype
-    return np.min_scalar_type(int(counts.max(initial=0)))
+def _fill(
+    frames: NDArray[Any],
+    places: NDArray[np.intp],
+    out: NDArray[Any],
+    mark: int,
+    most: int,
+    first: int,
+    end: int,
+) -> int:
+    """Copy pixels `first` to `end` as far as they do not exceed `most`; the largest count of all."""
+    largest = 0
+    own = places[first:end]
+    for frame in range(len(frames)):
+        row, target = frames[frame], out[frame, first:end]
+        for k in range(len(own)):
+            value = row[own[k]]
+            if value == mark:
+                value = row.dtype.type(0)
+            largest = max(largest, value)
+            target[k] = min(value, most)
+    return largest
+
+
+_fill = compiled(_fill)
