@@ -2,6 +2,7 @@
 # make demo ONCE=1     the same, checked against the known truth, then exit
 # make demo FRAMES=F   the same with measured frames
 # make test            the whole test suite
+# make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make check           formatting, lint, types, layers
 
 PYTHON ?= python3
@@ -11,7 +12,9 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(FRAMES),--frames $(FRAMES)) $(if $(PORT),--port $(PORT))
 
-.PHONY: demo serve test check format clean
+PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
+
+.PHONY: demo serve test bench check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -21,6 +24,14 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed .bench/.installed
+	PYTHONPATH=.bench $(BIN)/python tests/benchmarks/peers.py
+
+# Beside the service, not in it: what peers demand of others shall not decide what twotime runs with.
+.bench/.installed:
+	$(BIN)/python -m pip install --quiet --target .bench --no-deps $(PEERS)
+	touch $@
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -33,7 +44,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) var
+	rm -rf $(VENV) .bench var
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "twotime needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12")'

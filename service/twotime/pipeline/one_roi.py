@@ -128,7 +128,7 @@ def fitted_lags(longest: int) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> len(fitted_lags(300)), len(fitted_lags(15_000)), fitted_lags(15_000)[-1]
+    >>> len(fitted_lags(300)), len(fitted_lags(15_000)), int(fitted_lags(15_000)[-1])
     (300, 400, 15000)
     """
     if longest <= MOST_LAGS:

@@ -13,7 +13,7 @@ from twotime.xpcs.growing import TwoTimeAccumulator
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels, saturation_value
 from twotime.xpcs.multitau import MultiTau, multi_tau
 from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
-from twotime.xpcs.pixels import RoiPixels
+from twotime.xpcs.pixels import CountMatrix, RoiPixels
 from twotime.xpcs.qdependence import QDependence, fit_q_dependence
 from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.roi import labelled, ring_rois
@@ -21,6 +21,7 @@ from twotime.xpcs.types import Geometry, Rois
 
 __all__ = [
     "AgeCuts",
+    "CountMatrix",
     "DecayFits",
     "FrameStatistics",
     "Geometry",

@@ -14,6 +14,8 @@ from twotime.xpcs.compiled import compiled
 Values = NDArray[np.float64]
 STARTS = 3
 MOST_STEPS = 200
+GRID_LAGS = 120
+"""Lags at most, evenly spread in their logarithm, at which the places of the grid are compared."""
 SMALLEST_GAIN = 1e-10
 """The search ends where a step would lower χ² by less than this share."""
 
@@ -41,11 +43,27 @@ def fit_curves(
     tuple
         (M, 4) parameters, (M,) weighted sums of squares, (M,) whether the search came to rest.
     """
-    power = np.exp(alphas[None, :, None] * (log_rates[:, None, None] + log_lag))
-    parameters = np.empty((len(g2), 4))
+    places = np.arange(len(log_lag))
+    if len(places) > GRID_LAGS:
+        places = np.unique(np.rint(np.geomspace(1, len(log_lag), GRID_LAGS)).astype(np.intp) - 1)
+    power = np.exp(alphas[None, :, None] * (log_rates[:, None, None] + log_lag[places]))
+    parameters = np.full((len(g2), 4), np.nan)
     cost = np.empty(len(g2))
-    converged = np.empty(len(g2), np.bool_)
-    _fit_curves(log_lag, g2, weights, low, high, log_rates, alphas, np.exp(-2 * power), parameters, cost, converged)
+    converged = np.zeros(len(g2), np.bool_)
+    _fit_curves(
+        log_lag,
+        np.ascontiguousarray(g2),
+        np.ascontiguousarray(weights),
+        low,
+        high,
+        log_rates,
+        alphas,
+        places,
+        np.exp(-2 * power),
+        parameters,
+        cost,
+        converged,
+    )
     return parameters, cost, converged
 
 
@@ -96,11 +114,22 @@ def _solve_linear(shape: Values, y: Values, w2: Values, low: Values, high: Value
         centred = shape[k] - mean_shape
         variance += w2[k] * centred * centred
         together += w2[k] * centred * (y[k] - mean_y)
+    beta, baseline, beta_free, baseline_free, _ = _within(total, mean_shape, mean_y, variance, together, low, high)
+    return beta, baseline, beta_free, baseline_free
+
+
+def _within(
+    total: float, mean_shape: float, mean_y: float, variance: float, together: float, low: Values, high: Values
+) -> tuple[float, float, bool, bool, float]:
+    """Best (beta, baseline) within their bounds, which of them are inside, and the gain in the sum of squares.
+
+    The gain is against a constant at the mean; it is negative where the bounds keep even that away.
+    """
     beta = together / variance if variance > 0 else 0.0
     baseline = mean_y - beta * mean_shape
     if low[1] < beta < high[1] and low[2] < baseline < high[2]:
-        return beta, baseline, True, True
-    best = np.inf
+        return beta, baseline, True, True, beta * together
+    best = -np.inf
     found = (low[1], low[2], False, False)
     square = variance + total * mean_shape * mean_shape
     cross = together + total * mean_shape * mean_y
@@ -116,11 +145,39 @@ def _solve_linear(shape: Values, y: Values, w2: Values, low: Values, high: Value
             b = min(max(free, low[1]), high[1])
             inside = (low[1] < b < high[1], False)
         offset = mean_y - b * mean_shape - c
-        cost = b * b * variance - 2 * b * together + total * offset * offset
-        if cost < best:
-            best = cost
+        gain = 2 * b * together - b * b * variance - total * offset * offset
+        if gain > best:
+            best = gain
             found = (b, c, inside[0], inside[1])
-    return found
+    return found[0], found[1], found[2], found[3], best
+
+
+def _exponentials(x: Values, bits: NDArray[np.int64], scale: Values) -> None:
+    """Replace x by exp(x), eight or so numbers at a time, to a few units in the last place.
+
+    exp(x) = 2^n exp(r) with |r| <= ln 2 / 2 and a polynomial for exp(r); `bits` and `scale` are the same memory, in
+    which 2^n is put together.
+    """
+    for k in range(len(x)):
+        value = min(max(x[k], -700.0), 700.0)
+        n = math.floor(value * 1.4426950408889634 + 0.5)
+        r = (value - n * 0.6931471803691238) - n * 1.9082149292705877e-10
+        p = 1.0 / 479001600
+        p = p * r + 1.0 / 39916800
+        p = p * r + 1.0 / 3628800
+        p = p * r + 1.0 / 362880
+        p = p * r + 1.0 / 40320
+        p = p * r + 1.0 / 5040
+        p = p * r + 1.0 / 720
+        p = p * r + 1.0 / 120
+        p = p * r + 1.0 / 24
+        p = p * r + 1.0 / 6
+        p = p * r + 0.5
+        p = p * r + 1.0
+        x[k] = p * r + 1.0
+        bits[k] = (np.int64(n) + 1023) << 52
+    for k in range(len(x)):
+        x[k] *= scale[k]
 
 
 def _evaluate(
@@ -133,11 +190,16 @@ def _evaluate(
     high: Values,
     power: Values,
     shape: Values,
+    bits: NDArray[np.int64],
+    scale: Values,
 ) -> tuple[float, float, bool, bool, float]:
     """Fill power and shape for (log rate, alpha); the best linear parameters and the sum of squares."""
     for k in range(len(y)):
-        power[k] = math.exp(alpha * (u + log_lag[k]))
-        shape[k] = math.exp(-2 * power[k])
+        power[k] = alpha * (u + log_lag[k])
+    _exponentials(power, bits, scale)
+    for k in range(len(y)):
+        shape[k] = -2 * power[k]
+    _exponentials(shape, bits, scale)
     beta, baseline, beta_free, baseline_free = _solve_linear(shape, y, w2, low, high)
     cost = 0.0
     for k in range(len(y)):
@@ -207,10 +269,14 @@ def _search(
     power: Values,
     shape: Values,
     own: Values,
+    bits: NDArray[np.int64],
+    scale: Values,
 ) -> tuple[float, float, float, float, float, bool]:
     """Levenberg-Marquardt in (log rate, alpha) from one start, within bounds."""
     damping = 1e-3
-    beta, baseline, beta_free, baseline_free, cost = _evaluate(u, alpha, log_lag, y, w2, low, high, power, shape)
+    beta, baseline, beta_free, baseline_free, cost = _evaluate(
+        u, alpha, log_lag, y, w2, low, high, power, shape, bits, scale
+    )
     steps = 0
     while steps < MOST_STEPS:
         g0, g1, a00, a01, a11 = _normal_equations(
@@ -234,7 +300,7 @@ def _search(
             steps += 1
             new_u = min(max(u + min(max(du, -2.0), 2.0), low[0]), high[0])
             new_alpha = min(max(alpha + min(max(dalpha, -0.5), 0.5), low[3]), high[3])
-            found = _evaluate(new_u, new_alpha, log_lag, y, w2, low, high, power, shape)
+            found = _evaluate(new_u, new_alpha, log_lag, y, w2, low, high, power, shape, bits, scale)
             if found[4] < cost:
                 break
             damping = max(damping * 5, 1e-3)
@@ -257,6 +323,7 @@ def _fit_curves(
     high: Values,
     log_rates: Values,
     alphas: Values,
+    places: NDArray[np.intp],
     shapes: Values,
     parameters: Values,
     cost: Values,
@@ -264,29 +331,46 @@ def _fit_curves(
 ) -> None:
     n = len(log_lag)
     power, shape, own, w2 = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(n)
-    costs = np.empty((len(log_rates), len(alphas)))
+    bits = np.empty(n, np.int64)
+    scale = bits.view(np.float64)
+    few_y, few_w2 = np.empty(len(places)), np.empty(len(places))
+    gains = np.empty((len(log_rates), len(alphas)))
     for m in range(len(g2)):
         y = g2[m]
         for k in range(n):
             w2[k] = weights[m, k] * weights[m, k]
+        total = mean_y = 0.0
+        for k in range(len(places)):
+            few_w2[k] = w2[places[k]]
+            total += few_w2[k]
+            mean_y += few_w2[k] * y[places[k]]
+        if total == 0:  # None of these few lags has a value: all nodes of the grid are alike.
+            total = 1.0
+        mean_y /= total
+        for k in range(len(places)):
+            few_y[k] = few_w2[k] * (y[places[k]] - mean_y)
         for i in range(len(log_rates)):
             for j in range(len(alphas)):
-                beta, baseline, _, _ = _solve_linear(shapes[i, j], y, w2, low, high)
-                total = 0.0
-                for k in range(n):
-                    off = baseline + beta * shapes[i, j, k] - y[k]
-                    total += w2[k] * off * off
-                costs[i, j] = total
+                node = shapes[i, j]
+                first = second = together = 0.0
+                for k in range(len(node)):
+                    weighted = few_w2[k] * node[k]
+                    first += weighted
+                    second += weighted * node[k]
+                    together += few_y[k] * node[k]
+                mean_shape = first / total
+                variance = max(second - first * mean_shape, 0.0)
+                gains[i, j] = _within(total, mean_shape, mean_y, variance, together, low, high)[4]
         cost[m] = np.inf
         for _ in range(STARTS):
-            place = int(np.argmin(costs))
+            place = int(np.argmax(gains))
             i, j = place // len(alphas), place % len(alphas)
-            if not costs[i, j] < np.inf:
+            if not gains[i, j] > -np.inf:
                 break
             # Neighbours lead to the same place: the next start comes from elsewhere.
-            costs[max(i - 2, 0) : i + 3, max(j - 1, 0) : j + 2] = np.inf
+            gains[max(i - 2, 0) : i + 3, max(j - 1, 0) : j + 2] = -np.inf
             u, alpha, beta, baseline, own_cost, rest = _search(
-                log_rates[i], alphas[j], log_lag, y, w2, low, high, power, shape, own
+                log_rates[i], alphas[j], log_lag, y, w2, low, high, power, shape, own, bits, scale
             )
             if own_cost < cost[m]:
                 cost[m] = own_cost
@@ -298,6 +382,8 @@ def _fit_curves(
 # Sums may be taken in any order, so that the compiler adds several terms at once.
 _ANY_ORDER = {"reassoc", "contract", "nsz"}
 _carry_over = compiled(_carry_over, fastmath=_ANY_ORDER)
+_within = compiled(_within, fastmath=_ANY_ORDER)
+_exponentials = compiled(_exponentials, fastmath={"contract", "nsz"})
 _solve_linear = compiled(_solve_linear, fastmath=_ANY_ORDER)
 _evaluate = compiled(_evaluate, fastmath=_ANY_ORDER)
 _normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER)
