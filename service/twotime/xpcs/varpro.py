@@ -330,53 +330,101 @@ def _fit_curves(
     converged: NDArray[np.bool_],
 ) -> None:
     n = len(log_lag)
-    power, shape, own, w2 = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(n)
+    lags, y, w2 = np.empty(n), np.empty(n), np.empty(n)
+    few_lags, few_y, few_w2 = np.empty(len(places)), np.empty(len(places)), np.empty(len(places))
+    centred = np.empty(len(places))
+    power, shape, own = np.empty(n), np.empty(n), np.empty((2, n))
     bits = np.empty(n, np.int64)
     scale = bits.view(np.float64)
-    few_y, few_w2 = np.empty(len(places)), np.empty(len(places))
     gains = np.empty((len(log_rates), len(alphas)))
+    found = np.empty((STARTS, 3))  # log rate, exponent and sum of squares
     for m in range(len(g2)):
-        y = g2[m]
+        # Points that are left out take no time.
+        count = 0
         for k in range(n):
-            w2[k] = weights[m, k] * weights[m, k]
-        total = mean_y = 0.0
-        for k in range(len(places)):
-            few_w2[k] = w2[places[k]]
-            total += few_w2[k]
-            mean_y += few_w2[k] * y[places[k]]
-        if total == 0:  # None of these few lags has a value: all nodes of the grid are alike.
+            if weights[m, k] > 0:
+                lags[count], y[count], w2[count] = log_lag[k], g2[m, k], weights[m, k] * weights[m, k]
+                count += 1
+        few, total, mean_y = 0, 0.0, 0.0
+        for p in range(len(places)):
+            k = places[p]
+            few_lags[p], few_y[p], few_w2[p] = log_lag[k], g2[m, k], weights[m, k] * weights[m, k]
+            few += few_w2[p] > 0
+            total += few_w2[p]
+            mean_y += few_w2[p] * few_y[p]
+        if total == 0:  # These few lags say nothing of the curve: all nodes of the grid are alike.
             total = 1.0
         mean_y /= total
-        for k in range(len(places)):
-            few_y[k] = few_w2[k] * (y[places[k]] - mean_y)
+        for p in range(len(places)):
+            centred[p] = few_w2[p] * (few_y[p] - mean_y)
         for i in range(len(log_rates)):
             for j in range(len(alphas)):
                 node = shapes[i, j]
                 first = second = together = 0.0
-                for k in range(len(node)):
-                    weighted = few_w2[k] * node[k]
+                for p in range(len(node)):
+                    weighted = few_w2[p] * node[p]
                     first += weighted
-                    second += weighted * node[k]
-                    together += few_y[k] * node[k]
+                    second += weighted * node[p]
+                    together += centred[p] * node[p]
                 mean_shape = first / total
                 variance = max(second - first * mean_shape, 0.0)
                 gains[i, j] = _within(total, mean_shape, mean_y, variance, together, low, high)[4]
+        # Where the few lags are far fewer than all, starts are tried on them, and the best two brought to rest on all.
+        coarse = few >= 30 and count > 2 * len(places)
+        x, z, w = (few_lags, few_y, few_w2) if coarse else (lags[:count], y[:count], w2[:count])
+        starts = 0
         cost[m] = np.inf
-        for _ in range(STARTS):
+        while starts < STARTS:
             place = int(np.argmax(gains))
             i, j = place // len(alphas), place % len(alphas)
             if not gains[i, j] > -np.inf:
                 break
             # Neighbours lead to the same place: the next start comes from elsewhere.
             gains[max(i - 2, 0) : i + 3, max(j - 1, 0) : j + 2] = -np.inf
+            room = len(x)
             u, alpha, beta, baseline, own_cost, rest = _search(
-                log_rates[i], alphas[j], log_lag, y, w2, low, high, power, shape, own, bits, scale
+                log_rates[i],
+                alphas[j],
+                x,
+                z,
+                w,
+                low,
+                high,
+                power[:room],
+                shape[:room],
+                own[:, :room],
+                bits[:room],
+                scale[:room],
             )
+            found[starts, 0], found[starts, 1], found[starts, 2] = u, alpha, own_cost
+            starts += 1
+            if not coarse and own_cost < cost[m]:
+                cost[m], converged[m] = own_cost, rest
+                parameters[m, 0], parameters[m, 1], parameters[m, 2], parameters[m, 3] = u, beta, baseline, alpha
+        for _ in range(2 if coarse else 0):
+            best = int(np.argmin(found[:starts, 2]))
+            if not found[best, 2] < np.inf:
+                break
+            u, alpha, beta, baseline, own_cost, rest = _search(
+                found[best, 0],
+                found[best, 1],
+                lags[:count],
+                y[:count],
+                w2[:count],
+                low,
+                high,
+                power[:count],
+                shape[:count],
+                own[:, :count],
+                bits[:count],
+                scale[:count],
+            )
+            for k in range(starts):  # Those that came to the same place need not be tried again.
+                if abs(found[k, 0] - found[best, 0]) < 1e-2 and abs(found[k, 1] - found[best, 1]) < 1e-2:
+                    found[k, 2] = np.inf
             if own_cost < cost[m]:
-                cost[m] = own_cost
-                converged[m] = rest
-                parameters[m, 0], parameters[m, 1] = u, beta
-                parameters[m, 2], parameters[m, 3] = baseline, alpha
+                cost[m], converged[m] = own_cost, rest
+                parameters[m, 0], parameters[m, 1], parameters[m, 2], parameters[m, 3] = u, beta, baseline, alpha
 
 
 # Sums may be taken in any order, so that the compiler adds several terms at once.
