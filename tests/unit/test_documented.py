@@ -10,7 +10,8 @@ import yaml
 import cnn_ed
 from twotime import xpcs
 from twotime.cli import app
-from twotime.recipe import parse_recipe
+from twotime.recipe import Recipe, parse_recipe
+from twotime.recipe.regions import KINDS, Angles
 from twotime.results import NODES
 from twotime.settings import PREFIX, Settings
 
@@ -64,7 +65,13 @@ def test_recipe_of_the_readme_is_a_recipe() -> None:
 
 
 def test_links_of_the_readmes_lead_somewhere() -> None:
-    pages = ("README.md", "deploy/README.md", "service/README.md", "models/cnn_ed/MODEL_CARD.md")
+    pages = (
+        "README.md",
+        "deploy/README.md",
+        "service/README.md",
+        "service/twotime/recipe/README.md",
+        "models/cnn_ed/MODEL_CARD.md",
+    )
     for page in (ROOT / name for name in pages):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
@@ -99,3 +106,15 @@ def test_torch_is_pinned_exactly() -> None:
     assert "torch==2.13.0" in pins
     assert all("==" in pin for pin in pins if pin)
     assert any(one.startswith("torch>=") for one in project["dependencies"])
+
+
+def test_recipe_page_names_every_field_and_every_kind_of_roi() -> None:
+    page = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    recipe = parse_recipe(yaml.safe_load(text))
+
+    assert {region.kind for region in recipe.rois} == set(KINDS)
+    documents = [Recipe, *(type(getattr(recipe, name)) for name in ("geometry", "masks", "frames", "denoise", "fit"))]
+    for document in (*documents, *(type(region) for region in recipe.rois), Angles):
+        for name in document.model_fields:
+            assert re.search(rf"\b{name}:", text), f"{document.__name__}.{name} is missing"
