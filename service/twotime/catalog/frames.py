@@ -23,7 +23,7 @@ from twotime.files.chunks import FrameBuffers, ahead, frame_indices, read_frames
 from twotime.pipeline.protocols import FrameSource
 from twotime.recipe import RunFacts
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 64 * 2**20
 IN_FLIGHT = 2
 
 

@@ -14,7 +14,7 @@ from twotime.files.chunks import ahead
 from twotime.recipe import Found, RunFacts
 from twotime.xpcs.orientation import Orientation
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 64 * 2**20
 
 
 class Series(ABC):

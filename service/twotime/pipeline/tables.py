@@ -174,6 +174,7 @@ def _kind_columns(kind: str, fits: DecayFits | None, row: int, frame_time_s: flo
             value = np.nan if fits is None else float(fits.covariance[row, i, j])
             columns[f"{kind}_covariance_{second}_{first}"] = value
     columns[f"{kind}_chi2"] = np.nan if fits is None else float(fits.chi2[row])
+    columns[f"{kind}_r2"] = np.nan if fits is None else float(fits.r2[row])
     columns[f"{kind}_on_bound"] = "" if fits is None else ", ".join(fits.on_bound[row])
     columns[f"{kind}_trusted"] = fits is not None and bool(fits.trusted[row])
     columns[f"{kind}_reason"] = "not denoised" if fits is None else str(fits.reason[row])

@@ -33,6 +33,7 @@ class DecayFits:
         unknown, as for a parameter that ends on a bound
     covariance : (M, 4, 4) in the order above
     chi2 : (M,) per degree of freedom
+    r2 : (M,) share of the curve's weighted variance that the fit explains
     on_bound : for each row the parameters that ended on a bound
     trusted : (M,)
     reason : for each row why it is not trusted; empty where it is
@@ -48,6 +49,7 @@ class DecayFits:
     alpha_error: NDArray[np.float64]
     covariance: NDArray[np.float64]
     chi2: NDArray[np.float64]
+    r2: NDArray[np.float64]
     on_bound: list[tuple[str, ...]]
     trusted: NDArray[np.bool_]
     reason: list[str]
@@ -172,13 +174,28 @@ def _fit_block(
     covariance = np.where(at_bound[:, :, None] | at_bound[:, None, :] | ~enough[:, None, None], np.nan, covariance)
     values = np.concatenate([np.exp(x[:, :1]), x[:, 1:]], axis=1)
     on_bound = [tuple(name for name, at in zip(PARAMETERS, row, strict=True) if at) for row in at_bound]
-    reason = [
-        _distrust(values[m], covariance[m], on_bound[m], bool(rest[m]), lag[own[m]], bool(free[2]))
-        if enough[m]
-        else f"only {number[m]} lags have a value, too few for a fit"
-        for m in range(len(g2))
-    ]
-    return _collected(values, covariance, chi2 / freedom, on_bound, reason)
+    ends = _first_two_and_last(lag, own)
+    reason = _reasons(values, covariance, at_bound, rest, ends, baseline_free=bool(free[2]))
+    for m in np.flatnonzero(~enough):
+        reason[m] = f"only {number[m]} lags have a value, too few for a fit"
+    total = np.sum(weights**2, axis=1)
+    mean = np.divide(
+        np.sum(weights**2 * np.where(own, g2, 0), axis=1), total, out=np.zeros_like(total), where=total > 0
+    )
+    variation = np.sum(weights**2 * np.where(own, g2 - mean[:, None], 0) ** 2, axis=1)
+    r2 = 1 - np.divide(chi2, variation, out=np.full_like(chi2, np.nan), where=variation > 0)
+    return _collected(values, covariance, chi2 / freedom, r2, on_bound, reason)
+
+
+def _first_two_and_last(
+    lag: NDArray[np.float64], own: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Second and last lag that each curve has; NaN where it has fewer than two."""
+    count = np.cumsum(own, axis=1)
+    several = count[:, -1] >= 2
+    second = np.where(several, lag[np.argmax(count >= 2, axis=1)], np.nan)
+    last = np.where(several, lag[own.shape[1] - 1 - np.argmax(own[:, ::-1], axis=1)], np.nan)
+    return second, last
 
 
 def _covariances(
@@ -208,38 +225,43 @@ def _covariances(
     return covariance * to_rate[:, :, None] * to_rate[:, None, :]
 
 
-def _distrust(
+def _reasons(
     values: NDArray[np.float64],
     covariance: NDArray[np.float64],
-    on_bound: tuple[str, ...],
-    at_rest: bool,
-    lag: NDArray[np.float64],
+    at_bound: NDArray[np.bool_],
+    rest: NDArray[np.bool_],
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+    *,
     baseline_free: bool,
-) -> str:
-    rate, beta, _, alpha = values
-    variance = np.diag(covariance)
-    error = np.sqrt(np.where(variance >= 0, variance, np.nan))
-    left = np.exp(-2 * (rate * lag[-1]) ** alpha)
-    vague = error[2] / beta if beta > 0 else np.inf
-    reasons = []
-    if not at_rest:
-        reasons.append("the fit did not converge")
-    if on_bound:
-        reasons.append(f"{' and '.join(on_bound)} ended on a bound")
-    if not np.isfinite(error).all() and not on_bound:
-        reasons.append("an error could not be determined")
-    if error[0] > rate:
-        reasons.append("the error of the rate exceeds the rate")
-    if baseline_free and (left > INCOMPLETE or vague > VAGUE):
-        reasons.append(
-            f"the decay is incomplete within the measured lags ({100 * left:.0f} % of the contrast is left) "
-            "and the baseline poorly determined"
+) -> list[str]:
+    """For each fit why it is not to be trusted; empty where it is."""
+    rate, beta, _, alpha = values.T
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        error = np.sqrt(np.where(variance >= 0, variance, np.nan))
+        second, last = (np.exp(-2 * (rate * lag) ** alpha) for lag in ends)
+        vague = np.where(beta > 0, error[:, 2] / beta, np.inf)
+        unknown = ~np.isfinite(error).all(axis=1) & ~at_bound.any(axis=1)
+        flags = (
+            (~rest, "the fit did not converge"),
+            (at_bound.any(axis=1), "{bounds} ended on a bound"),
+            (unknown, "an error could not be determined"),
+            (error[:, 0] > rate, "the error of the rate exceeds the rate"),
+            (
+                baseline_free & ((last > INCOMPLETE) | (vague > VAGUE)),
+                "the decay is incomplete within the measured lags ({left:.0f} % of the contrast is left) "
+                "and the baseline poorly determined",
+            ),
+            (second < INCOMPLETE, "the decay is over before the second lag"),
+            (beta < 2 * error[:, 1], "the contrast does not exceed twice its error"),
         )
-    if len(lag) > 1 and np.exp(-2 * (rate * lag[1]) ** alpha) < INCOMPLETE:
-        reasons.append("the decay is over before the second lag")
-    if beta < 2 * error[1]:
-        reasons.append("the contrast does not exceed twice its error")
-    return "; ".join(reasons)
+    reasons = [""] * len(values)
+    flagged = np.stack([own for own, _ in flags])
+    for m in np.flatnonzero(flagged.any(axis=0)):
+        bounds = " and ".join(name for name, at in zip(PARAMETERS, at_bound[m], strict=True) if at)
+        told = [words.format(bounds=bounds, left=100 * last[m]) for k, (_, words) in enumerate(flags) if flagged[k, m]]
+        reasons[m] = "; ".join(told)
+    return reasons
 
 
 def _grid(
@@ -266,6 +288,7 @@ def _collected(
     values: NDArray[np.float64],
     covariance: NDArray[np.float64],
     chi2: NDArray[np.float64],
+    r2: NDArray[np.float64],
     on_bound: list[tuple[str, ...]],
     reason: list[str],
 ) -> DecayFits:
@@ -277,6 +300,7 @@ def _collected(
         **columns,
         covariance=covariance,
         chi2=chi2,
+        r2=r2,
         on_bound=on_bound,
         trusted=np.array([not one for one in reason], bool),
         reason=reason,

@@ -14,6 +14,8 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
+from twotime.xpcs.compiled import compiled, in_parts
+
 Route = Literal["int8", "int8 in two digits", "float32", "sparse"]
 BLOCK_BYTES = 256 * 2**20
 SPARSE_BELOW = 0.02
@@ -91,18 +93,21 @@ class Frames:
         part._digits = [digit[own] for digit in self._digits]
         return part
 
-    def times(self, other: "Frames") -> NDArray[np.float64]:
+    def times(self, other: "Frames") -> NDArray[np.floating]:
         """Mean over pixels of the product with each of `other`, each frame divided by its scale, (n, m)."""
         if self.route == "float32":
             return self._deviations_times(other)
         total = self._sparse_times(other) if self.route == "sparse" else self._digits_times(other)
-        total *= self._inverse[:, None] / self.n_pixels
-        total *= other._inverse
-        return total
+        scaled = np.empty(total.shape, np.float32)
+        own = self._inverse / self.n_pixels
+        in_parts(len(total), lambda first, end: _scale(total, own, other._inverse, scaled, first, end))
+        return scaled
 
-    def _digits_times(self, other: "Frames") -> NDArray[np.float64]:
+    def _digits_times(self, other: "Frames") -> NDArray[Any]:
         largest = max(self._largest, other._largest, 1)
         step = max(1, _LARGEST_SUM // min(largest, _DIGIT - 1) ** 2)
+        if step >= self.n_pixels and len(self._digits) == 1:
+            return np.asarray(torch._int_mm(self._digits[0], other._digits[0].T))
         total = np.zeros((len(self._inverse), len(other._inverse)))
         for start in range(0, self.n_pixels, step):
             own = slice(start, start + step)
@@ -141,6 +146,24 @@ class Frames:
             counts /= self._flat[block]
         counts -= 1
         return counts.astype(np.float32)
+
+
+def _scale(
+    total: NDArray[Any],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    out: NDArray[np.float32],
+    first: int,
+    end: int,
+) -> None:
+    """Multiply rows `first` to `end` by their own and their columns' factors."""
+    for i in range(first, end):
+        source, target, factor = total[i], out[i], rows[i]
+        for j in range(len(columns)):
+            target[j] = source[j] * factor * columns[j]
+
+
+_scale = compiled(_scale)
 
 
 def _digits(pixels: NDArray[Any], *, two: bool) -> list[torch.Tensor]:

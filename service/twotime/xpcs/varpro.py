@@ -14,6 +14,8 @@ from twotime.xpcs.compiled import compiled
 Values = NDArray[np.float64]
 STARTS = 3
 MOST_STEPS = 200
+NEAR = 0.03
+"""Distance in log rate and in the exponent within which two searches end at the same place."""
 GRID_LAGS = 120
 """Lags at most, evenly spread in their logarithm, at which the places of the grid are compared."""
 SMALLEST_GAIN = 1e-10
@@ -271,8 +273,10 @@ def _search(
     own: Values,
     bits: NDArray[np.int64],
     scale: Values,
+    known_u: float,
+    known_alpha: float,
 ) -> tuple[float, float, float, float, float, bool]:
-    """Levenberg-Marquardt in (log rate, alpha) from one start, within bounds."""
+    """Levenberg-Marquardt in (log rate, alpha) from one start, within bounds; given up where it nears a known end."""
     damping = 1e-3
     beta, baseline, beta_free, baseline_free, cost = _evaluate(
         u, alpha, log_lag, y, w2, low, high, power, shape, bits, scale
@@ -312,6 +316,8 @@ def _search(
         damping = max(damping, 1e-6) * max(0.1, 1 - (2 * share - 1) ** 3)
         u, alpha = new_u, new_alpha
         beta, baseline, beta_free, baseline_free, cost = found
+        if abs(u - known_u) < NEAR and abs(alpha - known_alpha) < NEAR:
+            return u, alpha, beta, baseline, np.inf, True
     return u, alpha, beta, baseline, cost, False
 
 
@@ -373,7 +379,7 @@ def _fit_curves(
         coarse = few >= 30 and count > 2 * len(places)
         x, z, w = (few_lags, few_y, few_w2) if coarse else (lags[:count], y[:count], w2[:count])
         starts = 0
-        cost[m] = np.inf
+        cost[m] = lowest = known_u = known_alpha = np.inf
         while starts < STARTS:
             place = int(np.argmax(gains))
             i, j = place // len(alphas), place % len(alphas)
@@ -395,9 +401,13 @@ def _fit_curves(
                 own[:, :room],
                 bits[:room],
                 scale[:room],
+                known_u,
+                known_alpha,
             )
             found[starts, 0], found[starts, 1], found[starts, 2] = u, alpha, own_cost
             starts += 1
+            if own_cost < lowest:
+                lowest, known_u, known_alpha = own_cost, u, alpha
             if not coarse and own_cost < cost[m]:
                 cost[m], converged[m] = own_cost, rest
                 parameters[m, 0], parameters[m, 1], parameters[m, 2], parameters[m, 3] = u, beta, baseline, alpha
@@ -418,6 +428,8 @@ def _fit_curves(
                 own[:, :count],
                 bits[:count],
                 scale[:count],
+                np.inf,
+                np.inf,
             )
             for k in range(starts):  # Those that came to the same place need not be tried again.
                 if abs(found[k, 0] - found[best, 0]) < 1e-2 and abs(found[k, 1] - found[best, 1]) < 1e-2:
