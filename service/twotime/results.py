@@ -108,6 +108,13 @@ NODES: tuple[Node, ...] = (
         "Fitted dynamics, one row per ROI and age.",
     ),
     Node(
+        "fits_variant",
+        (),
+        "",
+        "(1 + amplitude cos(2π frequency t)) and π² / (16 v t) |erf((4 i v t / π)^½)|² beside the decay",
+        "Fits of the measured curves with vibration or flow, one row per ROI and parameter; only where asked for.",
+    ),
+    Node(
         "q_fit",
         (),
         "",

@@ -53,7 +53,7 @@ def frames() -> np.ndarray:
 def test_every_node_has_the_axes_it_announces(ensemble: Ensemble, frames: np.ndarray) -> None:
     analysis = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
 
-    assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables)
+    assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables) | {"fits_variant"}
     sizes = {"roi": 2, "frame": 90, "frame_1": 90, "frame_2": 90, "row": 40, "column": 40}
     for node in NODES:
         if not node.is_table:
@@ -250,3 +250,40 @@ def test_errors_at_constant_age_are_right_as_often_as_they_claim() -> None:
 
     assert len(pulls) > 20
     assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_variants_are_fitted_where_asked_for(ensemble: Ensemble, frames: np.ndarray) -> None:
+    recipe = parse_recipe({**RECIPE, "fit": {"variants": ["flow", "vibration"], "ages": 0}})
+    table = analyse(Frames(frames), recipe, ensemble).tables["fits_variant"]
+
+    assert table.groupby(["roi", "variant"]).size().to_dict() == {
+        (roi, kind): number for roi in (1, 2) for kind, number in (("flow", 4), ("vibration", 6))
+    }
+    rates = table[(table["parameter"] == "relaxation_rate") & (table["variant"] == "vibration")]
+    assert (np.abs(rates["value"] - 6e5 * rates["q"] ** 2) < 5 * rates["error"]).all()
+
+
+def test_age_cuts_may_take_the_baseline_of_the_whole_scan(ensemble: Ensemble, frames: np.ndarray) -> None:
+    own, whole = (
+        analyse(Frames(frames), parse_recipe({**RECIPE, "fit": {"ages": 3, "age_baseline": kind}}), ensemble)
+        for kind in ("own", "whole")
+    )
+
+    trusted = whole.tables["fits"].set_index("roi")["raw_trusted"]
+    for roi, ages in whole.tables["fits_age"].groupby("roi"):
+        fit = whole.tables["fits"].set_index("roi").loc[roi]
+        before = own.tables["fits_age"][own.tables["fits_age"]["roi"] == roi]
+        if trusted[roi]:
+            np.testing.assert_allclose(ages["raw_baseline"], fit["raw_baseline"])
+            np.testing.assert_allclose(ages["raw_baseline_error"], fit["raw_baseline_error"])
+            assert np.nanmedian(ages["raw_relaxation_rate_error"] / before["raw_relaxation_rate_error"]) < 1
+    assert trusted.any()
+
+
+def test_overlapping_age_cuts_err_as_their_pairs_say(ensemble: Ensemble, frames: np.ndarray) -> None:
+    touching, wide = (
+        analyse(Frames(frames), parse_recipe({**RECIPE, "fit": {"ages": 3, **width}}), ensemble).tables["fits_age"]
+        for width in ({}, {"age_width": 90})
+    )
+
+    assert np.nanmedian(wide["raw_relaxation_rate_error"] / touching["raw_relaxation_rate_error"]) < 0.9

@@ -14,7 +14,14 @@ from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
 from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
 from twotime.pipeline.reading import Reading, read
-from twotime.pipeline.tables import fits_age_table, fits_table, g2_table, multi_tau_table, q_fit_table
+from twotime.pipeline.tables import (
+    fits_age_table,
+    fits_table,
+    fits_variant_table,
+    g2_table,
+    multi_tau_table,
+    q_fit_table,
+)
 from twotime.recipe import Recipe
 from twotime.results import Analysis, colour_range, grey
 
@@ -76,6 +83,7 @@ def analyse(
             pool.shutdown(cancel_futures=True)
             raise
     done_at = time.perf_counter()
+    variants = {"fits_variant": fits_variant_table(reading.rois, results)} if options.fit.variants else {}
     return Analysis(
         arrays=_arrays(reading, results),
         tables={
@@ -84,6 +92,7 @@ def analyse(
             "fits": fits_table(reading, results, the_plan.frame_time_s),
             "fits_age": fits_age_table(reading.rois, results, the_plan.frame_time_s),
             "q_fit": q_fit_table(reading.rois, results),
+            **variants,
         },
         resolved=the_plan.document(),
         warnings=_warnings(the_plan, reading, results),

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from cnn_ed import DenoisedTwoTime, Ensemble
 from cnn_ed.uncertainty import relative_errors
-from twotime.recipe import DenoiseOptions, FitOptions
+from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, fit_decay
 from twotime.xpcs.multitau import MultiTau, multi_tau
 from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance, pixel_covariance
+from twotime.xpcs.variants import Variant, VariantFit, fit_variant
 
 LONGEST_LAG = 0.75
 """Share of the frames up to which lags are fitted: beyond it too few pairs remain for an honest error."""
@@ -58,6 +59,7 @@ class RoiResult:
     route: str
     multi_tau: MultiTau
     raw: Curve
+    raw_variants: tuple[tuple[str, VariantFit], ...]
     raw_ages: AgeFits | None
     denoised_c2: DenoisedTwoTime | None
     denoised: Curve | None
@@ -103,6 +105,7 @@ def analyse_roi(
         route=two_time_route(pixels, flat=flat),
         multi_tau=multi_tau(pixels, bad=bad, flat=flat),
         raw=raw,
+        raw_variants=tuple((kind, _variant(kind, raw, frame_time_s, fit)) for kind in fit.variants),
         raw_ages=_age_fits(c2, raw, fit, frame_time_s),
         denoised_c2=denoised_c2,
         denoised=denoised,
@@ -163,6 +166,11 @@ def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOpti
     return Curve(denoised.lag, g2, np.sqrt(np.diag(covariance)), covariance, calibrated)
 
 
+def _variant(kind: Variant, raw: Curve, frame_time_s: float, fit: FitOptions) -> VariantFit:
+    sigma = raw.error if fit.weighted else None
+    return fit_variant(kind, raw.lag * frame_time_s, raw.g2, sigma, covariance=raw.covariance)
+
+
 def _fit(
     lag: NDArray[np.int64],
     g2: NDArray[np.float64],
@@ -201,14 +209,7 @@ def _calibrated(
     growth = np.divide(errors * units, before, out=np.where(np.isnan(before), np.nan, 0.0), where=before > 0)
     covariance = fits.covariance * growth[:, :, None] * growth[:, None, :]
     error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    return replace(
-        fits,
-        covariance=covariance,
-        relaxation_rate_error=error[:, 0],
-        beta_error=error[:, 1],
-        baseline_error=error[:, 2],
-        alpha_error=error[:, 3],
-    )
+    return _with_covariance(fits, covariance, error)
 
 
 def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time_s: float) -> AgeFits | None:
@@ -219,22 +220,54 @@ def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time
     """
     if fit.ages == 0:
         return None
-    cuts = age_cuts(c2, min(fit.ages, len(c2)), max_lag=int(curve.lag[-1]))
+    width = None if fit.age_width is None else min(fit.age_width, float(len(c2)))
+    cuts = age_cuts(c2, min(fit.ages, len(c2)), width=width, max_lag=int(curve.lag[-1]))
     own = np.isin(cuts.lag, curve.lag)
     pairs = cuts.pairs[:, own].astype(float)
-    growth = np.sqrt(np.divide(pairs.sum(axis=0), pairs, out=np.full_like(pairs, np.nan), where=pairs > 0))
+    whole = age_cuts(c2, 1, max_lag=int(curve.lag[-1])).pairs[0, own]
+    growth = np.sqrt(np.divide(whole, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0))
     covariance = curve.covariance * growth[:, :, None] * growth[:, None, :]
     error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     cuts = AgeCuts(cuts.age, cuts.lag[own], cuts.g2[:, own], error, cuts.pairs[:, own])
-    fits = fit_decay(
-        cuts.lag * frame_time_s,
-        cuts.g2,
-        sigma=error if fit.weighted else None,
-        fixed={str(name): value for name, value in fit.fixed.items()},
-        bounds={str(name): value for name, value in fit.bounds.items()},
+
+    def fitted(fixed: dict[str, float]) -> DecayFits:
+        return fit_decay(
+            cuts.lag * frame_time_s,
+            cuts.g2,
+            sigma=error if fit.weighted else None,
+            fixed=fixed,
+            bounds={str(name): value for name, value in fit.bounds.items() if name not in fixed},
+            covariance=covariance,
+        )
+
+    given = {str(name): value for name, value in fit.fixed.items()}
+    baseline, baseline_error = float(curve.fits.baseline[0]), float(curve.fits.baseline_error[0])
+    known = fit.age_baseline == "whole" and curve.fits.trusted[0] and "baseline" not in given
+    if not known:
+        return AgeFits(cuts, fitted(given))
+    fits = fitted({**given, "baseline": baseline})
+    up, down = (fitted({**given, "baseline": baseline + sign * baseline_error}) for sign in (1, -1))
+    return AgeFits(cuts, _with_baseline_error(fits, up, down, baseline_error))
+
+
+def _with_baseline_error(fits: DecayFits, up: DecayFits, down: DecayFits, baseline_error: float) -> DecayFits:
+    """Errors with what the error of a fixed baseline does to the others: half of what moving it by that changes."""
+    moved = np.stack([(getattr(up, name) - getattr(down, name)) / 2 for name in DECAY_PARAMETERS], axis=1)
+    moved[:, 2] = baseline_error
+    covariance = fits.covariance + np.nan_to_num(moved)[:, :, None] * np.nan_to_num(moved)[:, None, :]
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    return _with_covariance(fits, covariance, error)
+
+
+def _with_covariance(fits: DecayFits, covariance: NDArray[np.float64], error: NDArray[np.float64]) -> DecayFits:
+    return replace(
+        fits,
         covariance=covariance,
+        relaxation_rate_error=error[:, 0],
+        beta_error=error[:, 1],
+        baseline_error=error[:, 2],
+        alpha_error=error[:, 3],
     )
-    return AgeFits(cuts, fits)
 
 
 def _denoised_age_fits(

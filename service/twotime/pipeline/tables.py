@@ -62,6 +62,29 @@ def fits_age_table(rois: Rois, results: list[RoiResult], frame_time_s: float) ->
     return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["roi", "q", "age_frames", "age_s"])
 
 
+def fits_variant_table(rois: Rois, results: list[RoiResult]) -> pd.DataFrame:
+    """One row per ROI, variant and parameter, of the measured curves; empty where none was asked for."""
+    rows = [
+        {
+            "roi": r + 1,
+            "q": float(rois.q[r]),
+            "variant": kind,
+            "parameter": name,
+            "value": float(fit.values[k]),
+            "error": float(fit.errors[k]),
+            "unit": "1/s" if name in ("relaxation_rate", "frequency", "flow_velocity") else "1",
+            "chi2": fit.chi2,
+            "on_bound": name in fit.on_bound,
+            "reason": fit.reason,
+        }
+        for r, result in enumerate(results)
+        for kind, fit in result.raw_variants
+        for k, name in enumerate(fit.names)
+    ]
+    columns = ("roi", "q", "variant", "parameter", "value", "error", "unit", "chi2", "on_bound", "reason")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
 def q_fit_table(rois: Rois, results: list[RoiResult]) -> pd.DataFrame:
     """D q² and A q^p through the trusted rates: raw, denoised and headline."""
     return pd.DataFrame([_q_fit_row(kind, rois, results) for kind in (*KINDS, "headline")])

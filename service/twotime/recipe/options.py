@@ -88,6 +88,13 @@ class FitOptions(Document):
     bounds: dict[DecayParameter, tuple[float, float]] = Field({}, description="lowest and highest allowed value")
     weighted: bool = Field(True, description="weigh each lag by its error")
     ages: int = Field(8, ge=0, le=200, description="number of age cuts per ROI; 0: none")
+    age_width: Positive | None = Field(None, description="of each age cut, frames; none: they touch")
+    age_baseline: Literal["own", "whole"] = Field(
+        "own", description="C∞ of the age cuts: fitted for each, or that of the whole scan, with its error carried on"
+    )
+    variants: tuple[Literal["vibration", "flow"], ...] = Field(
+        (), max_length=2, description="decays to fit to the measured curves besides, into fits_variant"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "FitOptions":

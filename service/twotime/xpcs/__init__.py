@@ -18,6 +18,7 @@ from twotime.xpcs.qdependence import QDependence, fit_q_dependence
 from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.roi import labelled, ring_rois
 from twotime.xpcs.types import Geometry, Rois
+from twotime.xpcs.variants import VariantFit, fit_variant
 
 __all__ = [
     "AgeCuts",
@@ -33,6 +34,7 @@ __all__ = [
     "Stationarity",
     "Trend",
     "TwoTimeAccumulator",
+    "VariantFit",
     "age_cuts",
     "angle_map",
     "contrast_by_exposure",
@@ -43,6 +45,7 @@ __all__ = [
     "find_bad_pixels",
     "fit_decay",
     "fit_q_dependence",
+    "fit_variant",
     "labelled",
     "multi_tau",
     "one_time",
