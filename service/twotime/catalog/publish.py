@@ -143,6 +143,31 @@ def read_table(store: AnalysisStore, analysis_id: str, name: str) -> pd.DataFram
     return table
 
 
+def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
+    """Everything that was published of an analysis.
+
+    Raises
+    ------
+    NotReady
+        If the analysis is not done.
+    AnalysisNotFound
+        If there is none of this id.
+    """
+    record = store.get(analysis_id)
+    if record.status != "done":
+        raise NotReady(f"Analysis {analysis_id} is {record.status}; it has no result to export.")
+    with tiled_errors():
+        there = set(store.node(analysis_id)[FINAL])
+    own = [node for node in NODES if node.name in there]
+    return Analysis(
+        arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
+        tables={node.name: read_table(store, analysis_id, node.name) for node in own if node.is_table},
+        resolved={**record.facts, "recipe": record.recipe, "sources": record.sources},
+        warnings=list(record.warnings),
+        versions=dict(record.versions),
+    )
+
+
 def _published(store: AnalysisStore, analysis_id: str, name: str, *, table: bool) -> Any:
     kind = "table" if table else "array"
     names = [node.name for node in NODES if node.is_table == table]

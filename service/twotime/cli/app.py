@@ -88,7 +88,7 @@ def demo(
 def process(
     run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, -1 for the newest run, or a file of frames")],
     recipe: Annotated[Path | None, typer.Option(help="recipe as JSON or YAML; default: all from the run")] = None,
-    out: Annotated[Path | None, typer.Option(help="HDF5 file for the result of a file of frames")] = None,
+    out: Annotated[Path | None, typer.Option(help="file for the result of a file of frames: .nxs or .h5")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only show geometry, sources and ROIs")] = False,
     force: Annotated[bool, typer.Option("--force", help="compute again what is there already")] = False,
     tiled: TiledUri = None,
@@ -172,6 +172,20 @@ def picture(
     from twotime.cli.picture import draw
 
     draw(_settings(tiled_uri=tiled, var_dir=var), analysis, roi, out, console)
+
+
+@app.command()
+@says_errors
+def export(
+    analysis: Annotated[str, typer.Argument(help="id of a finished analysis")],
+    out: Annotated[Path, typer.Argument(help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node")],
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Write a finished analysis into one file that other tools open."""
+    from twotime.cli.export import export as write
+
+    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, console)
 
 
 @app.command()

@@ -7,8 +7,7 @@ from rich.console import Console
 from twotime.catalog.library import MaskLibrary
 from twotime.cli.process import print_plan
 from twotime.cli.progress import ProgressBar
-from twotime.errors import RecipeError
-from twotime.export.results_file import write_results
+from twotime.export.files import check_name, write_file
 from twotime.export.tables import fits_text
 from twotime.files import open_frames
 from twotime.jobs.models import load_ensemble
@@ -20,12 +19,12 @@ from twotime.settings import Settings
 def process_file(
     settings: Settings, path: Path, recipe_file: Path | None, out: Path | None, *, dry_run: bool, console: Console
 ) -> None:
-    """Analyse a file of frames, print what was found, and write all of it into one HDF5 file.
+    """Analyse a file of frames, print what was found, and write all of it into one file.
 
     Parameters
     ----------
     path : see `twotime.files.open_frames`
-    out : HDF5 file to write; None: only print
+    out : file to write, see `twotime.export.files`; None: only print
     dry_run : only print the resolved recipe and the ROIs
 
     Raises
@@ -33,8 +32,8 @@ def process_file(
     TwotimeError
         If file or recipe cannot be used.
     """
-    if out is not None and out.suffix not in (".h5", ".hdf5"):
-        raise RecipeError(f"--out is {out}, expected a file that ends with .h5 or .hdf5.")
+    if out is not None:
+        check_name(out)
     source, recipe, library = open_frames(path), load_recipe(recipe_file), MaskLibrary(None, settings)
     if dry_run:
         print_plan(plan(source.facts, recipe, library, budget_bytes=library.budget_bytes).document(), console)
@@ -52,5 +51,5 @@ def process_file(
     for warning in analysis.warnings:
         console.print(f"- {warning}", style="dim", highlight=False)
     if out is not None:
-        write_results(out, analysis)
+        write_file(out, analysis)
         console.print(f"Wrote {out}")

@@ -1,0 +1,31 @@
+"""``twotime export``: a finished analysis as one file."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from twotime.catalog.analyses import AnalysisStore
+from twotime.catalog.client import open_root, results_container
+from twotime.catalog.publish import read_analysis
+from twotime.cli.tiled import tiled_of
+from twotime.export.files import write_file
+from twotime.settings import Settings
+
+
+def export(settings: Settings, analysis_id: str, out: Path, console: Console) -> None:
+    """Write all of an analysis into a file; see `twotime.export.files.write_file`.
+
+    Raises
+    ------
+    AnalysisNotFound
+        If there is no such analysis.
+    NotReady
+        If it is not done.
+    RecipeError
+        If the name of the file says no known format.
+    """
+    with tiled_of(settings, console) as reached:
+        store = AnalysisStore(results_container(open_root(reached), reached))
+        analysis = read_analysis(store, analysis_id)
+    write_file(out, analysis)
+    console.print(f"Wrote {out}")
