@@ -1,13 +1,20 @@
 """The command line as a person uses it: real processes, a real Tiled server of their own."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import h5py
 import pytest
+
+from twotime.files import write_multifile
+from twotime.simulate import SpeckleModel, simulate_frames
+from twotime.xpcs import Geometry
 
 BINARY = Path(sys.executable).parent / "twotime"
 
@@ -65,6 +72,32 @@ def test_process_finds_the_newest_run_and_publishes(var: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Published as processed/" in done.stdout
 
+    (analysis,) = re.findall(r"Published as processed/(\S+)/final", " ".join(done.stdout.split()))
+    exported = run("export", analysis, str(tmp_path / "result.nxs"), var=var)
+    assert exported.returncode == 0, exported.stdout + exported.stderr
+    with h5py.File(tmp_path / "result.nxs") as file:
+        assert file["entry/data/g2"].shape[1] == 2
+        assert file["entry/twotime/two_time_corr_func"].shape[2] == 2
+        assert json.loads(file["entry/process/recipe"][()])["recipe"]["rois"][0]["kind"] == "rings"
+
+
+def test_frames_in_a_file_are_analysed_without_tiled(tmp_path: Path) -> None:
+    model = SpeckleModel((40, 40), Geometry(-30.0, 20.0, 5.0, 1.24, 75e-6, 0.01), diffusion=6e5, mean_counts=2.0)
+    write_multifile(tmp_path / "frames.cmp", simulate_frames(model, 60), model.geometry)
+    recipe = tmp_path / "rings.yml"
+    recipe.write_text("rois: [{unit: pixel, edges: [[35, 45], [50, 60]]}]\n")
+    result = tmp_path / "result.h5"
+
+    plan = run("process", str(tmp_path / "frames.cmp"), "--dry-run", "--recipe", str(recipe), var=tmp_path)
+    done = run("process", str(tmp_path / "frames.cmp"), "--recipe", str(recipe), "--out", str(result), var=tmp_path)
+
+    assert plan.returncode == 0, plan.stderr
+    assert "header of frames.cmp" in plan.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    with h5py.File(result) as file:
+        assert file["two_time"].shape == (2, 60, 60)
+    assert not (tmp_path / "tiled").exists()
+
 
 def test_doctor_finds_nothing_wrong(var: Path) -> None:
     done = run("doctor", var=var, TWOTIME_PORT="0")
@@ -90,6 +123,8 @@ def test_doctor_says_that_tiled_is_unreachable(tmp_path: Path) -> None:
         (("demo", "--once", "--frames", "/no/such/frames.h5"), "/no/such/frames.h5 cannot be read as HDF5"),
         (("simulate", "--contrast", "2"), "contrast is 2.0, expected above 0"),
         (("evaluate", "/no/such/data.npz"), "There is no file /no/such/data.npz"),
+        (("process", "/no/such/series_master.h5"), "There is no file /no/such/series_master.h5"),
+        (("export", "nosuch-0123456789", "result.nxs"), "nosuch-0123456789"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_1(var: Path, arguments: tuple[str, ...], sentence: str) -> None:
@@ -107,7 +142,9 @@ def test_misspelt_setting_is_refused(tmp_path: Path) -> None:
     assert "did you mean TWOTIME_TILED_URI" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "process", "simulate", "doctor", "picture", "train", "evaluate"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "process", "simulate", "doctor", "picture", "train", "evaluate", "export"]
+)
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     done = run(command, "--help", var=tmp_path)
 
