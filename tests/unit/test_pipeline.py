@@ -287,3 +287,13 @@ def test_overlapping_age_cuts_err_as_their_pairs_say(ensemble: Ensemble, frames:
     )
 
     assert np.nanmedian(wide["raw_relaxation_rate_error"] / touching["raw_relaxation_rate_error"]) < 0.9
+
+
+def test_frame_that_stands_out_may_be_kept(ensemble: Ensemble, frames: np.ndarray) -> None:
+    spoilt = frames.copy()
+    spoilt[20] = 0
+    spoilt[60] *= 4
+    analysis = analyse(Frames(spoilt), parse_recipe(RECIPE | {"frames": {"keep": [20, 60]}}), ensemble)
+
+    assert np.flatnonzero(analysis.arrays["bad_frames"]).tolist() == [20]
+    assert any(warning.startswith("Frame 60 was kept, as asked: spike") for warning in analysis.warnings)

@@ -184,11 +184,12 @@ def _bad_frames(
     bad[own[total[own] == 0]] = True
     if frames.find_bad:
         found, reasons = find_bad_frames(total[own])
+        kept = np.isin(frame_number[own], frames.keep) & (total[own] > 0)
         warnings = [
-            f"Frame {frame_number[own[i]]} was left out: {reason}."
+            f"Frame {frame_number[own[i]]} was {'kept, as asked' if kept[i] else 'left out'}: {reason}."
             for i, reason in zip(np.flatnonzero(found), reasons, strict=True)
         ]
-        bad[own] |= found
+        bad[own] |= found & ~kept
     bad |= np.isin(frame_number, frames.exclude)
     if np.count_nonzero(~bad) < 2:
         raise UnusableRun(

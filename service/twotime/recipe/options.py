@@ -61,6 +61,7 @@ class FrameOptions(Document):
         "auto", description="add so many neighbouring frames; auto: 1, or as many as memory demands"
     )
     exclude: tuple[int, ...] = Field((), description="frames to leave out, numbered as in the run")
+    keep: tuple[int, ...] = Field((), description="frames to keep although their intensity stands out")
     find_bad: bool = Field(True, description="find beam losses and spikes in the summed intensity")
     accept_failed_run: bool = Field(False, description="analyse a run whose exit status is not success")
     on_damage: Literal["continue", "stop"] = Field(
