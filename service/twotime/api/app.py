@@ -13,7 +13,7 @@ import twotime
 from twotime.api import errors, schemas
 from twotime.api.auth import KeyGuard, service_key
 from twotime.api.events import Events
-from twotime.api.routes import analyses, events, health, page, pictures, results, runs
+from twotime.api.routes import analyses, events, health, latest, page, pictures, results, runs
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Service
 from twotime.metrics import Metrics
@@ -99,7 +99,7 @@ def _add_routes(app: FastAPI) -> None:
     """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, results, pictures, runs, events):
+    for module in (analyses, results, latest, pictures, runs, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -242,6 +242,38 @@ class Result(Body):
     versions: dict[str, str]
 
 
+class Latest(Body):
+    """The headline numbers of the newest finished analysis: flat lists, one entry per ROI."""
+
+    model_config = _shows(
+        {
+            "id": ID,
+            "raw_uid": "6a1f3c2b-1f2e-4c55-9d39-0c7a1f1c2d3e",
+            "scan_id": 4711,
+            "sample": "silica",
+            "finished_time": 1795000000.0,
+            "q": [0.0045],
+            "relaxation_rate": [12.3],
+            "relaxation_rate_error": [1.4],
+            "trusted": [True],
+            "diffusion": 6.1e5,
+            "diffusion_error": 4e4,
+        }
+    )
+
+    id: str
+    raw_uid: str
+    scan_id: int | None
+    sample: str | None
+    finished_time: float | None = Field(description="s since 1970")
+    q: list[float | None] = Field(description="1/Å")
+    relaxation_rate: list[float | None] = Field(description="Γ, 1/s")
+    relaxation_rate_error: list[float | None] = Field(description="standard error, 1/s")
+    trusted: list[bool] = Field(description="whether each can be relied upon")
+    diffusion: float | None = Field(description="D of Γ = D q² over the trusted ROIs, Å²/s")
+    diffusion_error: float | None = Field(description="standard error, Å²/s")
+
+
 class Table(Body):
     """A published table by columns; null where there is no number."""
 

@@ -24,6 +24,7 @@ from twotime.jobs.rules import Verdict, judge
 from twotime.jobs.views import Health, RunListing
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe
+from twotime.results import Analysis
 from twotime.settings import Settings
 
 log = structlog.get_logger()
@@ -155,6 +156,10 @@ class Service:
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""
         return await self._link.call(publish.read_table, self._link.store, analysis_id, name)
+
+    async def read_analysis(self, analysis_id: str) -> Analysis:
+        """Everything that was published of an analysis; raises `NotReady` before status is done."""
+        return await self._link.call(publish.read_analysis, self._link.store, analysis_id)
 
     def health(self) -> Health:
         """How the service is, from what it last saw; asks nobody."""

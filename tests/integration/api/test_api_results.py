@@ -2,8 +2,10 @@
 
 import json
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
+import h5py
 import httpx
 import numpy as np
 import pandas as pd
@@ -133,3 +135,36 @@ def test_intensity_per_frame_and_roi(client: httpx.Client, done: dict[str, Any])
     assert len(intensity["bad"]) == 120
     assert [len(roi) for roi in intensity["counts"]] == [120, 120]
     assert np.mean(intensity["counts"][0]) > 0
+
+
+def test_latest_is_flat_and_that_of_the_newest_analysis(client: httpx.Client, done: dict[str, Any]) -> None:
+    now = strict(client.get("/latest", params={"sample": done["sample"]}))
+    result = strict(client.get(f"/analyses/{now['id']}/result"))
+
+    assert now["sample"] == done["sample"]
+    assert len(now["q"]) == len(now["relaxation_rate"]) == len(now["trusted"]) == len(result["rois"])
+    for k, roi in enumerate(result["rois"]):
+        rate = roi[roi["headline"]]["relaxation_rate"]
+        assert (now["relaxation_rate"][k], now["relaxation_rate_error"][k]) == (rate["value"], rate["error"])
+    nothing = client.get("/latest", params={"sample": "no such sample"})
+    assert nothing.status_code == 409
+    assert "No analysis of sample 'no such sample' has ended yet" in nothing.json()["detail"]
+
+
+@pytest.mark.parametrize("ending", ["nxs", "h5"])
+def test_whole_analysis_comes_as_one_file(
+    client: httpx.Client, done: dict[str, Any], ending: str, tmp_path: Path
+) -> None:
+    answer = client.get(f"/analyses/{done['id']}/export.{ending}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].endswith(f'filename="{done["id"]}.{ending}"')
+    path = tmp_path / "result.h5"
+    path.write_bytes(answer.content)
+
+    with h5py.File(path) as file:
+        c2 = file["entry/twotime/two_time_corr_func"][:, :, 0] if ending == "nxs" else file["two_time"][0]
+    np.testing.assert_array_equal(c2, two_time(client, done, 1, kind="raw"))
+
+
+def test_unknown_ending_is_refused(client: httpx.Client, done: dict[str, Any]) -> None:
+    assert client.get(f"/analyses/{done['id']}/export.mat").status_code == 422

@@ -1,20 +1,34 @@
 """Numbers of a finished analysis: summary, tables, intensity."""
 
-from typing import Annotated, Any
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from twotime.api import schemas
 from twotime.api.dependencies import Finished, TheService, entity_tag, frame_time_s, n_frames, unchanged
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
+from twotime.export.files import write_file
 from twotime.results import NODES
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
 
-TABLES = {"g2": "g2", "fits": "fits", "fits-age": "fits_age", "q-fit": "q_fit"}
+TABLES = {
+    "g2": "g2",
+    "g2-multitau": "g2_multitau",
+    "fits": "fits",
+    "fits-age": "fits_age",
+    "fits-variant": "fits_variant",
+    "q-fit": "q_fit",
+}
 """Address and node of each published table."""
 
 
@@ -24,6 +38,29 @@ async def result(record: Finished, service: TheService) -> schemas.Result:
     fits = await service.read_table(record.id, "fits")
     q_fit = await service.read_table(record.id, "q_fit")
     return summary(record, fits, q_fit, n_frames(record), frame_time_s(record))
+
+
+@router.get(
+    "/export.{ending}",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/x-hdf5": {}}, "description": "The whole analysis in one file."}},
+)
+async def export(record: Finished, service: TheService, ending: Literal["nxs", "h5"]) -> FileResponse:
+    """The whole analysis in one file: NeXus (NXxpcs, with the paths of the APS), or one HDF5 dataset per node."""
+    analysis = await service.read_analysis(record.id)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
+    name = f"{record.id}.{ending}"
+    try:
+        await asyncio.to_thread(write_file, folder / name, analysis)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        folder / name,
+        filename=name,
+        media_type="application/x-hdf5",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
 
 
 @router.get("/intensity", response_model=schemas.Intensity)
