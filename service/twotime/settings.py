@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     )
     reconcile_s: float = Field(30.0, gt=0, description="how often to look for runs that no message announced, s")
     recipe_file: Path | None = Field(None, description="recipe (JSON or YAML) for automatic analyses")
+    rules_file: Path | None = Field(
+        None,
+        description="rules (YAML or JSON) for automatic analyses: which runs get which recipe, which are left alone",
+    )
     ensemble: Path | None = Field(
         None, description="folder of models trained here by `twotime train`; none: the shipped ones"
     )

@@ -331,6 +331,35 @@ def test_finished_runs_are_taken_by_themselves_and_skipped_with_a_reason(site, c
         call(service.stop())
 
 
+def test_rules_of_the_site_choose_recipes_and_leave_runs_alone(site, call, root, detector_folder, tmp_path):
+    (tmp_path / "few.json").write_text(json.dumps({**QUICK, "min_pixels": 11}))
+    (tmp_path / "rules.yml").write_text(
+        "rules:\n"
+        "  - {name: calibration, where: {sample: AgBeh*}, skip: it has no dynamics}\n"
+        "  - {name: gels, where: {sample: '*gel*', detectors: eiger4m*}, recipe: few.json}\n"
+    )
+    path = f"raw-{uuid.uuid4().hex[:6]}"
+    root.create_container(path, specs=[RUNS_SPEC])
+    powder = write_scan(root[path], detector_folder, sample="AgBeh gel")
+    gel = write_scan(root[path], detector_folder, sample="silica gel")
+    other = write_scan(root[path], detector_folder, sample="latex")
+    changes = {"raw_path": path, "results_path": f"jobs-{uuid.uuid4().hex[:6]}", "automatic": True, "reconcile_s": 2}
+    service = Service(site.model_copy(update={**changes, "rules_file": tmp_path / "rules.yml"}))
+    call(service.start())
+    try:
+        until(lambda: service.health().ready)
+        until(lambda: call(service.analyses(status="done"))[1] == 2)
+        found = {uid: call(service.analyses(raw_uid=uid))[0] for uid in (powder, gel, other)}
+        listed = {one.uid: one.reason for one in call(service.runs())}
+        assert found[powder] == []
+        assert listed[powder] == "by the rule 'calibration': it has no dynamics"
+        assert found[gel][0].recipe["min_pixels"] == 11
+        assert listed[gel].endswith("by the rule 'gels'")
+        assert found[other][0].recipe["min_pixels"] == 10
+    finally:
+        call(service.stop())
+
+
 def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
     tiled = EmbeddedTiled(tmp_path)
     tiled.start()

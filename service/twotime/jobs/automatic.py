@@ -17,6 +17,7 @@ from twotime.errors import InputError, TwotimeError
 from twotime.jobs.link import TiledLink
 from twotime.jobs.reception import Reception
 from twotime.jobs.rules import Verdict, judge
+from twotime.jobs.site_rules import SiteRules
 
 log = structlog.get_logger()
 
@@ -33,6 +34,7 @@ class Automatic:
     reception : where runs that are taken are submitted
     submitted : told of every analysis that was queued
     judged : told uid, scan_id and verdict of every run that was looked at
+    rules : of the site
 
     Attributes
     ----------
@@ -46,6 +48,7 @@ class Automatic:
         reception: Reception,
         submitted: Callable[[AnalysisRecord], None],
         judged: Callable[[str, int | None, Verdict], None],
+        rules: SiteRules,
     ) -> None:
         self.link = link
         self.reception = reception
@@ -53,6 +56,7 @@ class Automatic:
         self.verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._submitted = submitted
         self._judged = judged
+        self._rules = rules
 
     async def run(self) -> None:
         """Catch up, then watch, without end; begins anew after every failure."""
@@ -102,9 +106,12 @@ class Automatic:
         verdict = judge(start, stop, summary.detectors)
         if not verdict.taken:
             return verdict
+        rule, recipe = self._rules.of(start, summary.detectors)
+        if rule is not None and rule.skip is not None:
+            return Verdict(False, f"by the rule {rule.name!r}: {rule.skip}")
         try:
-            record = await self.link.call(self.reception.submit, summary.uid, None, automatic=True)
+            record = await self.link.call(self.reception.submit, summary.uid, recipe, automatic=True)
         except InputError as error:
             return Verdict(False, str(error))
         self._submitted(record)
-        return verdict
+        return verdict if rule is None else Verdict(True, f"{verdict.reason}; by the rule {rule.name!r}")

@@ -21,6 +21,7 @@ from twotime.jobs.queue import Job
 from twotime.jobs.reception import Reception
 from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
+from twotime.jobs.site_rules import load_site_rules
 from twotime.jobs.views import Health, RunListing
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe
@@ -41,7 +42,7 @@ class Service:
 
     Parameters
     ----------
-    settings : of the site; a recipe file that is none is refused here
+    settings : of the site; a recipe or rules file that is none is refused here
     metrics : the numbers for Prometheus
     """
 
@@ -52,7 +53,8 @@ class Service:
         self._reception = Reception(self._link, load_recipe(settings.recipe_file))
         self._owner = this_process()
         self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated)
-        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged)
+        rules = load_site_rules(settings.rules_file)
+        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged, rules)
         self._vigil = Vigil(self._owner)
         self._ensemble = "not loaded yet"
         self._ensemble_good = False

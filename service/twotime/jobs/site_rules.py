@@ -1,0 +1,105 @@
+"""Which recipe a finished run gets, and which runs the site leaves alone: one small file, the first rule that fits."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from twotime.errors import RecipeError
+from twotime.recipe import Recipe, load_recipe
+
+
+class SiteRule(BaseModel):
+    """One rule; it fits where every field of `where` does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="for the listing of runs")
+    where: dict[str, str | int | float | bool] = Field(
+        {}, description="fields of the start document (a.b for inner ones) and `detectors`; * and ? stand for any text"
+    )
+    recipe: str | None = Field(None, description="file beside the rules; none: the recipe of the site")
+    skip: str | None = Field(None, description="leave these runs alone, for this reason")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "SiteRule":
+        if self.recipe is not None and self.skip is not None:
+            raise ValueError(f"rule {self.name!r} has a recipe and a reason to skip; drop one of the two")
+        return self
+
+    def fits(self, start: Mapping[str, Any], detectors: Sequence[str]) -> bool:
+        """Whether a run is of this kind."""
+        return all(_fits(wanted, _field(field, start, detectors)) for field, wanted in self.where.items())
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[SiteRule, ...]
+
+
+class SiteRules:
+    """The rules of a site, in their order.
+
+    Parameters
+    ----------
+    rules : with the recipes that their files hold
+    """
+
+    def __init__(self, rules: Sequence[tuple[SiteRule, Recipe | None]] = ()) -> None:
+        self._rules = tuple(rules)
+
+    def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, Recipe | None]:
+        """The first rule that fits a run, and its recipe; None where none fits or it names none."""
+        return next((found for found in self._rules if found[0].fits(start, detectors)), (None, None))
+
+
+def load_site_rules(path: Path | None) -> SiteRules:
+    """Read the rules, and every recipe that they name, from a YAML or JSON file.
+
+    Raises
+    ------
+    RecipeError
+        If a file cannot be read, or a rule contradicts itself; names file and rule.
+    """
+    if path is None:
+        return SiteRules()
+    try:
+        document = yaml.safe_load(path.read_text())
+        rules = _Rules.model_validate(document).rules
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"The rules {path} cannot be read as YAML or JSON: {error}") from None
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'rules'}: {one['msg']}" for one in error.errors())
+        raise RecipeError(f"The rules {path} cannot be used. {told}.") from None
+    return SiteRules(
+        [(rule, None if rule.recipe is None else load_recipe(path.parent / rule.recipe)) for rule in rules]
+    )
+
+
+def _field(name: str, start: Mapping[str, Any], detectors: Sequence[str]) -> Any:
+    if name == "detectors":
+        return list(detectors)
+    value: Any = start
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _fits(wanted: str | float | bool, found: Any) -> bool:
+    """Text fits without case; of a list one entry must fit; numbers fit text that says the same, as at CHX."""
+    if isinstance(found, list | tuple):
+        return any(_fits(wanted, one) for one in found)
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    if found is None:
+        return False
+    if isinstance(wanted, str):
+        return fnmatchcase(str(found).lower(), wanted.lower())
+    try:
+        return float(found) == float(wanted)
+    except (TypeError, ValueError):
+        return False
