@@ -181,7 +181,7 @@ def test_reading_what_is_not_there_says_what_is(store, claimed):
         read_array(store, claimed.id, "mean_frame", roi=1)
     with pytest.raises(NotFound, match="holds no array two_time_denoised; it holds two_time"):
         read_array(store, claimed.id, "two_time_denoised")
-    with pytest.raises(NotFound, match="there are g2, g2_multitau, fits, fits_age, q_fit"):
+    with pytest.raises(NotFound, match="there are g2, g2_multitau, fits, fits_age, fits_variant, q_fit"):
         read_table(store, claimed.id, "two_time")
 
 
