@@ -218,3 +218,14 @@ def test_suspicious_values_are_told_before_anything_is_computed() -> None:
     assert "shorter than the exposure of 0.011 s" in told
     assert "asked for 120 frames, but the run holds 100" in told
     assert "records a beam centre of 0, 0" in told
+
+
+@pytest.mark.parametrize(("analysis", "number"), [("", 10), ("iso", 10), ("qphi", 60)])
+def test_run_itself_may_ask_for_sectors(analysis: str, number: int) -> None:
+    run = facts(shape=(200, 200), analysis=analysis)
+    run.geometry["beam_center_y"] = run.geometry["beam_center_x"] = Found(100.0, "test")
+
+    found = plan(run, parse_recipe({"min_pixels": 1}))
+
+    assert found.rois.number == number
+    assert ("as the start document asks" in found.resolved.sources["rois"]) == (number == 60)

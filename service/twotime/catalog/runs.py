@@ -194,6 +194,7 @@ def run_facts(
         exposure_s=_first_number(data.get("cam_acquire_time"), start.get("exposure time")),
         announced=_whole(_first_number(data.get("cam_num_images"), start.get("number of images"))),
         frames_per_file=_whole(data.get("images_per_file")),
+        analysis=str(start.get("analysis") or ""),
     )
 
 

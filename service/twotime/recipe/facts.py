@@ -37,6 +37,7 @@ class RunFacts:
     exposure_s : of one frame; None where not recorded
     announced : frames that the detector was asked for; None where not recorded
     frames_per_file : of the detector files; None where not recorded
+    analysis : what the start document asks for, such as "iso" or "qphi"; empty where it says nothing
     """
 
     uid: str
@@ -51,6 +52,7 @@ class RunFacts:
     exposure_s: float | None = None
     announced: int | None = None
     frames_per_file: int | None = None
+    analysis: str = ""
 
     def frame_shape(self, orientation: Orientation) -> tuple[int, int]:
         """Rows and columns of the analysis frame."""

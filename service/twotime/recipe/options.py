@@ -120,7 +120,9 @@ class Recipe(Document):
         description="divide by the mean of each frame; before that, each pixel by the azimuthal mean or the smoothed "
         "mean image; or each frame by the incident flux",
     )
-    rois: tuple[AnyRegion, ...] = Field((), max_length=500, description="none: ten rings chosen from the geometry")
+    rois: tuple[AnyRegion, ...] = Field(
+        (), max_length=500, description="none: ten rings, or sectors where the run asks for q and φ"
+    )
     min_pixels: int = Field(10, ge=1, description="leave out ROIs with fewer usable pixels")
     denoise: DenoiseOptions = DenoiseOptions()
     fit: FitOptions = FitOptions()

@@ -11,7 +11,7 @@ from twotime.errors import RecipeError
 from twotime.recipe.document import Document
 from twotime.recipe.facts import GEOMETRY_UNITS, RunFacts
 from twotime.recipe.options import FrameOptions, GeometryOptions, Recipe, sentence
-from twotime.recipe.regions import Rings
+from twotime.recipe.regions import Angles, QPhi, Rings
 from twotime.xpcs.orientation import Orientation, oriented_point
 from twotime.xpcs.types import Geometry
 
@@ -56,8 +56,8 @@ def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
     geometry = _resolved_geometry(recipe, facts, sources)
     frames = _resolved_frames(recipe, facts, sources)
     assert geometry.orientation is not None
-    rois = recipe.rois or (default_rings(geometry, facts.frame_shape(geometry.orientation)),)
-    sources["rois"] = "recipe" if recipe.rois else "default: ten rings over the radii of the detector"
+    rois = recipe.rois or (default_rois(geometry, facts.frame_shape(geometry.orientation), facts.analysis),)
+    sources["rois"] = "recipe" if recipe.rois else _DEFAULT_ROIS[rois[0].kind]
     for name in ("masks", "normalisation", "min_pixels", "denoise", "fit"):
         sources[name] = "recipe" if name in recipe.model_fields_set else "default"
     complete = recipe.model_copy(
@@ -75,6 +75,22 @@ def digest(raw_uid: str, resolved: ResolvedRecipe, software_version: str, ensemb
 def analysis_id(raw_uid: str, digest: str) -> str:
     """Key of the analysis in Tiled: first block of the raw uid, then ten digits of the digest."""
     return f"{raw_uid.split('-')[0]}-{digest[:10]}"
+
+
+def default_rois(geometry: GeometryOptions, shape: tuple[int, int], analysis: str) -> Rings | QPhi:
+    """Ten rings; where the run asks for an analysis over q and φ, five rings of twelve sectors."""
+    if "phi" not in analysis.lower():
+        return default_rings(geometry, shape)
+    ten = default_rings(geometry, shape)
+    assert ten.width is not None
+    five = ten.model_copy(update={"width": 2 * ten.width, "num_rings": 5})
+    return QPhi(kind="qphi", rings=five, angles=Angles(num=12))
+
+
+_DEFAULT_ROIS = {
+    "rings": "default: ten rings over the radii of the detector",
+    "qphi": "default: five rings of twelve sectors, as the start document asks for q and φ",
+}
 
 
 def default_rings(geometry: GeometryOptions, shape: tuple[int, int]) -> Rings:

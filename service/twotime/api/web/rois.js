@@ -42,7 +42,7 @@ function row(roi, chosen, choose) {
       onkeydown: (event) => step(event, roi.roi, choose),
     },
     el("td", {}, String(roi.roi)),
-    el("td", {}, roi.q === null ? "–" : roi.q.toFixed(5)),
+    el("td", {}, roi.q === null ? "–" : roi.q.toFixed(5), sector(roi)),
     el("td", { class: "aside" }, String(roi.n_pixels)),
     rate("raw"),
     rate("denoised"),
@@ -51,6 +51,11 @@ function row(roi, chosen, choose) {
     shape("alpha"),
     el("td", {}, flag(roi, lead)),
   );
+}
+
+/** The angle of a sector, beside its q. */
+function sector(roi) {
+  return roi.phi === null || roi.phi === undefined ? "" : el("span", { class: "error" }, ` ${roi.phi.toFixed(0)}°`);
 }
 
 function flag(roi, lead) {
