@@ -8,7 +8,7 @@ import pytest
 
 from cnn_ed import Ensemble
 from twotime.errors import DamagedFrames, UnusableRun
-from twotime.pipeline import analyse, no_progress, plan
+from twotime.pipeline import analyse, gathering, no_progress, plan
 from twotime.pipeline.gathering import Gathered, gather
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
 from twotime.simulate import SpeckleModel, simulate_frames
@@ -217,3 +217,20 @@ def test_frames_as_written_give_what_upright_ones_give(orientation: Any, ensembl
 
     for name, array in reference.arrays.items():
         np.testing.assert_array_equal(turned.arrays[name], array, err_msg=name)
+
+
+def test_counts_that_exceed_memory_lie_in_a_file_and_are_the_same(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bright = FRAMES.copy()
+    bright[70] *= 200
+    recipe = parse_recipe({**RECIPE, "frames": {"find_bad": False}})
+    inside = analyse(Frames(bright), recipe, ensemble)
+    monkeypatch.setattr(gathering, "IN_MEMORY_BYTES", 1000)
+
+    found = gathered(Frames(bright))
+    outside = analyse(Frames(bright), recipe, ensemble)
+
+    assert isinstance(found.counts, np.memmap)
+    assert found.counts.dtype == np.uint16
+    np.testing.assert_array_equal(outside.arrays["two_time"], inside.arrays["two_time"])

@@ -61,20 +61,7 @@ def analyse(
     progress("correlating, denoising and fitting", 0.0)
     # As many ROIs at a time as torch may use threads: whoever limits one limits both.
     with ThreadPoolExecutor(torch.get_num_threads(), "roi") as pool:
-        waiting = [
-            pool.submit(
-                analyse_roi,
-                pixels,
-                reading.bad,
-                the_plan.frame_time_s,
-                options.denoise,
-                options.fit,
-                ensemble,
-                flat=None if reading.flat is None else reading.flat[r],
-                flux=reading.flux,
-            )
-            for r, pixels in enumerate(reading.pixels)
-        ]
+        waiting = [pool.submit(_analysed, reading, r, the_plan, ensemble) for r in range(reading.rois.number)]
         try:
             for future in waiting:
                 results.append(future.result())
@@ -98,6 +85,20 @@ def analyse(
         warnings=_warnings(the_plan, reading, results),
         timings_s={"reading": read_at - start, "correlating, denoising and fitting": done_at - read_at},
         versions={"twotime": twotime.__version__, "ensemble": ensemble.version},
+    )
+
+
+def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) -> RoiResult:
+    options = the_plan.resolved.recipe
+    return analyse_roi(
+        reading.pixels(roi),
+        reading.bad,
+        the_plan.frame_time_s,
+        options.denoise,
+        options.fit,
+        ensemble,
+        flat=None if reading.flat is None else reading.flat[roi],
+        flux=reading.flux,
     )
 
 

@@ -1,6 +1,7 @@
 """Reading all frames once, and finding on the way which of them are not what they should be."""
 
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from twotime.xpcs.pixels import CountMatrix, RoiPixels
 
 TELLING_COUNTS = 30
 """Two frames of this many counts or more never hold the same ones in all pixels by chance."""
+IN_MEMORY_BYTES = 4 * 2**30
+"""Counts of more than this lie in a temporary file: 20,000 frames of 500,000 ROI pixels are 10 GB."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
     assert frames.stop is not None
     frame_number = np.arange(frames.start, frames.stop, frames.stride)
     pixels = RoiPixels(plan.rois.labels, plan.resolved.orientation)
-    matrix = CountMatrix(len(frame_number), pixels)
+    matrix = CountMatrix(len(frame_number), pixels, _room)
     statistics = FrameStatistics()
     frame_sum = np.zeros(len(frame_number))
     sound = np.zeros(len(frame_number), bool)
@@ -105,6 +108,14 @@ def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
         repeated=int(np.count_nonzero(repeated)),
         warnings=_shortened(warnings),
     )
+
+
+def _room(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros; large ones in a file without a name, in memory as far as there is room, gone with the array."""
+    if shape[0] * shape[1] * dtype.itemsize <= IN_MEMORY_BYTES:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile(prefix="twotime-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _sums(block: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,9 @@ class Reading:
     Attributes
     ----------
     rois : with the masked pixels left out; ROIs that lost too many pixels are gone
-    pixels : one (N, P) matrix of counts per ROI
+    counts : (M, all pixels) of the frames as they were read
+    columns : those of each ROI in `counts`
+    bin : how many frames are added to one
     flat : one (P,) static image per ROI by which counts are divided; None where the recipe does not ask for it
     flux : (N,) incident flux; None where the recipe does not ask for it
     mask : (H, W), True where a pixel was used
@@ -37,7 +39,9 @@ class Reading:
     """
 
     rois: Rois
-    pixels: list[NDArray[Any]]
+    counts: NDArray[Any]
+    columns: list[NDArray[np.intp]]
+    bin: int
     flat: list[NDArray[np.float64]] | None
     flux: NDArray[np.float64] | None
     mask: NDArray[np.bool_]
@@ -46,6 +50,10 @@ class Reading:
     bad: NDArray[np.bool_]
     frame_number: NDArray[np.int64]
     warnings: list[str]
+
+    def pixels(self, roi: int) -> NDArray[Any]:
+        """Counts (N, P) of a ROI, from 0, in memory of their own: all ROIs at a time may not fit."""
+        return _binned(np.ascontiguousarray(self.counts[:, self.columns[roi]]), self.bin)
 
 
 def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
@@ -81,7 +89,9 @@ def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
     flux = gathered.frame_sum if plan.resolved.recipe.normalisation == "flux" else None
     return Reading(
         rois=rois,
-        pixels=[_binned(np.ascontiguousarray(gathered.counts[:, own]), plan.bin) for own in columns],
+        counts=gathered.counts,
+        columns=columns,
+        bin=plan.bin,
         flat=None if image is None else [image.ravel()[gathered.pixels.indices[own]] for own in columns],
         flux=None if flux is None else np.maximum(_binned(flux, plan.bin), np.finfo(float).tiny),
         mask=mask,

@@ -1,5 +1,6 @@
 """Picking the pixels of all ROIs out of frames."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -54,17 +55,24 @@ class CountMatrix:
     ----------
     n_frames : N
     pixels : of the ROIs
+    allocate : makes an array of zeros of a shape and type, in memory or wherever there is room
     """
 
-    def __init__(self, n_frames: int, pixels: RoiPixels) -> None:
-        self.values: NDArray[Any] = np.zeros((n_frames, pixels.n_pixels), np.uint8)
+    def __init__(
+        self,
+        n_frames: int,
+        pixels: RoiPixels,
+        allocate: Callable[[tuple[int, int], np.dtype[Any]], NDArray[Any]] = np.zeros,
+    ) -> None:
+        self._allocate = allocate
+        self.values: NDArray[Any] = allocate((n_frames, pixels.n_pixels), np.dtype(np.uint8))
         self._pixels = pixels
 
     def fill(self, first: int, block: NDArray[Any]) -> None:
         """Put the pixels of frames (k, H, W), as written, at rows `first`, `first` + 1, ..."""
         if block.dtype.kind != "u" or self.values.dtype.kind != "u":
             counts = self._pixels.gather(block)
-            self.values = self.values.astype(np.result_type(self.values.dtype, counts.dtype), copy=False)
+            self._widen(np.result_type(self.values.dtype, counts.dtype))
             self.values[first : first + len(block)] = counts
             return
         frames, mark = block.reshape(len(block), -1), np.iinfo(block.dtype).max
@@ -72,7 +80,14 @@ class CountMatrix:
             largest = max(in_parts(len(self._pixels.places), partial(self._copied, first, frames, mark)))
             if largest <= np.iinfo(self.values.dtype).max:
                 return
-            self.values = self.values.astype(np.min_scalar_type(largest))
+            self._widen(np.min_scalar_type(largest))
+
+    def _widen(self, dtype: np.dtype[Any]) -> None:
+        if dtype != self.values.dtype:
+            rows, columns = self.values.shape
+            wider = self._allocate((rows, columns), dtype)
+            wider[...] = self.values
+            self.values = wider
 
     def _copied(self, first: int, frames: NDArray[Any], mark: int, start: int, end: int) -> int:
         out = self.values[first : first + len(frames)]
