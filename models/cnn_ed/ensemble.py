@@ -164,6 +164,10 @@ class Ensemble:
         }
         return cls(stack, {"version": "unpublished", "limits": limits, "calibration": None})
 
+    def stride(self, n_frames: int, rate_per_frame: float | None) -> int:
+        """Every how many frames to denoise so that a rate, 1/frame, comes into the trained range; None: all frames."""
+        return int(choose_stride(n_frames, self.window, rate_per_frame, self.limits.rate))
+
     def members(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
         """Outputs (K, M, 50, 50) of each model for windows (M, 50, 50) at contrast 1."""
         return self._models.full(self._models.apply(windows.astype(np.float32))[0])
@@ -238,8 +242,7 @@ class Ensemble:
             raise ValueError(f"c2 has shape {c2.shape}, expected (N, N).")
         if contrast not in ("window", "global"):
             raise ValueError(f"contrast is {contrast!r}, expected 'window' or 'global'.")
-        chosen = choose_stride(len(c2), self.window, rate_per_frame, self.limits.rate) if stride == "auto" else stride
-        every = int(chosen)
+        every = self.stride(len(c2), rate_per_frame) if stride == "auto" else int(stride)
         if known is not None and (contrast == "global" or every > 1):
             raise ValueError(f"known is given with contrast {contrast!r} and stride {every}, expected 'window' and 1.")
         parts = []

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     memory_gib: float = Field(
         8.0, gt=0, description="for the two-time correlation functions of one analysis, GiB; more frames are added up"
     )
+    cache_gib: float = Field(
+        4.0, ge=0, description="for ROI pixels of the last runs in var_dir, so that a changed fit reads no frames, GiB"
+    )
     readable_storage: list[Path] = Field([], description="further folders the embedded Tiled may read frames from")
     automatic: bool = Field(True, description="analyse finished runs without being asked")
     catch_up_s: float = Field(

@@ -1,4 +1,4 @@
-"""Where the files behind an array in Tiled lie, seen from here."""
+"""Where files lie, seen from here: those behind an array in Tiled, and the pixels kept of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from tiled.utils import path_from_uri
 
 from twotime.catalog.client import tiled_errors
 from twotime.files import master_of
+from twotime.files.pixel_cache import PixelCache
+from twotime.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ def master_file(node: Any, path_map: Mapping[str, str]) -> Path | None:
         sources = node.include_data_sources().data_sources() or []
     masters = (master_of(path) for source in sources for path in _assets(source, path_map))
     return next((master for master in masters if master is not None), None)
+
+
+def pixel_cache(settings: Settings) -> PixelCache:
+    """The pixels kept of the last runs."""
+    return PixelCache(settings.var_dir / "pixels", int(settings.cache_gib * 2**30))
 
 
 def _assets(source: Any, path_map: Mapping[str, str]) -> list[Path]:

@@ -13,6 +13,7 @@ from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.library import MaskLibrary
+from twotime.catalog.places import pixel_cache
 from twotime.catalog.publish import TiledSink
 from twotime.catalog.records import TakenOver, plain
 from twotime.catalog.runs import find_run, run_facts
@@ -126,7 +127,15 @@ class Computer:
             progress("loading the models", 0.0)
             self._ensemble = load_ensemble(self.settings.ensemble)
         source = TiledFrames(run, facts, direct=settings.read_in_place, path_map=settings.path_map)
-        return analyse(source, recipe, self._ensemble, progress, library=library, budget_bytes=library.budget_bytes)
+        return analyse(
+            source,
+            recipe,
+            self._ensemble,
+            progress,
+            library=library,
+            budget_bytes=library.budget_bytes,
+            store=pixel_cache(settings),
+        )
 
     def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
         self._patiently(sink.clear, None)

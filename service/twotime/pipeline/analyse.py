@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import twotime
 from cnn_ed import Ensemble
+from twotime.pipeline.gathering import PixelStore
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
 from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
@@ -34,6 +35,7 @@ def analyse(
     *,
     library: Library | None = None,
     budget_bytes: int = DEFAULT_BUDGET,
+    store: PixelStore | None = None,
 ) -> Analysis:
     """Turn the frames of a run into dynamics.
 
@@ -44,6 +46,7 @@ def analyse(
     ensemble : the denoiser
     progress : told after each block of frames and each ROI; whatever it raises stops the analysis
     library, budget_bytes : see `plan`
+    store : see `read`
 
     Raises
     ------
@@ -54,7 +57,7 @@ def analyse(
     """
     the_plan = plan(source.facts, recipe, library, budget_bytes=budget_bytes)
     start = time.perf_counter()
-    reading = read(source, the_plan, progress)
+    reading = read(source, the_plan, progress, store)
     read_at = time.perf_counter()
     options = the_plan.resolved.recipe
     results = []

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,120 @@ class Gathered:
     warnings: list[str]
 
 
+class PixelStore(Protocol):
+    """Where gathered pixels are kept between two analyses of one run."""
+
+    def find(self, plan: Plan) -> Gathered | None:
+        """What was kept of the frames of a plan, where that holds the pixels of all its ROIs."""
+        ...
+
+    def keep(self, plan: Plan, gathered: Gathered) -> None:
+        """Keep what was gathered for a plan."""
+        ...
+
+
+class Gathering:
+    """Takes the frames of a plan as they come.
+
+    Parameters
+    ----------
+    plan : which frames, and the pixels of which ROIs
+
+    Attributes
+    ----------
+    rows : (N,), True where a frame was taken
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        frames = plan.resolved.recipe.frames
+        self._plan = plan
+        self._start, self._stride = frames.start, frames.stride
+        self._pixels = RoiPixels(plan.rois.labels, plan.resolved.orientation)
+        self._matrix = CountMatrix(plan.n_frames, self._pixels, _room)
+        self._statistics = FrameStatistics()
+        self._sums = np.zeros(plan.n_frames) if plan.resolved.recipe.normalisation == "flux" else None
+        self.rows = np.zeros(plan.n_frames, bool)
+        self._types: dict[str, int] = {}
+        self._warnings: list[str] = []
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """Counts (N, P) so far, zero in rows that are still to come."""
+        return self._matrix.values
+
+    @property
+    def pixels(self) -> RoiPixels:
+        """The ROIs' pixels and their order."""
+        return self._pixels
+
+    def statistics(self) -> FrameStatistics:
+        """Of all frames so far, in the analysis frame."""
+        return self._statistics.oriented(self._plan.resolved.orientation)
+
+    def take(self, first: int, block: NDArray[Any]) -> int:
+        """Take in frames (k, H, W), the first of which has number `first` in the run; returns the row behind them."""
+        row = (first - self._start) // self._stride
+        last = row + len(block)
+        self._types.setdefault(str(block.dtype), first)
+        self._statistics.accumulate(block)
+        self._matrix.fill(row, block)
+        if self._sums is not None:
+            self._sums[row:last] = _sums(block)
+        self.rows[row:last] = True
+        return last
+
+    def leave_out(self, damage: DamagedFrames) -> int:
+        """Take note of frames that cannot be read; returns the number of the frame to go on with."""
+        self._warnings.append(f"{_frames(damage.first, damage.stop)} left out: {damage}")
+        steps = max(1, -(-(damage.stop - self._start) // self._stride))
+        return self._start + steps * self._stride
+
+    def gathered(self, plan: Plan | None = None) -> Gathered:
+        """Everything that was taken.
+
+        Parameters
+        ----------
+        plan : that of the whole run, where it holds fewer frames than were planned for; the same ROIs
+
+        Raises
+        ------
+        DamagedFrames
+            If frames repeat others and the recipe says to stop.
+        UnusableRun
+            If no frame was taken.
+        """
+        plan = plan or self._plan
+        n, uid = plan.n_frames, plan.facts.uid[:8]
+        sound = self.rows[:n]
+        frame_number = self._start + self._stride * np.arange(n)
+        warnings = [*self._warnings]
+        if not sound.any():
+            raise UnusableRun(f"No frame of run {uid} can be read. {' '.join(warnings[:1])}")
+        counts = self._matrix.values[:n]
+        repeated = _repeated(counts, sound)
+        if repeated.any():
+            sentence = _repetition(frame_number, repeated, plan)
+            if plan.resolved.recipe.frames.on_damage == "stop":
+                first = int(frame_number[np.argmax(repeated)])
+                raise DamagedFrames(sentence, first, first + 1)
+            warnings.append(sentence)
+        if len(self._types) > 1:
+            changes = ", ".join(f"{name} from frame {first}" for name, first in self._types.items())
+            warnings.append(
+                f"The type of the counts changes within the run ({changes}); saturation was judged by each."
+            )
+        return Gathered(
+            pixels=self._pixels,
+            counts=counts,
+            statistics=self.statistics(),
+            frame_number=frame_number,
+            frame_sum=np.zeros(n) if self._sums is None else self._sums[:n],
+            damaged=~sound | repeated,
+            repeated=int(np.count_nonzero(repeated)),
+            warnings=_shortened(warnings),
+        )
+
+
 def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
     """Read the frames of a plan.
 
@@ -58,56 +172,19 @@ def gather(source: FrameSource, plan: Plan, progress: Progress) -> Gathered:
     """
     frames = plan.resolved.recipe.frames
     assert frames.stop is not None
-    frame_number = np.arange(frames.start, frames.stop, frames.stride)
-    pixels = RoiPixels(plan.rois.labels, plan.resolved.orientation)
-    matrix = CountMatrix(len(frame_number), pixels, _room)
-    statistics = FrameStatistics()
-    frame_sum = np.zeros(len(frame_number))
-    sound = np.zeros(len(frame_number), bool)
-    types: dict[str, int] = {}
-    warnings: list[str] = []
+    gathering = Gathering(plan)
     progress("reading", 0.0)
     position = frames.start
     while position < frames.stop:
         try:
             for first, block in source.blocks(position, frames.stop, frames.stride):
-                row = (first - frames.start) // frames.stride
-                types.setdefault(str(block.dtype), first)
-                statistics.accumulate(block)
-                matrix.fill(row, block)
-                if plan.resolved.recipe.normalisation == "flux":
-                    frame_sum[row : row + len(block)] = _sums(block)
-                sound[row : row + len(block)] = True
-                progress("reading", (row + len(block)) / len(frame_number))
+                progress("reading", gathering.take(first, block) / plan.n_frames)
             break
         except DamagedFrames as damage:
             if frames.on_damage == "stop":
                 raise
-            warnings.append(f"{_frames(damage.first, damage.stop)} left out: {damage}")
-            steps = max(1, -(-(damage.stop - frames.start) // frames.stride))
-            position = max(frames.start + steps * frames.stride, position + frames.stride)
-    if not sound.any():
-        raise UnusableRun(f"No frame of run {plan.facts.uid[:8]} can be read. {' '.join(warnings[:1])}")
-    repeated = _repeated(matrix.values, sound)
-    if repeated.any():
-        sentence = _repetition(frame_number, repeated, plan)
-        if frames.on_damage == "stop":
-            first = int(frame_number[np.argmax(repeated)])
-            raise DamagedFrames(sentence, first, first + 1)
-        warnings.append(sentence)
-    if len(types) > 1:
-        changes = ", ".join(f"{name} from frame {first}" for name, first in types.items())
-        warnings.append(f"The type of the counts changes within the run ({changes}); saturation was judged by each.")
-    return Gathered(
-        pixels=pixels,
-        counts=matrix.values,
-        statistics=statistics.oriented(plan.resolved.orientation),
-        frame_number=frame_number,
-        frame_sum=frame_sum,
-        damaged=~sound | repeated,
-        repeated=int(np.count_nonzero(repeated)),
-        warnings=_shortened(warnings),
-    )
+            position = max(gathering.leave_out(damage), position + frames.stride)
+    return gathering.gathered()
 
 
 def _room(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:

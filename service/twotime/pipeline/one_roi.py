@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_ed import DenoisedTwoTime, Ensemble
+from cnn_ed.ensemble import KnownWindows
 from cnn_ed.uncertainty import relative_errors
 from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
@@ -78,6 +79,8 @@ def analyse_roi(
     *,
     flat: NDArray[np.float64] | None = None,
     flux: NDArray[np.float64] | None = None,
+    c2: NDArray[np.float32] | None = None,
+    known: KnownWindows | None = None,
 ) -> RoiResult:
     """Correlate, denoise and fit one ROI.
 
@@ -88,13 +91,16 @@ def analyse_roi(
     frame_time_s : time between two rows of `pixels`, s
     flat : (P,) static image by which counts are divided; None: nothing
     flux : (N,) incident flux in place of the frames' own means; None: these
+    c2 : (N, N) two-time correlation function where it is known already
+    known : windows of a shorter one that were denoised before, see `Ensemble.denoise`
     """
-    c2 = two_time(pixels, bad=bad, flat=flat, flux=flux)
+    if c2 is None:
+        c2 = two_time(pixels, bad=bad, flat=flat, flux=flux)
     contrast, contrast_error = contrast_from_counts(pixels[~bad])
     relative = pixels if flat is None else (pixels / flat).astype(np.float32)
     raw = _raw_curve(c2, relative, bad, frame_time_s, fit)
     refusal = _cannot_denoise(len(c2), denoise, ensemble)
-    denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble)
+    denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble, known)
     denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit, ensemble)
     if denoised_c2 is not None and denoised is not None:
         refusal = _distrust(denoised_c2, denoised, raw)
@@ -141,15 +147,18 @@ def fitted_lags(longest: int) -> NDArray[np.int64]:
 
 
 def _denoise(
-    c2: NDArray[np.float32], raw: Curve, frame_time_s: float, denoise: DenoiseOptions, ensemble: Ensemble
+    c2: NDArray[np.float32],
+    raw: Curve,
+    frame_time_s: float,
+    denoise: DenoiseOptions,
+    ensemble: Ensemble,
+    known: KnownWindows | None,
 ) -> DenoisedTwoTime:
     rate = float(raw.fits.relaxation_rate[0]) * frame_time_s
-    return ensemble.denoise(
-        c2,
-        contrast=denoise.contrast,
-        stride=denoise.stride,
-        rate_per_frame=rate if np.isfinite(rate) and rate > 0 else None,
-    )
+    guess = rate if np.isfinite(rate) and rate > 0 else None
+    stride = ensemble.stride(len(c2), guess) if denoise.stride == "auto" else denoise.stride
+    reusable = known if denoise.contrast == "window" and stride == 1 else None
+    return ensemble.denoise(c2, contrast=denoise.contrast, stride=stride, rate_per_frame=guess, known=reusable)
 
 
 def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions, ensemble: Ensemble) -> Curve:

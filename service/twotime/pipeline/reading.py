@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
-from twotime.pipeline.gathering import Gathered, gather
+from twotime.pipeline.gathering import Gathered, PixelStore, gather
 from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import FrameSource, Progress
 from twotime.xpcs.badframes import find_bad_frames
@@ -56,8 +56,12 @@ class Reading:
         return _binned(np.ascontiguousarray(self.counts[:, self.columns[roi]]), self.bin)
 
 
-def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
+def read(source: FrameSource, plan: Plan, progress: Progress, store: PixelStore | None = None) -> Reading:
     """Read all frames once, block by block; once more by another way where frames repeat themselves.
+
+    Parameters
+    ----------
+    store : where the pixels of an earlier analysis may lie, and those of this one are kept
 
     Raises
     ------
@@ -66,6 +70,10 @@ def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
     DamagedFrames
         If frames are damaged or repeated and the recipe says to stop.
     """
+    kept = None if store is None else store.find(plan)
+    if kept is not None:
+        progress("reading", 1.0)
+        return settled(kept, plan, source.pixel_mask())
     gathered = gather(source, plan, progress)
     other = source.fallback() if gathered.repeated else None
     if other is not None:
@@ -74,12 +82,36 @@ def read(source: FrameSource, plan: Plan, progress: Progress) -> Reading:
             sentence = "Frames came repeated through Tiled; they were read from the detector's own files instead."
             again.warnings.insert(0, sentence)
             gathered, source = again, other
+    if store is not None and not gathered.warnings:
+        store.keep(plan, gathered)
+    return settled(gathered, plan, source.pixel_mask())
+
+
+def settled(
+    gathered: Gathered,
+    plan: Plan,
+    pixel_mask: NDArray[np.bool_] | None,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+) -> Reading:
+    """What frames give once they are there: the mask, the ROIs that it leaves, the bad frames.
+
+    Parameters
+    ----------
+    pixel_mask : what the detector itself masks, see `FrameSource`
+    mask : (H, W), True where a pixel can be used, where that was found before; None: find it
+
+    Raises
+    ------
+    UnusableRun
+        If all frames are zero, or no pixel of any ROI survives the mask.
+    """
     statistics = gathered.statistics
     if not statistics.maximum.any():
         raise UnusableRun(
             f"All {plan.n_frames} frames of run {plan.facts.uid[:8]} are zero; check the shutter and the detector."
         )
-    mask = _mask(plan, statistics, source.pixel_mask())
+    mask = _mask(plan, statistics, pixel_mask) if mask is None else mask.copy()
     image = _static_image(plan, statistics, mask)
     if image is not None:
         mask &= image > 0

@@ -1,0 +1,1 @@
+"""Scans that are still going on: followed frame by frame, their dynamics shown as they grow."""
