@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     )
     readable_storage: list[Path] = Field([], description="further folders the embedded Tiled may read frames from")
     automatic: bool = Field(True, description="analyse finished runs without being asked")
+    live: bool = Field(True, description="follow scans while they run, where the automatic mode would analyse them")
+    live_scans: int = Field(2, ge=1, le=16, description="scans followed at the same time; further ones wait")
+    live_patience_s: float = Field(
+        600.0, gt=0, description="how long to wait for the next frame of a scan before it is given up, s"
+    )
     catch_up_s: float = Field(
         7 * 86400.0, ge=0, description="how far back to look at start for finished runs without analysis, s"
     )

@@ -13,7 +13,7 @@ import twotime
 from twotime.api import errors, schemas
 from twotime.api.auth import KeyGuard, service_key
 from twotime.api.events import Events
-from twotime.api.routes import analyses, events, health, latest, page, pictures, results, runs
+from twotime.api.routes import analyses, events, health, latest, live, page, pictures, results, runs
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Service
 from twotime.metrics import Metrics
@@ -32,6 +32,7 @@ _TAGS = [
     {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
     {"name": "results", "description": "Numbers of a finished analysis, as JSON or CSV."},
     {"name": "pictures", "description": "Two-time correlation functions and mean frames, for embedding."},
+    {"name": "live", "description": "Scans while they run."},
     {"name": "runs", "description": "Raw runs, and what an analysis of one would do."},
     {"name": "events", "description": "Server-sent events."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
@@ -99,7 +100,7 @@ def _add_routes(app: FastAPI) -> None:
     """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, results, latest, pictures, runs, events):
+    for module in (analyses, results, latest, live, pictures, runs, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -40,6 +40,22 @@ RUN: dict[str, JsonValue] = {
     "reason": "XPCS_data is true",
     "analyses": [ID],
 }
+LIVE: dict[str, JsonValue] = {
+    "uid": UID,
+    "scan_id": 4711,
+    "sample": "silica in glycerol",
+    "detector": "eiger4m_single_image",
+    "state": "running",
+    "message": "",
+    "n_frames": 640,
+    "n_shown": 600,
+    "announced": 2000,
+    "frame_time_s": 0.00134,
+    "lag_s": 1.9,
+    "bad_frames": 0,
+    "warnings": [],
+    "updated_time": 1795212004.5,
+}
 RATE: dict[str, JsonValue] = {"value": 12.3, "error": 0.4, "unit": "1/s"}
 DYNAMICS: dict[str, JsonValue] = {
     "relaxation_rate": RATE,

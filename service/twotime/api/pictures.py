@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
+from twotime.results import shrink
+
 COLOUR_MAPS = {"raw": "viridis", "denoised": "viridis", "spread": "magma", "difference": "RdBu_r"}
 LABELS = {
     "raw": "C2 measured",
@@ -23,38 +25,6 @@ MISSING = "#8a8a8a"
 _SAMPLED = 1000  # frames along each axis that a colour scale looks at
 
 _drawing = threading.Lock()  # matplotlib's font cache is shared by all figures
-
-
-def shrink(values: NDArray[Any], size: int) -> tuple[NDArray[np.float32], int]:
-    """Average square blocks of a picture until no edge is longer than `size`.
-
-    Parameters
-    ----------
-    values : (H, W) array; NaN are left out of the averages
-    size : longest edge wanted
-
-    Returns
-    -------
-    (h, w) float32 array, and the edge of the blocks in points of `values`; the last blocks may be partial.
-
-    Examples
-    --------
-    >>> small, step = shrink(np.array([[1.0, 3.0], [np.nan, 5.0]]), 1)
-    >>> small.tolist(), step
-    ([[3.0]], 2)
-    """
-    step = max(1, -(-max(values.shape) // size))
-    if step == 1:
-        return np.asarray(values, np.float32), 1
-    finite = np.isfinite(values)
-    starts = [np.arange(0, edge, step) for edge in values.shape]
-    total, count = (
-        np.add.reduceat(np.add.reduceat(one, starts[0], axis=0), starts[1], axis=1)
-        for one in (np.where(finite, values, 0.0).astype(np.float64), finite.astype(np.int64))
-    )
-    mean = np.full(total.shape, np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return mean.astype(np.float32), step
 
 
 def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:

@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import ANALYSIS, ID, RESULT, RINGS, RUN, UID
+from twotime.api.examples import ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID
 from twotime.recipe import Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
+LiveKind = Literal["raw", "denoised"]
 
 
 def _shows(example: dict[str, JsonValue]) -> ConfigDict:
@@ -240,6 +241,53 @@ class Result(Body):
     q_dependence: list[QDependence]
     warnings: list[str]
     versions: dict[str, str]
+
+
+class LiveScan(Body):
+    """A scan that is followed, or was lately."""
+
+    model_config = _shows(LIVE)
+
+    uid: str
+    scan_id: int | None
+    sample: str | None
+    detector: str
+    state: Literal["running", "ended", "failed"] = Field(description="of following it; its analysis comes afterwards")
+    message: str = Field(description="what to mind, in words; empty when nothing")
+    n_frames: int = Field(description="frames read so far")
+    n_shown: int = Field(description="frames, after binning, that the numbers and pictures stand for")
+    announced: int | None = Field(description="frames that the scan will have, as far as it says")
+    frame_time_s: float = Field(description="between two shown frames, s")
+    lag_s: float | None = Field(None, description="from the last frame of the latest numbers to these, s")
+    bad_frames: int = Field(description="left out of every average")
+    warnings: list[str]
+    updated_time: float = Field(description="s since 1970")
+
+
+class LiveList(Body):
+    """Scans that are followed, or were lately, newest first."""
+
+    model_config = _shows({"scans": [LIVE]})
+
+    scans: list[LiveScan]
+
+
+class LiveView(LiveScan):
+    """What the frames of a scan say so far; preliminary until its analysis is done."""
+
+    model_config = _shows({**LIVE, "rois": [], "q_dependence": []})
+
+    rois: list[RoiResult] = Field(description="empty before the first ten frames")
+    q_dependence: list[QDependence]
+
+
+class LiveIntensity(Body):
+    """Mean count per pixel so far, averaged over so many frames that few points remain."""
+
+    model_config = _shows({"time_s": [0.0, 0.01], "counts": [[0.12, 0.118]]})
+
+    time_s: list[float]
+    counts: list[list[float | None]] = Field(description="one list per ROI, counts per pixel")
 
 
 class Latest(Body):

@@ -22,14 +22,15 @@ def summary(
         sample=record.sample,
         n_frames=n_frames,
         frame_time_s=number(frame_time_s),
-        rois=[_roi(row) for row in fits.to_dict("records")],
-        q_dependence=[_q_dependence(row) for row in q_fit.to_dict("records")],
+        rois=[roi_result(row) for row in fits.to_dict("records")],
+        q_dependence=[q_dependence(row) for row in q_fit.to_dict("records")],
         warnings=list(record.warnings),
         versions=record.versions,
     )
 
 
-def _roi(row: dict[Any, Any]) -> schemas.RoiResult:
+def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:
+    """One row of the table `fits`."""
     was_denoised = row["denoised_stride"] > 0
     return schemas.RoiResult(
         roi=row["roi"],
@@ -60,7 +61,8 @@ def _dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
     )
 
 
-def _q_dependence(row: dict[Any, Any]) -> schemas.QDependence:
+def q_dependence(row: dict[Any, Any]) -> schemas.QDependence:
+    """One row of the table `q_fit`."""
     return schemas.QDependence(
         kind=row["kind"],
         n_rois=row["n_rois"],

@@ -153,6 +153,7 @@ def run_facts(
     detector: str | None = None,
     *,
     accept_failed: bool = False,
+    running: bool = False,
     direct: bool = True,
     path_map: Mapping[str, str] | None = None,
 ) -> RunFacts:
@@ -162,6 +163,7 @@ def run_facts(
     ----------
     detector : image key, or the beginning of one, in any case; None: the area detector found, an Eiger before others
     accept_failed : also of a run that did not end with success
+    running : also of a run that goes on; its frames are then as many as were announced, or are there already
     direct, path_map : whether and where the detector's master file is looked into, for what the documents do not say
 
     Raises
@@ -174,17 +176,22 @@ def run_facts(
         If it holds no detector of that name.
     """
     start = run.metadata["start"]
-    _refuse_unfinished(start["uid"], run.metadata.get("stop"), accept_failed)
+    if not running:
+        _refuse_unfinished(start["uid"], run.metadata.get("stop"), accept_failed)
     image = find_image(run, detector)
-    if image.shape[0] == 0:
+    data = _configuration(image)
+    announced = _whole(_first_number(data.get("cam_num_images"), start.get("number of images")))
+    n_frames, height, width = image.shape
+    if running:
+        n_frames = max(n_frames, announced or 0)
+    if n_frames == 0:
         raise UnusableRun(f"Run {start['uid'][:8]} holds no frames of {image.key}; was the shutter series started?")
     master = master_file(image.node, path_map or {}) if direct else None
     kind = detector_of(image.key)
-    data = _configuration(image)
     return RunFacts(
         uid=start["uid"],
         detector=image.key,
-        shape=image.shape,
+        shape=(n_frames, height, width),
         scan_id=_whole(start.get("scan_id")),
         sample=_sample(start),
         start_time=float(start["time"]),
@@ -192,7 +199,7 @@ def run_facts(
         orientation="raw" if kind is None else kind.orientation,
         shortest_frame_time_s=None if kind is None else kind.shortest_frame_time_s,
         exposure_s=_first_number(data.get("cam_acquire_time"), start.get("exposure time")),
-        announced=_whole(_first_number(data.get("cam_num_images"), start.get("number of images"))),
+        announced=announced,
         frames_per_file=_whole(data.get("images_per_file")),
         analysis=str(start.get("analysis") or ""),
     )

@@ -1,4 +1,4 @@
-"""Finished runs as they finish: Tiled's own stream of events, and questions to the catalog where events can be lost."""
+"""Runs as they begin and finish: Tiled's own stream of events, and questions to the catalog where these can be lost."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
 from databroker.client import BlueskyRun
-from databroker.queries import Comparison
+from databroker.queries import Comparison, TimeRange
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -17,19 +17,24 @@ from twotime.errors import TiledUnavailable
 from twotime.settings import Settings
 
 OnRun = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Awaitable[None]]
+OnStart = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 MARGIN_S = 300.0
 """Clocks of the beamline and of this machine may differ by this much."""
+_CREATED = "container-child-created"
 _UPDATED = "container-child-metadata-updated"
+_LONGEST_RUN_S = 86400.0
+_MOST_RUNNING = 20
 
 
-async def watch_runs(settings: Settings, on_run: OnRun) -> None:
+async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None) -> None:
     """Call `on_run(uid, start, stop)` for every run that finishes from now on; a run may be named more than once.
 
     Parameters
     ----------
     settings : with `tiled_uri` set
     on_run : awaited for each run; events wait meanwhile
+    on_start : called as ``on_start(uid, start)`` for every run that goes on or begins; the same rules
 
     Raises
     ------
@@ -52,7 +57,7 @@ async def watch_runs(settings: Settings, on_run: OnRun) -> None:
         async with connect(
             _stream_uri(settings), additional_headers=_headers(settings), max_size=None, open_timeout=15
         ) as socket:
-            await _Watch(settings, on_run, raw, asked).follow(socket)
+            await _Watch(settings, on_run, on_start, raw, asked).follow(socket)
     except (OSError, WebSocketException, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"The event stream of {settings.tiled_uri} ended ({reason}).") from error
@@ -63,9 +68,10 @@ async def watch_runs(settings: Settings, on_run: OnRun) -> None:
 class _Watch:
     """One connection's worth of watching."""
 
-    def __init__(self, settings: Settings, on_run: OnRun, raw: Any, since: float) -> None:
+    def __init__(self, settings: Settings, on_run: OnRun, on_start: OnStart | None, raw: Any, since: float) -> None:
         self.settings = settings
         self.on_run = on_run
+        self.on_start = on_start
         self.raw = raw
         self.since = since
         self.sequence: int | None = None
@@ -92,12 +98,18 @@ class _Watch:
         metadata = event.get("metadata") or {}
         if event.get("type") == _UPDATED and metadata.get("stop"):
             await self.on_run(metadata["start"]["uid"], metadata["start"], metadata["stop"])
+        begun = event.get("type") == _CREATED and metadata.get("start") and not metadata.get("stop")
+        if begun and self.on_start is not None:
+            await self.on_start(metadata["start"]["uid"], metadata["start"])
 
     async def _reconcile(self) -> None:
         """Ask the catalog for runs that finished since the last time."""
         began = time.time()
         for start, stop in await asyncio.to_thread(self._finished_since, self.since - MARGIN_S):
             await self.on_run(start["uid"], start, stop)
+        if self.on_start is not None:
+            for start in await asyncio.to_thread(self._running):
+                await self.on_start(start["uid"], start)
         self.since = began
         self.asked_at = time.monotonic()
 
@@ -105,6 +117,15 @@ class _Watch:
         with tiled_errors(str(self.settings.tiled_uri)):
             runs = self.raw.search(Comparison("ge", "stop.time", since)).values()
             return [(run.metadata["start"], run.metadata["stop"]) for run in runs if isinstance(run, BlueskyRun)]
+
+    def _running(self) -> list[Mapping[str, Any]]:
+        """Start documents of the newest runs that have not ended."""
+        with tiled_errors(str(self.settings.tiled_uri)):
+            newest = self.raw.search(TimeRange(since=time.time() - _LONGEST_RUN_S)).sort(("start.time", -1))
+            runs = newest.values()[: min(_MOST_RUNNING, len(newest))]
+            return [
+                run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")
+            ]
 
 
 def _stream_uri(settings: Settings) -> str:

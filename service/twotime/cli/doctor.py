@@ -9,10 +9,10 @@ from rich.console import Console
 
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
+from twotime.catalog.models import load_ensemble
 from twotime.catalog.runs import find_run, run_facts
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound, TwotimeError
-from twotime.jobs.models import load_ensemble
 from twotime.settings import Settings
 
 

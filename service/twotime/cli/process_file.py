@@ -5,12 +5,12 @@ from pathlib import Path
 from rich.console import Console
 
 from twotime.catalog.library import MaskLibrary
+from twotime.catalog.models import load_ensemble
 from twotime.cli.process import print_plan
 from twotime.cli.progress import ProgressBar
 from twotime.export.files import check_name, write_file
 from twotime.export.tables import fits_text
 from twotime.files import open_frames
-from twotime.jobs.models import load_ensemble
 from twotime.pipeline import analyse, plan
 from twotime.recipe import load_recipe
 from twotime.settings import Settings

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -16,13 +16,15 @@ from twotime.catalog.watch import watch_runs
 from twotime.errors import InputError, TwotimeError
 from twotime.jobs.link import TiledLink
 from twotime.jobs.reception import Reception
-from twotime.jobs.rules import Verdict, judge
+from twotime.jobs.rules import Verdict, judge, judge_beginning
 from twotime.jobs.site_rules import SiteRules
+from twotime.live.crew import LiveCrew
 
 log = structlog.get_logger()
 
 _MOST_VERDICTS = 2000
 _PAUSE_S = 5.0
+_HAND_OVER_S = 60.0
 
 
 class Automatic:
@@ -35,6 +37,7 @@ class Automatic:
     submitted : told of every analysis that was queued
     judged : told uid, scan_id and verdict of every run that was looked at
     rules : of the site
+    live : follows runs that are worth it while they go on; None: none are
 
     Attributes
     ----------
@@ -49,6 +52,7 @@ class Automatic:
         submitted: Callable[[AnalysisRecord], None],
         judged: Callable[[str, int | None, Verdict], None],
         rules: SiteRules,
+        live: LiveCrew | None = None,
     ) -> None:
         self.link = link
         self.reception = reception
@@ -57,6 +61,9 @@ class Automatic:
         self._submitted = submitted
         self._judged = judged
         self._rules = rules
+        self._live = live
+        self._begun: OrderedDict[str, None] = OrderedDict()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Catch up, then watch, without end; begins anew after every failure."""
@@ -65,7 +72,7 @@ class Automatic:
                 self.state = "catching up with finished runs"
                 await self._catch_up()
                 self.state = "watching"
-                await watch_runs(self.link.settings, self._finished)
+                await watch_runs(self.link.settings, self._finished, self._began if self._live else None)
             except TwotimeError as error:
                 self.state = str(error)
                 log.warning("watching_interrupted", reason=self.state)
@@ -80,7 +87,39 @@ class Automatic:
             if run.metadata["start"]["uid"] not in self.verdicts:
                 await self._consider(run, known)
 
+    async def _began(self, uid: str, start: Mapping[str, Any]) -> None:
+        """Follow a run that has begun, once, if its analysis is likely to be wanted."""
+        if self._live is None or uid in self._begun:
+            return
+        self._begun[uid] = None
+        while len(self._begun) > _MOST_VERDICTS:
+            self._begun.popitem(last=False)
+        detectors = [str(one) for one in start.get("detectors") or ()]
+        rule, recipe = self._rules.of(start, detectors)
+        if judge_beginning(start).taken and (rule is None or rule.skip is None):
+            self._live.follow(uid, recipe or self.reception.site_recipe)
+
     async def _finished(self, uid: str, *_documents: Any) -> None:
+        """Judge a run that has ended; one that was followed when its pixels are handed over, and others meanwhile."""
+        if uid in self.verdicts:
+            return
+        if self._live is None or uid not in self._live.followed:
+            await self._look_at(uid)
+        elif uid not in {task.get_name() for task in self._ending}:
+            task = asyncio.create_task(self._after_live(uid), name=uid)
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _after_live(self, uid: str) -> None:
+        assert self._live is not None
+        await self._live.ended(uid, _HAND_OVER_S)
+        try:
+            await self._look_at(uid)
+        except TwotimeError as error:
+            # The next question to the catalog names the run again.
+            log.warning("run_not_judged", raw_uid=uid, reason=str(error))
+
+    async def _look_at(self, uid: str) -> None:
         if uid not in self.verdicts:
             run = await self.link.call(find_run, self.link.raw, uid)
             known, _ = await self.link.call(self.link.store.search, raw_uid=[uid], limit=1)

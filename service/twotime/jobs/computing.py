@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeVar
 
 import structlog
@@ -13,13 +14,14 @@ from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.library import MaskLibrary
+from twotime.catalog.models import load_ensemble
 from twotime.catalog.places import pixel_cache
 from twotime.catalog.publish import TiledSink
 from twotime.catalog.records import TakenOver, plain
 from twotime.catalog.runs import find_run, run_facts
-from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun
-from twotime.jobs.models import load_ensemble
+from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun, WeightsDamaged
 from twotime.pipeline import Progress, analyse, plan
+from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
@@ -67,6 +69,12 @@ class Computer:
         self.cancel = cancel
         self.tell = tell
         self._ensemble: Ensemble | None = None
+
+    def warm_up(self) -> None:
+        """Load what the first attempt would wait for; where the models cannot be loaded, that attempt says so."""
+        with suppress(WeightsDamaged):
+            self._ensemble = load_ensemble(self.settings.ensemble)
+            warm_up(self._ensemble)
 
     def attempt(self, record: AnalysisRecord) -> Outcome:
         """Compute and publish one claimed attempt; never raises."""

@@ -6,10 +6,10 @@ from typing import Any
 import twotime
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.library import MaskLibrary
+from twotime.catalog.models import load_ensemble
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound
 from twotime.jobs.link import TiledLink
-from twotime.jobs.models import load_ensemble
 from twotime.pipeline import Plan, plan
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
 

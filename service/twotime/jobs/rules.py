@@ -44,15 +44,35 @@ def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: S
         return Verdict(False, "it is still running")
     if stop.get("exit_status") != "success":
         return Verdict(False, _unsuccessful(stop))
-    marked = start.get("XPCS_data")
-    if marked is not None and not marked:
-        return Verdict(False, f"its start document says XPCS_data: {marked}")
+    against = _against(start)
+    if against is not None:
+        return Verdict(False, against)
     if not detectors:
         return Verdict(False, "it holds no frames of an area detector")
+    return Verdict(True, f"ended with success and holds frames of {detectors[0]}")
+
+
+def judge_beginning(start: Mapping[str, Any]) -> Verdict:
+    """Whether a run that has just begun is worth following: what `judge` can know of it by then.
+
+    Examples
+    --------
+    >>> judge_beginning({"motors": ["th"]}).reason
+    'it moves th while counting; XPCS_data: True would select it'
+    """
+    against = _against(start, moved="moves")
+    return Verdict(against is None, against or "it has begun")
+
+
+def _against(start: Mapping[str, Any], moved: str = "moved") -> str | None:
+    """What in the start document speaks against XPCS."""
+    marked = start.get("XPCS_data")
+    if marked is not None and not marked:
+        return f"its start document says XPCS_data: {marked}"
     motors = start.get("motors") or ()
     if motors and not marked:
-        return Verdict(False, f"it moved {', '.join(map(str, motors))} while counting; XPCS_data: True would select it")
-    return Verdict(True, f"ended with success and holds frames of {detectors[0]}")
+        return f"it {moved} {', '.join(map(str, motors))} while counting; XPCS_data: True would select it"
+    return None
 
 
 def _unsuccessful(stop: Mapping[str, Any]) -> str:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import structlog
 from numpy.typing import NDArray
 
 from twotime.catalog import publish
 from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
 from twotime.catalog.runs import RunSummary, list_runs
 from twotime.errors import InputError, TiledRefused, TiledUnavailable, WeightsDamaged
 from twotime.jobs.automatic import Automatic
@@ -23,6 +25,7 @@ from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
 from twotime.jobs.site_rules import load_site_rules
 from twotime.jobs.views import Health, RunListing
+from twotime.live.crew import LiveCrew
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe
 from twotime.results import Analysis
@@ -54,7 +57,10 @@ class Service:
         self._owner = this_process()
         self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated)
         rules = load_site_rules(settings.rules_file)
-        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged, rules)
+        self._live = (
+            LiveCrew(lambda: self._link.settings, self._live_said) if settings.automatic and settings.live else None
+        )
+        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged, rules, self._live)
         self._vigil = Vigil(self._owner)
         self._ensemble = "not loaded yet"
         self._ensemble_good = False
@@ -80,6 +86,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._live is not None:
+            await self._live.stop()
         await self._crew.stop()
         await self._link.close()
 
@@ -163,6 +171,18 @@ class Service:
         """Everything that was published of an analysis; raises `NotReady` before status is done."""
         return await self._link.call(publish.read_analysis, self._link.store, analysis_id)
 
+    async def live_scans(self) -> list[LiveScan]:
+        """Scans that are followed or were lately, newest first."""
+        return await self._link.call(lambda: live_scans(self._link.store.results))
+
+    async def live_scan(self, uid: str) -> LiveScan:
+        """A scan that is or was followed; raises `NotFound`."""
+        return await self._link.call(lambda: live_scan(self._link.store.results, uid))
+
+    async def read_live_array(self, uid: str, name: str, roi: int | None = None) -> NDArray[np.float32]:
+        """An array of such a scan; raises `NotFound` before it has one."""
+        return await self._link.call(lambda: read_live_array(self._link.store.results, uid, name, roi))
+
     def health(self) -> Health:
         """How the service is, from what it last saw; asks nobody."""
         workers = self._crew.workers
@@ -184,6 +204,7 @@ class Service:
         dict with ``event`` and ``time`` (s since 1970), and
             ``analysis``: id, raw_uid, status, attempt, stage, progress, error
             ``run``: uid, scan_id, automatic, reason
+            ``live``: uid, state, n_frames, announced, shown, lag_s, message
             ``tiled``: reachable, message
         """
         return self._hub.listen()
@@ -205,6 +226,8 @@ class Service:
             return
         self._crew.start()
         self._background(self._sweep())
+        if self._live is not None:
+            self._live.start()
         if self.settings.automatic:
             self._background(self._automatic.run())
 
@@ -283,6 +306,9 @@ class Service:
     def _judged(self, uid: str, scan_id: int | None, verdict: Verdict) -> None:
         automatic = "taken" if verdict.taken else "skipped"
         self._hub.tell("run", uid=uid, scan_id=scan_id, automatic=automatic, reason=verdict.reason)
+
+    def _live_said(self, said: dict[str, Any]) -> None:
+        self._hub.tell("live", **said)
 
     def _tiled_changed(self, reachable: bool, message: str) -> None:
         self.metrics.tiled_up.set(1 if reachable else 0)

@@ -1,11 +1,7 @@
 """A process that computes analyses, as seen from the service: give it work, hear from it, stop it, notice its death."""
 
-import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -14,13 +10,12 @@ import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.logs import configure_logs
+from twotime.processes import SPAWN, deaf_to_interrupts, die_with_parent, threads
 from twotime.settings import Settings
 
 log = structlog.get_logger()
 
-_SPAWN = multiprocessing.get_context("spawn")
 _GRACE_S = 5.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Worker:
@@ -33,7 +28,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._cancel: Event = _SPAWN.Event()
+        self._cancel: Event = SPAWN.Event()
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._job: str | None = None
@@ -53,11 +48,11 @@ class Worker:
         """Start the process unless it lives."""
         if self.alive:
             return
-        ours, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
+        ours, theirs = SPAWN.Pipe()
+        self._process = SPAWN.Process(
             target=_work, args=(self.settings, theirs, self._cancel), name="twotime worker", daemon=True
         )
-        with _threads(self.settings.threads_per_worker), _deaf_to_interrupts():
+        with threads(self.settings.threads_per_worker), deaf_to_interrupts():
             self._process.start()
         theirs.close()
         self._connection = ours
@@ -125,48 +120,17 @@ class Worker:
 def _work(settings: Settings, connection: Connection, cancel: Event) -> None:
     """What the process does: attempts one after another, until its service is gone."""
     configure_logs(as_json=settings.log_json, level=settings.log_level)
-    threading.Thread(target=_die_with_service, name="die with service", daemon=True).start()
+    die_with_parent()
     import torch
 
     from twotime.jobs.computing import Computer
 
     torch.set_num_threads(settings.threads_per_worker)
     computer = Computer(settings, cancel, lambda stage, fraction: connection.send((stage, fraction)))
+    computer.warm_up()
     while True:
         try:
             record = connection.recv()
         except EOFError:
             return
         connection.send(computer.attempt(record))
-
-
-def _die_with_service() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """A process that begins inside this block never gets Ctrl-C, which reaches the whole group: its service decides."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Set how many threads numerical libraries start in a process that begins inside this block."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(number)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -17,8 +17,9 @@ from twotime.api.dependencies import (
     frame_time_s,
     unchanged,
 )
-from twotime.api.pictures import frame_png, shrink, two_time_figure, two_time_png
+from twotime.api.pictures import frame_png, two_time_figure, two_time_png
 from twotime.errors import InputError
+from twotime.results import shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["pictures"])
 

@@ -1,0 +1,173 @@
+"""The process that follows scans, as seen from the service: tell it which, hear what it sees, notice its death."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import structlog
+
+from twotime.catalog.models import load_ensemble
+from twotime.live.session import LiveSession
+from twotime.logs import configure_logs
+from twotime.pipeline.one_roi import warm_up
+from twotime.processes import SPAWN, deaf_to_interrupts, die_with_parent, threads
+from twotime.recipe import Recipe
+from twotime.settings import Settings
+
+log = structlog.get_logger()
+
+OVER = ("ended", "failed")
+_PAUSE_S = 2.0
+_GRACE_S = 5.0
+
+
+class LiveCrew:
+    """Scans that are followed. To be used in one event loop.
+
+    Parameters
+    ----------
+    settings : gives the settings, with the address and key of Tiled filled in by the time it starts
+    heard : told what each session says, as `LiveSession` describes it
+    """
+
+    def __init__(self, settings: Callable[[], Settings], heard: Callable[[dict[str, Any]], None]) -> None:
+        self._settings = settings
+        self._heard = heard
+        self._followed: dict[str, Recipe] = {}
+        self._over: dict[str, asyncio.Event] = {}
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def followed(self) -> list[str]:
+        """Uids of the runs that are followed, or wait for it."""
+        return list(self._followed)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it lives."""
+        return self._process.pid if self._process is not None and self._process.is_alive() else None
+
+    def start(self) -> None:
+        """Start the process, and start it again whenever it dies."""
+        self._task = asyncio.create_task(self._keep_alive())
+
+    async def stop(self) -> None:
+        """End the process at once; what it showed stays in Tiled as it is."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._process is not None:
+            self._process.kill()
+        await asyncio.gather(*[task for task in (self._task,) if task], return_exceptions=True)
+        if self._process is not None:
+            await asyncio.to_thread(self._process.join, _GRACE_S)
+
+    def follow(self, uid: str, recipe: Recipe) -> None:
+        """Follow a run from now on; no effect if it is followed already."""
+        if uid not in self._followed:
+            self._followed[uid] = recipe
+            self._over[uid] = asyncio.Event()
+            self._send("follow", uid, recipe)
+
+    async def ended(self, uid: str, patience_s: float) -> None:
+        """Tell the session of a run that it has ended, and wait until it handed over what it has."""
+        if uid not in self._followed:
+            return
+        self._send("wake", uid, None)
+        try:
+            await asyncio.wait_for(self._over[uid].wait(), patience_s)
+        except TimeoutError:
+            log.warning("live_lags", raw_uid=uid, waited_s=patience_s)
+        self._forget(uid)
+
+    def _send(self, what: str, uid: str, recipe: Recipe | None) -> None:
+        if self._connection is None:
+            return  # The process is told of all runs when it begins.
+        try:
+            self._connection.send((what, uid, recipe))
+        except (BrokenPipeError, OSError):
+            log.warning("live_process_gone", raw_uid=uid)
+
+    async def _keep_alive(self) -> None:
+        settings = self._settings()
+        while True:
+            ours, theirs = SPAWN.Pipe()
+            self._process = SPAWN.Process(target=_follow, args=(settings, theirs), name="twotime live", daemon=True)
+            with threads(settings.threads_per_worker), deaf_to_interrupts():
+                self._process.start()
+            theirs.close()
+            self._connection = ours
+            for uid, recipe in self._followed.items():
+                self._send("follow", uid, recipe)
+            await self._listen(ours)
+            self._connection = None
+            log.error("live_process_died", exit_code=self._process.exitcode, followed=self.followed)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _listen(self, connection: Connection) -> None:
+        """Pass on what the process says until it is gone."""
+        loop = asyncio.get_running_loop()
+        gone = asyncio.Event()
+
+        def receive() -> None:
+            with suppress(EOFError, OSError):
+                while True:
+                    loop.call_soon_threadsafe(self._hear, connection.recv())
+            loop.call_soon_threadsafe(gone.set)
+
+        def receive_while_anybody_waits() -> None:
+            with suppress(RuntimeError):  # The loop has ended.
+                receive()
+
+        threading.Thread(target=receive_while_anybody_waits, name="hear live process", daemon=True).start()
+        await gone.wait()
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        uid = said["uid"]
+        self._heard(said)
+        if said["state"] in OVER and uid in self._over:
+            self._over[uid].set()
+            if said["state"] == "failed":
+                self._forget(uid)
+
+    def _forget(self, uid: str) -> None:
+        self._followed.pop(uid, None)
+        self._over.pop(uid, None)
+
+
+def _follow(settings: Settings, connection: Connection) -> None:
+    """What the process does: one thread for each scan, at most so many at a time."""
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
+    die_with_parent()
+    import torch
+
+    torch.set_num_threads(settings.threads_per_worker)
+    ensemble = load_ensemble(settings.ensemble)
+    warm_up(ensemble)
+    sending, places = threading.Lock(), threading.Semaphore(settings.live_scans)
+    sessions: dict[str, LiveSession] = {}
+
+    def tell(said: dict[str, Any]) -> None:
+        with sending:
+            connection.send(said)
+
+    def follow(session: LiveSession) -> None:
+        with places:
+            session.run()
+        sessions.pop(session.uid, None)
+
+    while True:
+        try:
+            what, uid, recipe = connection.recv()
+        except EOFError:
+            return
+        if what == "follow" and uid not in sessions:
+            sessions[uid] = LiveSession(settings, uid, recipe, ensemble, tell)
+            threading.Thread(target=follow, args=(sessions[uid],), name=f"live {uid[:8]}", daemon=True).start()
+        elif what == "wake" and uid in sessions:
+            sessions[uid].wake()

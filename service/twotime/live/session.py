@@ -1,0 +1,241 @@
+"""One scan followed from its first frame to its last: read, looked at, shown in Tiled, handed over."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from cnn_ed import Ensemble
+from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.frames import BLOCK_BYTES, TiledFrames
+from twotime.catalog.library import MaskLibrary
+from twotime.catalog.live import LiveSink
+from twotime.catalog.places import pixel_cache
+from twotime.catalog.runs import run_facts
+from twotime.errors import TiledUnavailable, TwotimeError, UnusableRun
+from twotime.live.growing import GrowingAnalysis, Grown
+from twotime.live.showing import shown_arrays, shown_numbers
+from twotime.live.tail import Tail
+from twotime.pipeline import Plan, plan
+from twotime.recipe import Recipe, RunFacts
+from twotime.settings import Settings
+
+log = structlog.get_logger()
+
+POLL_S = 0.2
+LOOK_EVERY_S = 1.0
+LATE_S = 10.0
+TELL_EVERY_S = 1.0
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class LiveSession:
+    """Follows one run; `run` blocks until the run has ended, nothing came for too long, or it is told to stop.
+
+    Parameters
+    ----------
+    settings : with the address and key of Tiled filled in
+    uid : of the run
+    recipe : what to do with it
+    ensemble : the denoiser
+    tell : told uid, state, n_frames, announced, lag_s and message whenever one of them changes
+    """
+
+    def __init__(self, settings: Settings, uid: str, recipe: Recipe, ensemble: Ensemble, tell: Tell) -> None:
+        self.settings = settings
+        self.uid = uid
+        self.recipe = recipe
+        self._ensemble = ensemble
+        self._tell = tell
+        self._over = threading.Event()
+        self._wake = threading.Event()
+        self._state: dict[str, Any] = {"uid": uid, "state": "waiting", "n_frames": 0, "message": ""}
+        self._seen_at = time.monotonic()
+        self._told_at = -TELL_EVERY_S
+
+    def stop(self) -> None:
+        """End soon, and hand nothing over."""
+        self._over.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once: something happened to the run."""
+        self._wake.set()
+
+    def run(self) -> None:
+        """Follow the run to its end; never raises."""
+        bound = log.bind(raw_uid=self.uid)
+        bound.info("live_started")
+        try:
+            self._follow()
+        except TwotimeError as error:
+            bound.warning("live_ended_early", reason=str(error))
+            self._say(state="failed", message=str(error))
+        except Exception as error:
+            bound.exception("live_broke")
+            self._say(state="failed", message=f"Unexpected {type(error).__name__}: {error}; see the service's log.")
+        bound.info("live_ended", n_frames=self._state["n_frames"], state=self._state["state"])
+
+    def _follow(self) -> None:
+        root = open_root(self.settings, retries_for_s=60)
+        try:
+            tail = Tail(raw_catalog(root, self.settings), self.uid, self.recipe.detector, self.settings)
+            facts = self._facts(tail)
+            if facts is None:
+                self._say(state="ended", message="The run ended before its detector had written a frame.")
+                return
+            library = MaskLibrary(root, self.settings)
+            the_plan = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes // 2)
+            growing = GrowingAnalysis(the_plan, self._ensemble)
+            sink = LiveSink(results_container(root, self.settings), self.uid, _described(the_plan))
+            try:
+                self._read(tail, the_plan, growing, sink)
+                if not self._over.is_set():
+                    self._hand_over(tail, growing, library)
+                self._say(state="ended", message=self._ending(tail))
+            except TwotimeError as error:
+                self._say(state="failed", message=str(error))
+            finally:
+                sink.say(**{name: self._state[name] for name in ("state", "message", "n_frames")})
+        finally:
+            root.context.close()
+
+    def _facts(self, tail: Tail) -> RunFacts | None:
+        """What the run says of itself, once its detector has announced frames; None where it never does."""
+        began = time.monotonic()
+        while not self._over.is_set():
+            tail.look(now=self._wake.is_set())
+            facts = tail.facts()
+            if facts is not None:
+                return facts
+            if tail.stop is not None:
+                return None
+            self._lose_patience(began)
+            self._pause()
+        return None
+
+    def _read(self, tail: Tail, the_plan: Plan, growing: GrowingAnalysis, sink: LiveSink) -> None:
+        """Take frames as they come, while another thread looks at what they say."""
+        looking = threading.Event()
+        looker = threading.Thread(target=self._look, args=(growing, sink, looking), name=f"look at {self.uid[:8]}")
+        looker.start()
+        try:
+            self._take(tail, the_plan, growing)
+        finally:
+            looking.set()
+            looker.join()
+
+    def _take(self, tail: Tail, the_plan: Plan, growing: GrowingAnalysis) -> None:
+        frames, facts = the_plan.resolved.recipe.frames, the_plan.facts
+        assert frames.stop is not None
+        _, height, width = facts.shape
+        most = max(1, BLOCK_BYTES // (4 * height * width)) * frames.stride
+        news = time.monotonic()
+        while not self._over.is_set():
+            ended = tail.stop is not None
+            self._ask(tail)
+            first = frames.start + growing.n_frames * frames.stride
+            there = min(tail.available(), frames.stop, first + most)
+            if there > first:
+                for number, block in tail.read(facts, first, there, frames.stride):
+                    growing.take(number, block)
+                news = self._seen_at = time.monotonic()
+                self._say(state="running", n_frames=growing.n_frames, announced=the_plan.n_frames, often=True)
+            elif ended:
+                return
+            else:
+                self._lose_patience(news)
+                self._pause()
+
+    def _look(self, growing: GrowingAnalysis, sink: LiveSink, over: threading.Event) -> None:
+        """Again and again: find out what the frames say and show it, at most half of the time."""
+        looked_at = 0
+        while not over.wait(LOOK_EVERY_S if looked_at == growing.n_frames else 0.0):
+            if growing.n_frames == looked_at:
+                continue
+            began, looked_at, seen_at = time.monotonic(), growing.n_frames, self._seen_at
+            try:
+                grown = growing.grown()
+                if grown is not None:
+                    self._show(grown, sink, looked_at, seen_at)
+            except TwotimeError as error:
+                self._say(message=str(error))
+            except Exception:
+                log.exception("live_look_broke", raw_uid=self.uid)
+            over.wait(max(LOOK_EVERY_S, time.monotonic() - began))
+
+    def _show(self, grown: Grown, sink: LiveSink, n_frames: int, seen_at: float) -> None:
+        numbers = shown_numbers(grown)
+        lag_s = time.monotonic() - seen_at
+        if lag_s > LATE_S:
+            late = f"What is shown is {lag_s:.0f} s behind the detector; fewer or smaller ROIs would be faster."
+            numbers["warnings"] = [late, *numbers["warnings"]]
+        sink.show(shown_arrays(grown), **numbers, state="running", message="", n_frames=n_frames, lag_s=round(lag_s, 3))
+        self._say(state="running", message="", shown=n_frames, lag_s=round(time.monotonic() - seen_at, 3))
+
+    def _hand_over(self, tail: Tail, growing: GrowingAnalysis, library: MaskLibrary) -> None:
+        """Keep the pixels of a run that has ended for its analysis, if every frame was taken."""
+        settings = self.settings
+        facts = run_facts(
+            tail.run,
+            self.recipe.detector,
+            accept_failed=self.recipe.frames.accept_failed_run,
+            direct=settings.read_in_place,
+            path_map=settings.path_map,
+        )
+        final = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes)
+        if final.n_frames > growing.n_frames:
+            return
+        source = TiledFrames(tail.run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+        gathered = growing.finished(final)
+        if not gathered.warnings and source.dtype.kind in "ui":
+            pixel_cache(settings).keep(final, gathered)
+
+    def _ask(self, tail: Tail) -> None:
+        """Ask Tiled what is new; while it is away, frames in reach go on being taken."""
+        try:
+            tail.look(now=self._wake.is_set())
+            self._wake.clear()
+        except TiledUnavailable as error:
+            self._say(message=str(error))
+
+    def _pause(self) -> None:
+        self._wake.wait(POLL_S)
+
+    def _lose_patience(self, since: float) -> None:
+        if time.monotonic() - since > self.settings.live_patience_s:
+            raise UnusableRun(
+                f"Run {self.uid[:8]} brought no frame for {self.settings.live_patience_s:.0f} s and has not ended; it "
+                "is analysed when it does (TWOTIME_LIVE_PATIENCE_S says how long to wait)."
+            )
+
+    def _ending(self, tail: Tail) -> str:
+        if self._over.is_set():
+            return "The service stopped while the run was going on."
+        status = (tail.stop or {}).get("exit_status", "success")
+        return "The run has ended." if status == "success" else f"The run ended with exit status {status}."
+
+    def _say(self, *, often: bool = False, **changes: Any) -> None:
+        """Tell what changed; what changes often is told once a second."""
+        news = any(self._state.get(name) != value for name, value in changes.items())
+        self._state = {**self._state, **changes}
+        if news and not (often and time.monotonic() - self._told_at < TELL_EVERY_S):
+            self._told_at = time.monotonic()
+            self._tell(dict(self._state))
+
+
+def _described(the_plan: Plan) -> dict[str, Any]:
+    """What stands in the metadata of the live node from the beginning."""
+    document = the_plan.document()
+    names = ("raw_uid", "scan_id", "sample", "detector", "shape", "recipe", "sources", "geometry", "frame_time_s")
+    return {
+        **{name: document[name] for name in names},
+        "state": "running",
+        "message": "",
+        "n_frames": 0,
+        "announced": the_plan.n_frames,
+        "warnings": document["warnings"],
+    }

@@ -1,0 +1,131 @@
+"""Frames of a run while it is being written."""
+
+import time
+from typing import Any
+
+import h5py
+import numpy as np
+from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
+from numpy.typing import NDArray
+
+from twotime.catalog.client import tiled_errors
+from twotime.catalog.frames import TiledFrames
+from twotime.catalog.places import DataFile, reachable_files
+from twotime.catalog.runs import find_image, run_facts
+from twotime.errors import UnusableRun
+from twotime.recipe import RunFacts
+from twotime.settings import Settings
+
+ASK_EVERY_S = 1.0
+
+
+class Tail:
+    """The growing end of one run.
+
+    In files that can be reached, frames are there as soon as their detector has flushed them, whatever the documents
+    say so far; elsewhere as soon as Tiled announces them.
+
+    Parameters
+    ----------
+    raw : catalog of the raw runs
+    uid : of the run
+    detector : see `twotime.catalog.runs.find_image`
+    settings : `read_in_place` and `path_map` count
+
+    Attributes
+    ----------
+    stop : stop document, once there is one
+    """
+
+    def __init__(self, raw: CatalogOfBlueskyRuns, uid: str, detector: str | None, settings: Settings) -> None:
+        self.stop: dict[str, Any] | None = None
+        self._raw = raw
+        self._uid = uid
+        self._detector = detector
+        self._settings = settings
+        self._run: BlueskyRun | None = None
+        self._node: Any = None
+        self._files: list[DataFile] = []
+        self._frames: TiledFrames | None = None
+        self._full: dict[DataFile, int] = {}
+        self._asked_at = -np.inf
+
+    @property
+    def run(self) -> BlueskyRun:
+        """The run as it was last seen."""
+        assert self._run is not None
+        return self._run
+
+    def look(self, *, now: bool = False) -> None:
+        """Ask Tiled what is new, at most once a second unless it has to be now."""
+        if not now and time.monotonic() - self._asked_at < ASK_EVERY_S:
+            return
+        self._asked_at = time.monotonic()
+        with tiled_errors():
+            self._run = self._raw[self._uid]
+            self.stop = self._run.metadata.get("stop") or None
+            if self._node is None:
+                self._node = self._image()
+            if self._node is not None:
+                self._node.refresh()
+        if not self._files:
+            self._frames = None  # Its node knows no more frames than there were when it was made.
+        if self._node is not None and self._settings.read_in_place:
+            files = reachable_files(self._node, self._settings.path_map)
+            self._frames = self._frames if files == self._files else None
+            self._files = files
+
+    def facts(self) -> RunFacts | None:
+        """What the run says of itself so far; None before its detector has announced frames."""
+        if self._node is None:
+            return None
+        settings = self._settings
+        return run_facts(
+            self.run, self._detector, running=True, direct=settings.read_in_place, path_map=settings.path_map
+        )
+
+    def available(self) -> int:
+        """How many frames can be read now."""
+        if self._node is None:
+            return 0
+        if not self._files:
+            return int(np.prod(self._node.shape[:-2]))
+        total = 0
+        for number, file in enumerate(self._files):
+            length = self._full.get(file)
+            if length is None:
+                length = _length(file)
+                if number < len(self._files) - 2:
+                    self._full[file] = length  # The detector is two files further: this one is complete.
+            total += length
+        return total
+
+    def read(self, facts: RunFacts, first: int, stop: int, stride: int) -> list[tuple[int, NDArray[Any]]]:
+        """Frames `first`, `first + stride`, ... below `stop`, as blocks (number of the first, (k, H, W) counts).
+
+        Raises
+        ------
+        DamagedFrames
+            If one cannot be read.
+        UnusableRun
+            If Tiled cannot read files that are ahead of the documents.
+        """
+        if self._frames is None or self._frames.facts != facts:
+            settings = self._settings
+            self._frames = TiledFrames(self.run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+        return list(self._frames.blocks(first, stop, stride))
+
+    def _image(self) -> Any:
+        try:
+            return find_image(self.run, self._detector).node
+        except UnusableRun:
+            return None
+
+
+def _length(file: DataFile) -> int:
+    """Frames in a file so far; 0 where it cannot be opened yet."""
+    try:
+        with h5py.File(file.path, "r", locking=False, swmr=True) as opened:
+            return int(np.prod(opened[file.dataset].shape[:-2]))
+    except (OSError, KeyError):
+        return 0
