@@ -1,7 +1,8 @@
 """Scans while they run: how far they are, and what their frames say so far."""
 
 import asyncio
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Response
@@ -36,8 +37,8 @@ async def view(uid: Uid, service: TheService) -> schemas.LiveView:
     known = scan.metadata
     return schemas.LiveView(
         **_state(scan).model_dump(),
-        rois=[roi_result(row) for row in known.get("fits") or []],
-        q_dependence=[q_dependence(row) for row in known.get("q_fit") or []],
+        rois=[roi_result(_with_nan(row)) for row in known.get("fits") or []],
+        q_dependence=[q_dependence(_with_nan(row)) for row in known.get("q_fit") or []],
     )
 
 
@@ -133,6 +134,11 @@ async def _two_time(service: TheService, uid: str, roi: int, kind: str) -> tuple
         raise NotReady(f"The live scan {uid[:8]} has too few frames yet; ask again in a moment.")
     values = await service.read_live_array(uid, _NODES[kind], roi)
     return values[:cells, :cells], step, _frame_time_s(scan)
+
+
+def _with_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as its table had it: metadata hold no NaN, and null in their place."""
+    return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def _cells(scan: LiveScan) -> tuple[int, int]:

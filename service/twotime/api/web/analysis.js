@@ -72,7 +72,8 @@ function facts(record) {
   return el("dl", { class: "facts" }, rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "object" ? value : String(value)))));
 }
 
-function notes(record) {
+/** What to mind, as lists in words. */
+export function notes(record) {
   const error = record.error && record.status !== "done" ? [el("ul", { class: "notes error" }, el("li", {}, record.error))] : [];
   const warnings = record.warnings.length ? [el("ul", { class: "notes", "aria-label": "Warnings" }, record.warnings.map((one) => el("li", {}, one)))] : [];
   return [...error, ...warnings];
@@ -87,6 +88,8 @@ function state(record) {
     record.status === "running" ? el("progress", { max: 1, value: record.progress, "aria-label": record.stage }) : null,
   );
 }
+
+export const card = (title, plot, ...extra) => el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
 
 function layout(record, result) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "age", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
@@ -145,7 +148,6 @@ function layout(record, result) {
     await Promise.all([dispersionPlot(plots.dispersion, result.rois, result.q_dependence), drawRoi()]);
   }
 
-  const card = (title, plot, ...extra) => el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
   const frame = el("img", { class: "frame", src: api.frameAddress(record.id, record.attempt), alt: "Mean of the analysed frames, logarithmic, with the outlines of the ROIs" });
   const cards = { age: card("Γ against age", plots.age) };
   return {

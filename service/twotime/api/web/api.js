@@ -26,6 +26,13 @@ export const intensity = (id) => json(`/analyses/${id}/intensity`);
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
 
+export const lives = async () => (await json("/live")).scans;
+export const live = (uid) => json(`/live/${uid}`);
+export const liveG2 = async (uid, roi) => (await json(`/live/${uid}/g2?roi=${roi}`)).columns;
+export const liveIntensity = (uid) => json(`/live/${uid}/intensity`);
+export const liveTwoTime = (uid, roi, kind) => picture(`/live/${uid}/two-time/${roi}.f32?kind=${kind}`);
+export const liveFrameAddress = (uid, frames) => `${BASE}/live/${uid}/mean-frame.png?size=500&frames=${frames}`;
+
 export const analyse = (uid, recipe = null, force = false) =>
   json("/analyses", {
     method: "POST",
@@ -34,8 +41,10 @@ export const analyse = (uid, recipe = null, force = false) =>
   });
 
 /** One two-time correlation function, averaged to at most `size` points an edge: {rows, scale, step}. */
-export async function twoTime(id, roi, kind, size) {
-  const response = await answer(`/analyses/${id}/two-time/${roi}.f32?kind=${kind}&size=${size}`);
+export const twoTime = (id, roi, kind, size) => picture(`/analyses/${id}/two-time/${roi}.f32?kind=${kind}&size=${size}`);
+
+async function picture(path) {
+  const response = await answer(path);
   const [height, width] = response.headers.get("X-Shape").split(",").map(Number);
   const values = new Float32Array(await response.arrayBuffer());
   const rows = Array.from({ length: height }, (_, i) => values.subarray(i * width, (i + 1) * width));

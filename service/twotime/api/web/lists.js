@@ -29,6 +29,22 @@ function analysisItem(one, chosen, choose) {
   );
 }
 
+export function showLives(list, scans, chosen, choose) {
+  refill(list, scans.map((one) => el("li", {}, liveItem(one, chosen, choose))));
+}
+
+function liveItem(one, chosen, choose) {
+  const key = `live/${one.uid}`;
+  return el(
+    "button",
+    { class: "item", type: "button", "data-key": key, "aria-current": key === chosen ? "true" : null, onclick: () => choose(key) },
+    el("span", { class: "name" }, named(one)),
+    el("span", { class: "state running" }, `${one.n_frames} frames`),
+    one.announced ? el("progress", { max: one.announced, value: one.n_frames, "aria-label": "Frames so far" }) : null,
+    under(one.scan_id ? `scan ${one.scan_id}` : null, one.uid.slice(0, 8)),
+  );
+}
+
 export function showRuns(list, runs, words, analyse) {
   const shown = runs.filter((one) => fits(one, words));
   refill(list, shown.length ? shown.map((one) => el("li", {}, runItem(one, analyse))) : [el("li", { class: "empty" }, "No runs.")]);

@@ -3,11 +3,13 @@
 import * as api from "./api.js";
 import { showAnalysis, showProgress } from "./analysis.js";
 import { say } from "./dom.js";
-import { showAnalyses, showRuns } from "./lists.js";
+import { showAnalyses, showLives, showRuns } from "./lists.js";
+import { showLive } from "./live.js";
 
 const at = (id) => document.getElementById(id);
 const main = at("analysis");
-const state = { analyses: new Map(), runs: [], chosen: location.hash.slice(1) || null, redraw: null };
+const LIVE = "live/";
+const state = { analyses: new Map(), runs: [], lives: new Map(), chosen: location.hash.slice(1) || null, redraw: null, live: null };
 
 const failed = (error) => say(error.message);
 const words = () => at("search").value.trim().toLowerCase();
@@ -16,19 +18,34 @@ function draw() {
   const all = [...state.analyses.values()].sort((a, b) => b.created_time - a.created_time);
   const number = showAnalyses(at("analyses"), all, state.chosen, words(), choose);
   at("analyses-count").textContent = number ? `(${number})` : "";
+  const running = [...state.lives.values()].filter((one) => one.state === "running");
+  at("live-section").hidden = running.length === 0;
+  showLives(at("lives"), running, state.chosen, choose);
   showRuns(at("runs"), state.runs, words(), (uid) => ask(uid));
 }
 
 async function reload() {
-  const [listed, runs] = await Promise.all([api.analyses(), api.runs()]);
+  const [listed, runs, lives] = await Promise.all([api.analyses(), api.runs(), api.lives()]);
   state.analyses = new Map(listed.analyses.map((one) => [one.id, one]));
   state.runs = runs.runs;
+  state.lives = new Map(lives.map((one) => [one.uid, one]));
+  const running = lives.find((one) => one.state === "running");
+  if (!state.chosen && running) state.chosen = LIVE + running.uid;
   if (!state.chosen && listed.analyses.length) state.chosen = (listed.analyses.find((one) => one.status === "done") ?? listed.analyses[0]).id;
   draw();
 }
 
 async function open(id) {
   main.dataset.id = id;
+  state.live = null;
+  if (id.startsWith(LIVE)) {
+    const view = showLive(main, id.slice(LIVE.length));
+    state.live = view;
+    state.redraw = view.redraw;
+    document.title = "live · twotime";
+    await view.update();
+    return;
+  }
   const record = await api.analysis(id);
   if (main.dataset.id !== id) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
@@ -63,11 +80,25 @@ function changed(event) {
   if (!before || ended) {
     later(reload);
     if (event.id === state.chosen && ended) open(event.id).catch(failed);
+    if (state.chosen === LIVE + event.raw_uid && event.status === "done") choose(event.id);
   }
   if (!before) return;
   Object.assign(before, { status: event.status, stage: event.stage, progress: event.progress, error: event.error, attempt: event.attempt });
   draw();
   if (event.id === state.chosen && !ended) showProgress(main, before);
+}
+
+/** Take in what is told of a scan that runs. */
+function grew(event) {
+  const known = state.lives.get(event.uid);
+  if (!known) {
+    if (event.n_frames) later(reload);
+    return;
+  }
+  Object.assign(known, { state: event.state, n_frames: event.n_frames, announced: event.announced ?? known.announced });
+  draw();
+  if (state.chosen === LIVE + event.uid && (event.shown !== known.shown || event.state !== "running")) state.live?.update().catch(failed);
+  known.shown = event.shown;
 }
 
 let pending;
@@ -80,7 +111,7 @@ let lost = false;
 function connected(live) {
   at("connection").textContent = live ? "live" : "reconnecting";
   at("connection").classList.toggle("live", live);
-  if (live && lost) reload().catch(failed);
+  if (live && lost) reload().then(() => state.live?.update()).catch(failed);
   lost = !live;
 }
 
@@ -88,7 +119,7 @@ at("search").addEventListener("input", draw);
 addEventListener("hashchange", () => location.hash.length > 1 && choose(location.hash.slice(1)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.redraw?.().catch(failed));
 
-api.listen({ analysis: changed, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
+api.listen({ analysis: changed, live: grew, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
 reload()
   .then(() => state.chosen && open(state.chosen))
   .catch(failed);
