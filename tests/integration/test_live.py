@@ -4,16 +4,16 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.writing import LONGEST_S, Writing, until
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.client import results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.live import MESSAGE_BYTES, MOST_KEPT, LiveSink, live_scan, live_scans, read_live_array
 from twotime.catalog.places import pixel_cache
@@ -23,16 +23,9 @@ from twotime.live.crew import LiveCrew
 from twotime.live.session import LiveSession
 from twotime.pipeline import analyse, no_progress, plan
 from twotime.pipeline.one_roi import warm_up
-from twotime.processes import SPAWN
 from twotime.recipe import parse_recipe
-from twotime.simulate import SpeckleModel, simulate_frames, write_run
-from twotime.xpcs.types import Geometry
 
-GEOMETRY = Geometry(-20.0, 28.0, 5.0, 1.24, 75e-6, 0.01)
 RECIPE = parse_recipe({"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}})
-MODEL = SpeckleModel((48, 56), GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=7)
-FRAMES = simulate_frames(MODEL, 240)
-LONGEST_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -51,39 +44,6 @@ def own(settings, tmp_path):
 @pytest.fixture
 def results(root, own):
     return results_container(root, own)
-
-
-class Writing:
-    """A run that is written by a process of its own, as HDF5 wants it of whoever reads meanwhile."""
-
-    def __init__(self, settings, raw, folder, **options):
-        self.uid = ""
-        options = {"shape_style": "frames", "frame_rate": 40.0, **options}
-        self._process = SPAWN.Process(target=write, args=(settings, folder, options), daemon=True)
-        self._raw = raw
-
-    def __enter__(self):
-        before = set(self._raw)
-        self._process.start()
-        until(lambda: set(self._raw) - before)
-        (self.uid,) = set(self._raw) - before
-        return self
-
-    def __exit__(self, *_):
-        self._process.join()
-        assert self._process.exitcode == 0
-
-
-def write(settings, folder, options):
-    raw = raw_catalog(open_root(settings), settings)
-    write_run(raw, FRAMES, GEOMETRY, folder, detector="camera", **options)
-
-
-def until(condition):
-    end = time.monotonic() + LONGEST_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 @contextmanager

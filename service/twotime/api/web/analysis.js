@@ -8,15 +8,15 @@ import { reason, roiTable, select } from "./rois.js";
 
 const POINTS = 420;
 
-/** Fill `main` with the analysis; returns a function that redraws the plots, or null where there is no result. */
-export async function showAnalysis(main, record, actions) {
+/** Fill `main` with the analysis while it is the `current` one; returns what redraws the plots, or null without a result. */
+export async function showAnalysis(main, record, actions, current) {
   main.replaceChildren(header(record, actions), ...notes(record));
   if (record.status !== "done") {
     main.append(state(record));
     return null;
   }
   const result = await api.result(record.id);
-  if (main.dataset.id !== record.id) return null;
+  if (!current()) return null;
   const view = layout(record, result);
   main.append(...view.sections);
   await view.draw();

@@ -8,7 +8,7 @@ import { dispersionPlot, g2Plot, intensityPlot, twoTimePlot } from "./plots.js";
 import { reason, roiTable, select } from "./rois.js";
 
 /** Fill `main` with a live scan; returns {update, redraw}: `update` reads again what the service shows of it. */
-export function showLive(main, uid) {
+export function showLive(main, uid, current) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
   const head = el("div", {});
   const dynamics = el("div", { class: "scroll" });
@@ -27,19 +27,17 @@ export function showLive(main, uid) {
   main.replaceChildren(head, waiting, sections);
   const state = { roi: null, view: null, table: null, busy: false, again: false };
 
-  const here = () => main.dataset.id === `live/${uid}`;
-
   async function update() {
     if (state.busy) return void (state.again = true);
     state.busy = true;
     try {
       state.view = await api.live(uid);
-      if (here()) await draw();
+      if (current()) await draw();
     } finally {
       state.busy = false;
       if (state.again) {
         state.again = false;
-        setTimeout(() => here() && update().catch(() => {}), 0);
+        setTimeout(() => current() && update().catch(() => {}), 0);
       }
     }
   }
@@ -71,7 +69,7 @@ export function showLive(main, uid) {
       api.liveIntensity(uid),
       ...kinds.map((kind) => api.liveTwoTime(uid, roi.roi, kind)),
     ]);
-    if (!here() || roi.roi !== state.roi) return;
+    if (!current() || roi.roi !== state.roi) return;
     const titles = { raw: "measured", denoised: "denoised" };
     const scale = read.at(-1).scale;
     const step = view.frame_time_s;

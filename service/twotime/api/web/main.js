@@ -35,11 +35,14 @@ async function reload() {
   draw();
 }
 
+let turn = 0;
+/** Show an analysis or a live scan; whoever was still being drawn gives way. */
 async function open(id) {
-  main.dataset.id = id;
+  const mine = ++turn;
+  const current = () => mine === turn;
   state.live = null;
   if (id.startsWith(LIVE)) {
-    const view = showLive(main, id.slice(LIVE.length));
+    const view = showLive(main, id.slice(LIVE.length), current);
     state.live = view;
     state.redraw = view.redraw;
     document.title = "live · twotime";
@@ -47,9 +50,9 @@ async function open(id) {
     return;
   }
   const record = await api.analysis(id);
-  if (main.dataset.id !== id) return;
+  if (!current()) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
-  state.redraw = await showAnalysis(main, record, { cancel, again });
+  state.redraw = await showAnalysis(main, record, { cancel, again }, current);
 }
 
 function choose(id) {

@@ -1,0 +1,59 @@
+"""Scans that are written while a test looks on."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from twotime.catalog.client import open_root, raw_catalog
+from twotime.processes import SPAWN
+from twotime.settings import Settings
+from twotime.simulate import SpeckleModel, simulate_frames, write_run
+from twotime.xpcs.types import Geometry
+
+GEOMETRY = Geometry(-20.0, 28.0, 5.0, 1.24, 75e-6, 0.01)
+MODEL = SpeckleModel((48, 56), GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=7)
+FRAMES = simulate_frames(MODEL, 240)
+RINGS = {"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}}
+LONGEST_S = 90.0
+
+
+class Writing:
+    """A run that is written by a process of its own, as HDF5 wants it of whoever reads meanwhile.
+
+    Entered, the run has begun; left, it has been written.
+    """
+
+    def __init__(self, settings: Settings, raw: Any, folder: Path, **options: Any) -> None:
+        self.uid = ""
+        options = {"shape_style": "frames", "frame_rate": 40.0, "detector": "camera", **options}
+        self._process = SPAWN.Process(target=write, args=(settings, folder, options), daemon=True)
+        self._raw = raw
+
+    def __enter__(self) -> Self:
+        before = set(self._raw)
+        self._process.start()
+        until(lambda: bool(set(self._raw) - before))
+        (self.uid,) = set(self._raw) - before
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.join()
+        assert self._process.exitcode == 0
+
+
+def write(settings: Settings, folder: Path, options: dict[str, Any]) -> str:
+    """Write one run; returns its uid."""
+    root = open_root(settings)
+    try:
+        return write_run(raw_catalog(root, settings), FRAMES, GEOMETRY, folder, **options)
+    finally:
+        root.context.close()
+
+
+def until(condition: Callable[[], bool], told: Callable[[], str] = lambda: "", longest_s: float = LONGEST_S) -> None:
+    """Wait for a condition; fails with what was told when it does not come."""
+    end = time.monotonic() + longest_s
+    while not condition():
+        assert time.monotonic() < end, f"waited {longest_s:g} s in vain. {told()}"
+        time.sleep(0.05)
