@@ -150,6 +150,21 @@ def simulate(
     )
 
 
+@app.command(context_settings={"ignore_unknown_options": True})  # -1 is a run, not an option
+@says_errors
+def replay(
+    run: Annotated[str, typer.Argument(help="uid, its beginning, scan_id, or -1 for the newest run")],
+    speed: Annotated[float, typer.Option(min=0.001, help="2: twice as fast as it was measured")] = 1.0,
+    folder: Annotated[Path | None, typer.Option(help="for the detector files; Tiled must be able to read it")] = None,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Play a finished run again as if it were being measured: to see the live view, or to try a recipe on it."""
+    from twotime.cli.replay import replay as run_replay
+
+    run_replay(_settings(tiled_uri=tiled, var_dir=var), run, speed=speed, folder=folder, console=console)
+
+
 @app.command()
 @says_errors
 def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:

@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+import numpy as np
 from bluesky_tiled_plugins import TiledWriter
 from event_model import StreamRange, compose_run
 from numpy.typing import NDArray
@@ -18,6 +19,28 @@ from twotime.xpcs.types import Geometry
 
 Layout = Literal["burst", "frames", "events"]
 ExitStatus = Literal["success", "abort", "fail"]
+
+
+class FrameStack(Protocol):
+    """Frames (N, H, W), as an array or as something that fetches them when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
+        ...
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    def __getitem__(self, frames: slice) -> NDArray[Any]:
+        """Some of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,8 @@ class Scan:
     exit_status : in the stop document; None: no stop document, the run goes on
     simulation : the truth, put into the start document
     frames_per_file : of each data file; a burst is one event and so one file
+    as_written : frames and geometry are those that the detector writes, not those of the analysis frame
+    metadata : further fields of the start document, which win
     """
 
     detector: str = "eiger4m_single"
@@ -43,6 +68,8 @@ class Scan:
     exit_status: ExitStatus | None = "success"
     simulation: dict[str, Any] = field(default_factory=dict)
     frames_per_file: int = 1000
+    as_written: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def files_of(self, n_frames: int) -> int:
         """Frames per data file for a scan of so many."""
@@ -81,6 +108,18 @@ def write_run(
         Uid of the run.
     """
     scan = Scan(detector, sample, scan_id, shape_style, frame_rate, exit_status, simulation or {}, frames_per_file)
+    return write_scan(raw, frames, geometry, folder, scan, progress)
+
+
+def write_scan(
+    raw: Any,
+    frames: FrameStack,
+    geometry: Geometry,
+    folder: Path,
+    scan: Scan,
+    progress: Callable[[float], None] | None = None,
+) -> str:
+    """As `write_run`, for frames that need not all lie in memory; returns the uid of the run."""
     writer = TiledWriter(raw, batch_size=1)
     uid = ""
     for name, document in run_documents(frames, geometry, folder, scan, progress):
@@ -91,7 +130,7 @@ def write_run(
 
 
 def run_documents(
-    frames: NDArray[Any],
+    frames: FrameStack,
     geometry: Geometry,
     folder: Path,
     scan: Scan,
@@ -99,12 +138,15 @@ def run_documents(
 ) -> Iterator[tuple[str, Any]]:
     """Bluesky documents of a scan, and on the way its detector files; each document once its frames are on disk.
 
-    Frames and geometry are those of the analysis frame; they are written as the detector would.
+    Frames and geometry are those of the analysis frame unless the scan says otherwise; they are written as the detector
+    would.
     """
-    frames, geometry = _as_written(frames, geometry, scan)
+    if not scan.as_written:
+        frames, geometry = _as_written(frames[:], geometry, scan)
     run = compose_run(metadata=_start(frames, geometry, scan))
     yield "start", run.start_doc
-    file = EigerFile(folder, str(uuid.uuid4()), geometry, frames.shape[1:], frames.dtype, scan.files_of(len(frames)))
+    _, height, width = frames.shape
+    file = EigerFile(folder, str(uuid.uuid4()), geometry, (height, width), frames.dtype, scan.files_of(len(frames)))
     key = f"{scan.detector}_image"
     stream = run.compose_descriptor(
         name="primary",
@@ -138,7 +180,7 @@ def _as_written(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> tuple[N
 
 
 def _stream(
-    run: Any, stream: Any, file: EigerFile, frames: NDArray[Any], scan: Scan, progress: Callable[[float], None]
+    run: Any, stream: Any, file: EigerFile, frames: FrameStack, scan: Scan, progress: Callable[[float], None]
 ) -> Iterator[tuple[str, Any]]:
     """Write the frames; announce each data file when it begins, and the frames as their layout allows."""
     key = f"{scan.detector}_image"
@@ -171,7 +213,7 @@ def _stream(
     file.close()
 
 
-def _portions(frames: NDArray[Any], scan: Scan) -> Iterator[tuple[int, NDArray[Any]]]:
+def _portions(frames: FrameStack, scan: Scan) -> Iterator[tuple[int, NDArray[Any]]]:
     """All at once up to one data file, or a tenth of a second's frames at a time."""
     step = scan.files_of(len(frames))
     if scan.frame_rate is not None:
@@ -185,17 +227,17 @@ def _wait_until(begun: float, frame_rate: float | None, frames: int) -> None:
         time.sleep(max(0.0, begun + frames / frame_rate - time.monotonic()))
 
 
-def _datum_shape(frames: NDArray[Any], layout: Layout) -> list[int]:
+def _datum_shape(frames: FrameStack, layout: Layout) -> list[int]:
     shape = [int(length) for length in frames.shape]
     return {"burst": shape, "frames": shape[1:], "events": [1, *shape[1:]]}[layout]
 
 
-def _chunk_shape(frames: NDArray[Any], layout: Layout) -> tuple[int, ...]:
+def _chunk_shape(frames: FrameStack, layout: Layout) -> tuple[int, ...]:
     height, width = (int(length) for length in frames.shape[1:])
     return (1, height, width) if layout == "frames" else (1, 1, height, width)
 
 
-def _start(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> dict[str, Any]:
+def _start(frames: FrameStack, geometry: Geometry, scan: Scan) -> dict[str, Any]:
     """Start document as the plans of CHX write it; they write numbers as text."""
     document: dict[str, Any] = {
         "plan_name": "count",
@@ -215,10 +257,10 @@ def _start(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> dict[str, An
     }
     if scan.scan_id is not None:
         document["scan_id"] = scan.scan_id
-    return document
+    return document | scan.metadata
 
 
-def _configuration(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> dict[str, Any]:
+def _configuration(frames: FrameStack, geometry: Geometry, scan: Scan) -> dict[str, Any]:
     """Configuration of the detector under the names of CHX."""
     values = {
         "beam_center_x": geometry.beam_center_x,
