@@ -3,6 +3,7 @@
 # make demo FRAMES=F   the same with measured frames
 # make test            the whole test suite
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
+# make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
 # make check           formatting, lint, types, layers
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(FRAMES),--frames $(FRAMES)) $(if $(P
 
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
-.PHONY: demo serve test bench check format clean
+.PHONY: demo serve test bench faults check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -24,6 +25,9 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.faults.harness
 
 bench: $(VENV)/.installed .bench/.installed
 	PYTHONPATH=.bench $(BIN)/python tests/benchmarks/peers.py

@@ -12,6 +12,7 @@
     │   ├── RecipeError           the recipe contradicts itself or the run
     │   └── NotReady              the analysis exists and has no result (yet)
     ├── TiledUnavailable          not reachable, or gone in between
+    │   └── TiledFailing          answers that it failed
     ├── TiledRefused              key refused or scope missing
     ├── WeightsDamaged            the ensemble's files are missing or altered
     └── Cancelled                 somebody asked to stop
@@ -72,6 +73,10 @@ class NotReady(InputError):
 
 class TiledUnavailable(TwotimeError):
     """The Tiled server does not answer."""
+
+
+class TiledFailing(TiledUnavailable):
+    """Tiled answers that it failed; it may go on doing so."""
 
 
 class TiledRefused(TwotimeError):

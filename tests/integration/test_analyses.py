@@ -148,6 +148,19 @@ def test_attempt_that_is_handed_back_does_not_count_as_one_that_died(store, queu
         assert store.hand_back(record).status == "queued"
 
 
+def test_attempts_that_died_with_their_service_do_not_count_against_the_analysis(store, queued):
+    for attempt in range(2 * MOST_ATTEMPTS):
+        assert store.claim(queued.id, "killed", attempt, service_died=attempt > 0) is not None
+    assert store.claim(queued.id, "next", 2 * MOST_ATTEMPTS) is not None
+
+
+def test_analysis_that_takes_every_service_with_it_fails_in_the_end(store, queued, monkeypatch):
+    monkeypatch.setattr("twotime.catalog.analyses.MOST_SERVICES", 4)
+    attempts = [store.claim(queued.id, "killed", attempt, service_died=True) for attempt in range(5)]
+    assert [one is None for one in attempts] == [False, False, False, True, True]
+    assert store.get(queued.id).status == "failed"
+
+
 def test_search_filters_counts_and_sorts_newest_first(store):
     facts = [run_facts(scan_id=number, sample="gold" if number % 2 else "silica") for number in range(8100, 8105)]
     ids = [request(store, one).id for one in facts]

@@ -27,6 +27,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.NotReady: (409, "No result yet"),
     errors.InputError: (400, "Request cannot be met"),
     errors.TiledUnavailable: (503, "Tiled does not answer"),
+    errors.TiledFailing: (503, "Tiled fails"),
     errors.TiledRefused: (502, "Tiled refuses the service"),
     errors.WeightsDamaged: (503, "Weights are damaged"),
     errors.Cancelled: (409, "Cancelled"),

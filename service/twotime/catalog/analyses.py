@@ -25,6 +25,7 @@ from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import (
     CANCELLED,
     MOST_ATTEMPTS,
+    MOST_SERVICES,
     AnalysisRecord,
     Holder,
     Status,
@@ -98,6 +99,7 @@ class AnalysisStore:
             "status": "queued",
             "attempt": 1,
             "first_attempt": 1,
+            "asked_attempt": 1,
             "stage": "waiting",
             "progress": 0.0,
             "request": (asked or resolved.recipe).model_dump(mode="json", exclude_unset=True),
@@ -184,19 +186,20 @@ class AnalysisStore:
         owner = nodes[str(newest)].metadata.get("owner") if newest else None
         return Holder(newest, owner, f"{newest}-cancel" in nodes)
 
-    def claim(self, key: str, owner: str, after: int) -> AnalysisRecord | None:
+    def claim(self, key: str, owner: str, after: int, *, service_died: bool = False) -> AnalysisRecord | None:
         """Take the attempt that follows attempt `after`; only one caller ever gets it.
 
         Parameters
         ----------
         owner : name of the process that will compute it
         after : attempt of the `holder` that was seen, and found to be free or dead
+        service_died : that attempt ended with its whole service, which does not speak against the analysis
 
         Returns
         -------
         AnalysisRecord or None
             Running and ours; or None where somebody else was faster, where it had been asked to stop, or where it
-            was attempted `MOST_ATTEMPTS` times in vain.
+            was attempted `MOST_ATTEMPTS` times in vain, or `MOST_SERVICES` services died with it.
         """
         number = after + 1
         if self.get(key).ended:
@@ -211,9 +214,10 @@ class AnalysisStore:
             return None
         if stop and record.status == "running":
             return self._ended(key, "cancelled", number, error=CANCELLED) and None
-        if number - record.first_attempt >= MOST_ATTEMPTS:
+        first_attempt = record.first_attempt + (1 if service_died else 0)
+        if number - first_attempt >= MOST_ATTEMPTS or first_attempt - record.asked_attempt >= MOST_SERVICES:
             sentence = (
-                f"The process that computes this analysis died {MOST_ATTEMPTS} times; "
+                f"The process that computes this analysis died {number - record.asked_attempt} times; "
                 "look into the log for the reason, then submit it again with force."
             )
             return self._ended(key, "failed", number, error=sentence) and None
@@ -221,6 +225,7 @@ class AnalysisStore:
             key,
             status="running",
             attempt=number,
+            first_attempt=first_attempt,
             stage="starting",
             progress=0.0,
             owner=owner,
@@ -323,6 +328,7 @@ class AnalysisStore:
             status="queued",
             attempt=number,
             first_attempt=number,
+            asked_attempt=number,
             stage="waiting",
             progress=0.0,
             error=None,

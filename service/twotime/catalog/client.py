@@ -19,7 +19,7 @@ from tiled.client.context import CannotPrompt, Context
 from tiled.client.utils import ClientError
 from tiled.structures.core import Spec
 
-from twotime.errors import TiledRefused, TiledUnavailable
+from twotime.errors import TiledFailing, TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 
 RUNS_SPEC = Spec("CatalogOfBlueskyRuns", "3.0")
@@ -97,7 +97,7 @@ def results_container(root: Container, settings: Settings) -> Container:
 
 @contextmanager
 def tiled_errors(uri: str = "") -> Iterator[None]:
-    """Turn failures of the connection into `TiledUnavailable` and refusals into `TiledRefused`."""
+    """Turn failures of the connection and of the server into `TiledUnavailable`, and refusals into `TiledRefused`."""
     where = f" at {uri}" if uri else ""
     try:
         yield
@@ -109,6 +109,11 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
             ) from error
         if status in (429, 502, 503, 504):
             raise TiledUnavailable(f"Tiled{where} answers {status}; it is starting or overloaded.") from error
+        if status >= 500:
+            raise TiledFailing(
+                f"Tiled{where} fails ({status}) at {error.request.method} {error.request.url.path}; look into its log, "
+                "and whether its disk is full."
+            ) from error
         raise
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
         reason = str(error) or type(error).__name__

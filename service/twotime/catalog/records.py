@@ -11,6 +11,8 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 MOST_ATTEMPTS = 3
+MOST_SERVICES = 100
+"""A service may be killed often for reasons of its own; one that is killed by the analysis must not go on for ever."""
 CANCELLED = "Cancelled on request."
 
 
@@ -28,7 +30,8 @@ class AnalysisRecord:
     raw_uid, scan_id, sample : of the run
     status : queued, running, done, failed or cancelled
     attempt : number of the attempt that waits, runs or ended last
-    first_attempt : attempt with which the latest request began; more than `MOST_ATTEMPTS` from there are not made
+    first_attempt : attempt from which `MOST_ATTEMPTS` are counted; those that ended with their service do not count
+    asked_attempt : attempt with which the latest request began
     stage, progress : what is being done, and how much of it (0 to 1)
     request : the recipe as it was asked for
     recipe, sources : the recipe with all values, and where each came from
@@ -60,6 +63,7 @@ class AnalysisRecord:
     versions: dict[str, str]
     created_time: float
     updated_time: float
+    asked_attempt: int = 1
     started_time: float | None = None
     finished_time: float | None = None
     timings_s: dict[str, float] = field(default_factory=dict)

@@ -19,7 +19,15 @@ from twotime.catalog.places import pixel_cache
 from twotime.catalog.publish import TiledSink
 from twotime.catalog.records import TakenOver, plain
 from twotime.catalog.runs import find_run, run_facts
-from twotime.errors import Cancelled, TiledUnavailable, TwotimeError, UnusableRun, WeightsDamaged
+from twotime.errors import (
+    Cancelled,
+    TiledFailing,
+    TiledRefused,
+    TiledUnavailable,
+    TwotimeError,
+    UnusableRun,
+    WeightsDamaged,
+)
 from twotime.pipeline import Progress, analyse, plan
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
@@ -34,6 +42,8 @@ Outcome = Literal["done", "failed", "cancelled", "lost"]
 HEARTBEAT_S = 5.0
 WRITE_EVERY_S = 1.0
 PATIENCE_S = 900.0
+REFUSED_PATIENCE_S = 120.0
+"""For answers that may be meant for good: a wrong key, a file that Tiled cannot read; or a full disk, soon cleared."""
 RETRY_EVERY_S = 2.0
 Result = TypeVar("Result")
 
@@ -108,6 +118,8 @@ class Computer:
             self._patiently(sink.clear, None)
             self._patiently(lambda: store.cancelled(record), None)
             return "cancelled"
+        except TiledFailing as error:
+            return self._failed(store, sink, record, str(error))
         except TiledUnavailable:
             raise
         except TwotimeError as error:
@@ -151,18 +163,20 @@ class Computer:
         return "failed"
 
     def _patiently(self, action: Callable[[], Result], life: "Life | None") -> Result:
-        """Try until Tiled answers, at most `PATIENCE_S` long."""
+        """Try until Tiled answers, at most `PATIENCE_S` long, or `REFUSED_PATIENCE_S` where it answers in vain."""
         began: float | None = None
         while True:
             try:
                 return action()
-            except TiledUnavailable as error:
+            except (TiledUnavailable, TiledRefused) as error:
+                away = isinstance(error, TiledUnavailable) and not isinstance(error, TiledFailing)
+                patience = PATIENCE_S if away else REFUSED_PATIENCE_S
                 if began is None:
                     began = time.monotonic()
-                    log.warning("waiting_for_tiled", at_most_s=PATIENCE_S, reason=str(error))
-                elif time.monotonic() - began > PATIENCE_S:
+                    log.warning("waiting_for_tiled", at_most_s=patience, reason=str(error))
+                elif time.monotonic() - began > patience:
                     raise
-                self.tell("waiting for Tiled", (time.monotonic() - began) / PATIENCE_S)
+                self.tell("waiting for Tiled", min(1.0, (time.monotonic() - began) / patience))
                 self.cancel.wait(RETRY_EVERY_S)
                 if life is not None:
                     life.check()

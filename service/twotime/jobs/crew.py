@@ -108,7 +108,9 @@ class Crew:
                 self._claiming.discard(job.id)
 
     async def _claim(self, job: Job) -> AnalysisRecord | None:
-        record = await self.link.call(self.link.store.claim, job.id, self.owner, job.after)
+        record = await self.link.call(
+            self.link.store.claim, job.id, self.owner, job.after, service_died=job.service_died
+        )
         if record is not None:
             self._changed(record)
             return record

@@ -14,10 +14,12 @@ class Job:
     ----------
     id : of the analysis
     after : newest attempt that was seen of it, now free or dead
+    service_died : that attempt ended with the service that had it computed
     """
 
     id: str
     after: int
+    service_died: bool = False
 
 
 class JobQueue:

@@ -250,7 +250,8 @@ class Service:
                 continue
             holder = await self._link.call(self._link.store.holder, record.id)
             if not self._crew.is_known(record.id) and self._vigil.is_free(record, holder):
-                self._crew.queue.put(Job(record.id, holder.attempt), automatic=record.automatic)
+                job = Job(record.id, holder.attempt, service_died=status == "running" and holder.owner != self._owner)
+                self._crew.queue.put(job, automatic=record.automatic)
         self._count()
 
     def _enqueue(self, record: AnalysisRecord) -> None:
