@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from twotime.jobs.queue import Job
 from twotime.jobs.reception import Reception
 from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
+from twotime.jobs.shared import SharedAnswers
 from twotime.jobs.site_rules import load_site_rules
 from twotime.jobs.views import Health, RunListing
 from twotime.live.crew import LiveCrew
@@ -34,6 +36,7 @@ from twotime.settings import Settings
 log = structlog.get_logger()
 
 SWEEP_EVERY_S = 5.0
+SHARED_S = 0.5
 _MOST_OPEN = 1000
 
 
@@ -52,6 +55,7 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
         self._hub = EventHub()
+        self._shared = SharedAnswers(SHARED_S)
         self._link = TiledLink(settings, self._tiled_changed)
         self._reception = Reception(self._link, load_recipe(settings.recipe_file))
         self._owner = this_process()
@@ -116,7 +120,7 @@ class Service:
 
     async def analysis(self, analysis_id: str) -> AnalysisRecord:
         """One analysis; raises `AnalysisNotFound`."""
-        return await self._link.call(self._link.store.get, analysis_id)
+        return await self._shared.get(("one", analysis_id), lambda: self._link.call(self._link.store.get, analysis_id))
 
     async def analyses(
         self,
@@ -129,14 +133,10 @@ class Service:
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
         """Analyses, newest first, and how many there are in all."""
-        return await self._link.call(
-            self._link.store.search,
-            status=status,
-            raw_uid=raw_uid,
-            scan_id=scan_id,
-            sample=sample,
-            limit=limit,
-            offset=offset,
+        asked = {"status": status, "raw_uid": raw_uid, "scan_id": scan_id, "sample": sample}
+        asked |= {"limit": limit, "offset": offset}
+        return await self._shared.get(
+            ("many", *asked.values()), lambda: self._link.call(self._link.store.search, **asked)
         )
 
     async def cancel(self, analysis_id: str) -> AnalysisRecord:
@@ -154,6 +154,9 @@ class Service:
 
     async def runs(self, *, limit: int = 20) -> list[RunListing]:
         """The newest raw runs, with what the automatic mode made of each and why."""
+        return await self._shared.get(("runs", limit), lambda: self._runs(limit))
+
+    async def _runs(self, limit: int) -> list[RunListing]:
         found = await self._link.call(list_runs, self._link.raw, limit=limit)
         uids = [summary.uid for summary in found]
         known, _ = await self._link.call(self._link.store.search, raw_uid=uids, limit=_MOST_OPEN)
@@ -173,11 +176,12 @@ class Service:
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were lately, newest first."""
-        return await self._link.call(lambda: live_scans(self._link.store.results))
+        return await self._shared.get("lives", lambda: self._link.call(lambda: live_scans(self._link.store.results)))
 
     async def live_scan(self, uid: str) -> LiveScan:
         """A scan that is or was followed; raises `NotFound`."""
-        return await self._link.call(lambda: live_scan(self._link.store.results, uid))
+        ask = partial(self._link.call, lambda: live_scan(self._link.store.results, uid))
+        return await self._shared.get(("live", uid), ask)
 
     async def read_live_array(self, uid: str, name: str, roi: int | None = None) -> NDArray[np.float32]:
         """An array of such a scan; raises `NotFound` before it has one."""
@@ -292,6 +296,7 @@ class Service:
         )
 
     def _changed(self, record: AnalysisRecord) -> None:
+        self._shared.forget()
         self._count()
         names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
         self._hub.tell("analysis", **{name: getattr(record, name) for name in names})
