@@ -27,7 +27,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8060, ge=0, le=65535, description="port to listen on; 0: any free one")
     api_key: SecretStr | None = Field(
-        None, description="key that clients must show; none: one is made and kept in var_dir"
+        None, description="key that may do everything; none: one is made and kept in var_dir"
+    )
+    keys_file: Path | None = Field(
+        None, description="digests and scopes of further keys (YAML or JSON), written by `twotime key`"
     )
     read_in_place: bool = Field(True, description="read frames from their HDF5 files when these can be reached")
     path_map: dict[str, str] = Field(

@@ -55,6 +55,7 @@ def test_commands_of_the_readme_exist() -> None:
         "picture",
         "collect",
         "calibrate",
+        "key",
     } <= COMMANDS
 
 

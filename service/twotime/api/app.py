@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import twotime
 from twotime.api import errors, schemas
-from twotime.api.auth import KeyGuard, service_key
+from twotime.api.auth import KeyGuard
 from twotime.api.events import Events
+from twotime.api.keys import key_ring
 from twotime.api.routes import analyses, events, health, latest, live, page, pictures, results, runs
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Service
@@ -25,8 +26,8 @@ _DESCRIPTION = """
 X-ray photon correlation spectroscopy from Tiled to Tiled: two-time correlation functions of a run, denoised and
 fitted, with errors, units and flags.
 
-Show the key of the service as header `X-API-Key`. Errors are problem documents (RFC 9457) whose `detail` is one
-sentence: field, value, remedy. Numbers that do not exist are `null`.
+Show a key of the service as header `X-API-Key`; its scopes say whether it may read, and submit. Errors are problem
+documents (RFC 9457) whose `detail` is one sentence: field, value, remedy. Numbers that do not exist are `null`.
 """
 _TAGS = [
     {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
@@ -37,14 +38,17 @@ _TAGS = [
     {"name": "events", "description": "Server-sent events."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
 ]
+_METHODS = ("GET", "HEAD", "POST")
 _PROBLEM = {"content": {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": description, "model": schemas.Problem, **_PROBLEM}
     for code, description in {
         401: "No key, or the wrong one.",
+        403: "The key lacks the scope that this takes.",
         404: "No such run, analysis or result.",
         409: "Not now: the run still runs, or there is no result yet.",
         422: "The run, the recipe or a parameter does not fit.",
+        429: "Too many wrong keys; wait as long as Retry-After says.",
         503: "Tiled does not answer; try again.",
     }.items()
 }
@@ -59,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Notes
     -----
-    ``app.state`` carries `service`, `events`, `two_times` and `key` (the key that clients must show).
+    ``app.state`` carries `service`, `events`, `two_times` and `key` (the service's own, which may do everything).
     """
     settings = settings or load_settings()
     app = FastAPI(
@@ -74,10 +78,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = Service(settings, metrics)
     app.state.events = Events(app.state.service)
     app.state.two_times = TwoTimes(app.state.service)
-    app.state.key = service_key(settings)
+    app.state.key, keys = key_ring(settings)
     errors.install(app)
     _add_routes(app)
-    app.add_middleware(KeyGuard, key=app.state.key)
+    app.add_middleware(KeyGuard, keys=keys)
     app.add_middleware(_Counted, metrics=metrics)
     return app
 
@@ -108,7 +112,7 @@ def _add_routes(app: FastAPI) -> None:
 
 
 class _Counted:
-    """Counts the answers by method and status."""
+    """Counts the answers by method and status; methods that no route has count as one."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -117,7 +121,8 @@ class _Counted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.metrics.requests.labels(scope["method"], str(message["status"])).inc()
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self.metrics.requests.labels(method, str(message["status"])).inc()
             await send(message)
 
         await self.app(scope, receive, counted if scope["type"] == "http" else send)

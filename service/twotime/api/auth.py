@@ -1,52 +1,59 @@
-"""One key guards everything but health: header, cookie of the page, or once in the address."""
+"""Keys guard everything but health: header, cookie of the page, or once in the address."""
 
-import hashlib
-import hmac
-import os
-import secrets
+import re
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+import structlog
+from starlette import types
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from twotime.api.errors import problem
-from twotime.settings import Settings
+from twotime.api.keys import Brake, Key, KeyRing, Scope
+
+log = structlog.get_logger()
 
 COOKIE = "twotime_session"
 OPEN_PATHS = ("/healthz", "/readyz")
 LOGIN_PATH = "/session"
 _WEEK_S = 7 * 24 * 3600
+_LONGEST_FORM = 4096
+_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/cancel)?")
 
 
-def service_key(settings: Settings) -> str:
-    """The key that clients must show: the one set, else the one kept in `var_dir`, made on first use (mode 600)."""
-    if settings.api_key is not None:
-        return settings.api_key.get_secret_value()
-    path = settings.var_dir / "api_key"
-    if not path.exists():
-        _write_secret(path, secrets.token_hex(24))
-    return path.read_text().strip()
+def scope_needed(method: str, path: str) -> Scope:
+    """What a request takes: reading, asking for work and stopping it, or, where it is none of these, everything.
+
+    Examples
+    --------
+    >>> [scope_needed("GET", "/metrics"), scope_needed("POST", "/api/v1/analyses"), scope_needed("DELETE", "/")]
+    ['read', 'submit', 'admin']
+    """
+    if method in ("GET", "HEAD") or (method == "POST" and path == "/api/v1/plans"):
+        return "read"
+    return "submit" if method == "POST" and _SUBMITTING.fullmatch(path) else "admin"
 
 
 class KeyGuard:
-    """Lets a request through only with the key; also swaps the key in an address for a cookie.
+    """Lets a request through only with a key that may do it; also swaps the key in an address for a cookie.
 
-    The cookie holds a digest of the key, not the key, is out of reach of scripts and is sent by this site's own
-    pages only, so that no other page can act in a user's name.
+    The cookie holds a digest, not the key, is out of reach of scripts and is sent by this site's own pages only, so
+    that no other page can act in a user's name. It may do what the key may that it was given for.
     """
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: types.ASGIApp, keys: KeyRing) -> None:
         self.app = app
-        self.key = key.encode()
-        self.session = hmac.new(self.key, b"twotime page", hashlib.sha256).hexdigest()
+        self.keys = keys
+        self.brake = Brake()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in OPEN_PATHS):
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope, receive)
         answer = await self._answer(request)
@@ -57,49 +64,83 @@ class KeyGuard:
 
     async def _answer(self, request: Request) -> Response | None:
         """What to answer in the application's place; None to let the request through."""
-        if request.url.path == LOGIN_PATH and request.method == "POST":
-            return await self._login(request)
+        if _path(request) == LOGIN_PATH and request.method == "POST":
+            return self._login(request, await _typed_key(request), "/")
         in_address = request.query_params.get("api_key")
-        if in_address is not None and request.method == "GET" and self._is_page(request):
-            if self._fits(in_address):
-                return self._welcome(request, _without_key(request))
-            return self._refuse(request, True)
-        shown = in_address if in_address is not None else _shown_key(request)
-        if shown is not None:
-            return None if self._fits(shown) else self._refuse(request, True)
-        if hmac.compare_digest(_cookie(request).encode(), self.session.encode()):
-            return None
-        return self._refuse(request, False)
+        if in_address is not None and request.method == "GET" and _is_page(request):
+            return self._login(request, in_address, _without_key(request))
+        shown = _shown_key(request)
+        key = self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
+        if key is None:
+            return _refusal(request, 401) if shown is None else self._wrong(request)
+        return _forbidden(request, key)
 
-    async def _login(self, request: Request) -> Response:
-        body = (await request.body())[:4096].decode(errors="replace")
-        given = dict(parse_qsl(body)).get("api_key", "").strip()
-        return self._welcome(request, "/") if self._fits(given) else self._refuse(request, True)
-
-    def _fits(self, shown: str) -> bool:
-        return hmac.compare_digest(shown.encode(), self.key)
-
-    def _welcome(self, request: Request, target: str) -> Response:
+    def _login(self, request: Request, shown: str, target: str) -> Response:
+        key = self.keys.of(shown)
+        if key is None:
+            return self._wrong(request)
         response = RedirectResponse(target, status_code=303)
         encrypted = request.url.scheme == "https"
-        response.set_cookie(COOKIE, self.session, max_age=_WEEK_S, httponly=True, samesite="strict", secure=encrypted)
+        session = self.keys.session(key)
+        response.set_cookie(COOKIE, session, max_age=_WEEK_S, httponly=True, samesite="strict", secure=encrypted)
         return response
 
-    def _refuse(self, request: Request, shown: bool) -> Response:
-        if self._is_page(request):
-            words = "This key does not fit." if shown else ""
-            page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
-            return HTMLResponse(page, status_code=401)
-        detail = (
-            "The API key shown is not the key of this service; look it up where the service was started."
-            if shown
-            else "No API key was shown; send it as header X-API-Key or 'Authorization: Apikey …'."
-        )
-        return problem(401, "Key needed", detail, request.url.path, headers={"WWW-Authenticate": "Apikey"})
+    def _wrong(self, request: Request) -> Response:
+        """Refuse a key that fits nothing; cookies are not counted, as pages go on asking with those of old keys."""
+        address = request.client.host if request.client else ""
+        wait_s = self.brake.failed(address)
+        if wait_s > 0:
+            detail = f"Too many wrong keys came from this address; wait {wait_s} s."
+            return _refusal(request, 429, detail, detail, {"Retry-After": str(wait_s)})
+        log.warning("wrong_key", address=address)
+        detail = "The API key shown is not a key of this service; look it up where the service was started."
+        return _refusal(request, 401, detail, "This key does not fit.")
 
-    @staticmethod
-    def _is_page(request: Request) -> bool:
-        return request.url.path in ("/", LOGIN_PATH)
+
+def _forbidden(request: Request, key: Key) -> Response | None:
+    """The answer to a request that the key may not make; None if it may."""
+    needed = scope_needed(request.method, _path(request))
+    if needed in key.scopes:
+        return None
+    detail = (
+        f"The key {key.name!r} may {' and '.join(key.scopes)}, but {request.method} {_path(request)} takes the scope "
+        f"{needed!r}; ask for a key that has it (twotime key NAME --scope {needed})."
+    )
+    return problem(403, "Scope missing", detail, _path(request))
+
+
+def _refusal(
+    request: Request,
+    status: int,
+    detail: str = "No API key was shown; send it as header X-API-Key or 'Authorization: Apikey …'.",
+    words: str = "",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """A problem document, or the page that asks for the key."""
+    if _is_page(request):
+        page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
+        return HTMLResponse(page, status, headers)
+    title = "Key needed" if status == 401 else "Too many wrong keys"
+    return problem(status, title, detail, _path(request), headers={"WWW-Authenticate": "Apikey", **(headers or {})})
+
+
+def _path(request: Request) -> str:
+    """As the routes see it; the one of `request.url` also depends on what the client calls this host."""
+    path: str = request.scope["path"]
+    return path
+
+
+def _is_page(request: Request) -> bool:
+    return _path(request) in ("/", LOGIN_PATH)
+
+
+async def _typed_key(request: Request) -> str:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LONGEST_FORM:
+            break
+    return dict(parse_qsl(body[:_LONGEST_FORM].decode(errors="replace"))).get("api_key", "").strip()
 
 
 def _shown_key(request: Request) -> str | None:
@@ -120,19 +161,4 @@ def _cookie(request: Request) -> str:
 
 def _without_key(request: Request) -> str:
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "api_key"]
-    return request.url.path + (f"?{urlencode(kept)}" if kept else "")
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """Write a file that only its owner can read, whole or not at all; an existing one stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    return _path(request) + (f"?{urlencode(kept)}" if kept else "")

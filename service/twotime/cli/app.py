@@ -176,6 +176,21 @@ def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:
 
 @app.command()
 @says_errors
+def key(
+    name: Annotated[str, typer.Argument(help="whose it is, or what for")],
+    scope: Annotated[list[str], typer.Option(help="read, submit or admin; may be repeated")],
+) -> None:
+    """Make a key with scopes: it is printed once, and its digest goes into the keys file; serve reads it at start."""
+    from twotime.api.keys import add_key
+
+    file = _settings().keys_file
+    if file is None:
+        raise ValueError("No file holds the digests of keys; set TWOTIME_KEYS_FILE.")
+    print(add_key(file, name, scope))
+
+
+@app.command()
+@says_errors
 def picture(
     analysis: Annotated[str, typer.Argument(help="id of a finished analysis")],
     out: Annotated[Path, typer.Argument(help="PNG file to write")],

@@ -1,6 +1,7 @@
 """The service on a real Tiled server, asked over real HTTP, and runs of every kind to ask it about."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
+from twotime.api.keys import SCOPES, add_key
 from twotime.api.server import Server
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
@@ -74,8 +76,23 @@ def write_documents(raw: Any) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the digests of `keys` are."""
+    return tmp_path_factory.mktemp("keys") / "keys.yml"
+
+
+@pytest.fixture(scope="session")
+def keys(keys_file: Path) -> dict[str, str]:
+    """Keys with one scope each, by that scope."""
+    return {scope: add_key(keys_file, f"for-{scope}", [scope]) for scope in SCOPES}
+
+
+@pytest.fixture(scope="session")
+def server(
+    settings: Settings, keys_file: Path, keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """The service in a thread, at a free port, without the automatic mode."""
+    assert keys
     own = settings.model_copy(
         update={
             "port": 0,
@@ -83,6 +100,7 @@ def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
             "automatic": False,
             "var_dir": tmp_path_factory.mktemp("service"),
             "threads_per_worker": 1,
+            "keys_file": keys_file,
         }
     )
     with Server(own) as running:
@@ -95,6 +113,14 @@ def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client that shows the key."""
     with httpx.Client(base_url=f"{server.url}/api/v1", headers={"X-API-Key": server.key}, timeout=30) as one:
+        yield one
+
+
+@pytest.fixture
+def stranger(server: Server) -> Iterator[httpx.Client]:
+    """A client without a key, at an address of its own, as a proxy on this machine would tell it."""
+    address = f"2001:db8::{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}"
+    with httpx.Client(base_url=server.url, headers={"X-Forwarded-For": address}) as one:
         yield one
 
 

@@ -1,0 +1,196 @@
+"""Keys, what each may do, and how often a client may be wrong; only digests of keys are kept."""
+
+import hashlib
+import hmac
+import math
+import os
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from twotime.settings import Settings
+
+Scope = Literal["read", "submit", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+MOST_FAILURES = 5
+WITHIN_S = 60.0
+MOST_ADDRESSES = 10_000
+
+
+class Key(BaseModel):
+    """A key by its digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$", description="whose it is, or what for")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the key, in hexadecimal digits")
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
+
+
+_KEYS = TypeAdapter(tuple[Key, ...])
+
+
+class KeyRing:
+    """The keys that a service knows.
+
+    Parameters
+    ----------
+    own : the key of the service itself, which may do everything
+    others : those of the keys file
+    """
+
+    def __init__(self, own: str, others: Iterable[Key] = ()) -> None:
+        self._own = own.encode()
+        self._keys = (Key(name="service", sha256=_sha256(self._own), scopes=SCOPES), *others)
+
+    def of(self, shown: str) -> Key | None:
+        """The key that was shown; None where it is no key of this service."""
+        return self._found(_sha256(shown.encode(errors="replace")), lambda key: key.sha256)
+
+    def of_session(self, shown: str) -> Key | None:
+        """The key that a page was opened with, by what its cookie holds."""
+        return self._found(_sha256(shown.encode(errors="replace")), lambda key: _sha256(self.session(key).encode()))
+
+    def session(self, key: Key) -> str:
+        """What the cookie of a page holds that was opened with a key.
+
+        Only the service's own key makes these, so that nobody gets in with what stands in the keys file.
+        """
+        return hmac.new(self._own, b"twotime page " + key.sha256.encode(), hashlib.sha256).hexdigest()
+
+    def _found(self, digest: str, known: Callable[[Key], str]) -> Key | None:
+        """Looks at every key, so that the time taken does not tell which one is nearly right."""
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(digest, known(key)):
+                found = key
+        return found
+
+
+class Brake:
+    """Counts wrong keys by address of the client, over the last minute; remembers a bounded number of addresses."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def failed(self, address: str) -> int:
+        """Take note of a wrong key; seconds to wait where there were too many before, else 0.
+
+        Examples
+        --------
+        >>> brake = Brake(clock=lambda: 100.0)
+        >>> [brake.failed("192.0.2.1") for _ in range(6)]
+        [0, 0, 0, 0, 0, 60]
+        >>> brake.failed("192.0.2.2")
+        0
+        """
+        now = self._clock()
+        recent = [then for then in self._failures.pop(address, []) if now - then < WITHIN_S]
+        wait = math.ceil(recent[0] + WITHIN_S - now) if len(recent) >= MOST_FAILURES else 0
+        self._failures[address] = recent if wait else [*recent, now]
+        while len(self._failures) > MOST_ADDRESSES:
+            self._failures.popitem(last=False)
+        return wait
+
+
+def key_ring(settings: Settings) -> tuple[str, KeyRing]:
+    """The service's own key, and all that it knows.
+
+    Raises
+    ------
+    ValueError
+        If the keys file cannot be read or holds something else than keys.
+    """
+    own = service_key(settings)
+    return own, KeyRing(own, () if settings.keys_file is None else load_keys(settings.keys_file))
+
+
+def service_key(settings: Settings) -> str:
+    """The key that may do everything: the one set, else the one kept in `var_dir`, made on first use (mode 600)."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value()
+    path = settings.var_dir / "api_key"
+    if not path.exists():
+        _write_secret(path, secrets.token_hex(24))
+    return path.read_text().strip()
+
+
+def load_keys(path: Path) -> tuple[Key, ...]:
+    """The keys of a file, YAML or JSON: a list of name, sha256 and scopes."""
+    try:
+        return _keys_of(yaml.safe_load(path.read_text()) or [], path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"TWOTIME_KEYS_FILE {path} cannot be read as YAML or JSON: {error}") from None
+
+
+def add_key(path: Path, name: str, scopes: Iterable[str]) -> str:
+    """Make a key, add its digest to a keys file, and return it; it is kept nowhere.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be used, has a key of that name already, or name or scopes are none.
+    """
+    known = load_keys(path) if path.exists() else ()
+    secret = secrets.token_urlsafe(32)
+    new = {"name": name, "sha256": _sha256(secret.encode()), "scopes": list(dict.fromkeys(scopes))}
+    keys = _keys_of([*(key.model_dump(mode="json") for key in known), new], path)
+    text = yaml.safe_dump([key.model_dump(mode="json") for key in keys], sort_keys=False)
+    try:
+        _draft(path, text).replace(path)
+    except OSError as error:
+        raise ValueError(f"TWOTIME_KEYS_FILE {path} cannot be written ({error.strerror}).") from None
+    return secret
+
+
+def _keys_of(document: Any, path: Path) -> tuple[Key, ...]:
+    try:
+        keys = _KEYS.validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(
+            f"The keys file {path} cannot be used: {place}: {first['msg']}; it is a list of name, sha256 and scopes "
+            f"({', '.join(SCOPES)})."
+        ) from None
+    names = [key.name for key in keys]
+    twice = next((name for name in ("service", *names) if [*names, "service"].count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"The keys file {path} cannot have two keys named {twice!r}; give another name.")
+    return keys
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write a file that only its owner can read, whole or not at all; an existing one stays."""
+    draft = _draft(path, secret + "\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _draft(path: Path, text: str) -> Path:
+    """A file beside another, to be put in its place, that only its owner can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return draft
