@@ -29,6 +29,7 @@ def settings(tiled_server: EmbeddedTiled) -> Settings:
         tiled_api_key=tiled_server.api_key,  # type: ignore[arg-type]  # and into a secret
         var_dir=tiled_server.folder.parent,
         reconcile_s=2.0,
+        detector_dirs=[tiled_server.detector_folder],
     )
 
 

@@ -11,6 +11,7 @@
     │   │   └── DamagedFrames     some frames are not there or cannot be read
     │   ├── RecipeError           the recipe contradicts itself or the run
     │   └── NotReady              the analysis exists and has no result (yet)
+    ├── QueueFull                 too many analyses wait
     ├── TiledUnavailable          not reachable, or gone in between
     │   └── TiledFailing          answers that it failed
     ├── TiledRefused              key refused or scope missing
@@ -69,6 +70,10 @@ class RecipeError(InputError):
 
 class NotReady(InputError):
     """The analysis exists but has no result to show."""
+
+
+class QueueFull(TwotimeError):
+    """As many analyses wait as the site allows."""
 
 
 class TiledUnavailable(TwotimeError):

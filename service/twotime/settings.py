@@ -33,6 +33,11 @@ class Settings(BaseSettings):
         None, description="digests and scopes of further keys (YAML or JSON), written by `twotime key`"
     )
     read_in_place: bool = Field(True, description="read frames from their HDF5 files when these can be reached")
+    detector_dirs: list[Path] = Field(
+        [],
+        description="folders whose files are read in place, as they are here; none: all frames come over HTTP, but for "
+        "those that the embedded Tiled may read",
+    )
     path_map: dict[str, str] = Field(
         {},
         description='prefixes of file paths as Tiled names them, and where they are here: {"/there": "/here"}',
@@ -68,6 +73,8 @@ class Settings(BaseSettings):
     ensemble: Path | None = Field(
         None, description="folder of models trained here by `twotime train`; none: the shipped ones"
     )
+    most_body_mib: float = Field(16.0, gt=0, description="longest body of a request, MiB")
+    most_queued: int = Field(1000, ge=1, description="analyses asked for that may wait; further ones are refused")
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
     log_json: bool = Field(False, description="log as JSON lines instead of text")

@@ -1,6 +1,7 @@
 """Frames come out right and in order, in place and over HTTP, whatever way the run divides them."""
 
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -22,9 +23,9 @@ FRAMES = np.random.default_rng(7).integers(0, 60000, (N, H, W), np.uint16)
 ROUTES = {"file": True, "http": False}
 
 
-def source(raw, uid, *, direct, path_map=None):
+def source(raw, uid, *, direct, path_map=None, folders=(Path("/"),)):
     run = find_run(raw, uid)
-    return TiledFrames(run, run_facts(run), direct=direct, path_map=path_map or {})
+    return TiledFrames(run, run_facts(run), direct=direct, path_map=path_map or {}, folders=folders)
 
 
 def read(frames, *span):

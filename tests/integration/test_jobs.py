@@ -22,7 +22,7 @@ from pydantic import AnyHttpUrl, SecretStr
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import RUNS_SPEC, open_root
 from twotime.catalog.embedded import EmbeddedTiled
-from twotime.errors import RecipeError, RunNotFound, TiledUnavailable
+from twotime.errors import QueueFull, RecipeError, RunNotFound, TiledUnavailable
 from twotime.jobs import Service
 
 IMAGE = "eiger4m_single_image"
@@ -205,6 +205,26 @@ def test_waiting_analysis_is_cancelled_at_once(service, call, raw, detector_fold
     call(service.cancel(first.id))
     ended(service, call, first.id, "cancelled")
     assert call(service.analysis(second.id)).attempt == 1
+
+
+def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, detector_folder):
+    path = f"jobs-{uuid.uuid4().hex[:6]}"
+    service = Service(site.model_copy(update={"results_path": path, "most_queued": 1}))
+    call(service.start())
+    try:
+        until(lambda: service.health().ready)
+        first = call(service.submit(write_scan(raw, detector_folder, n_frames=704), SLOW))
+        computing(service, call, first.id)
+        waiting, refused = write_scan(raw, detector_folder), write_scan(raw, detector_folder)
+        second = call(service.submit(waiting, QUICK))
+        with pytest.raises(QueueFull, match="1 analyses wait already"):
+            call(service.submit(refused, QUICK))
+        assert call(service.submit(waiting, QUICK)).id == second.id
+        assert call(service.analyses(raw_uid=refused)) == ([], 0)
+        call(service.cancel(second.id))
+        assert call(service.submit(refused, QUICK)).status == "queued"
+    finally:
+        call(service.stop())
 
 
 def test_bad_requests_write_nothing(service, call, raw, detector_folder):

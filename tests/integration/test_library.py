@@ -107,7 +107,7 @@ def test_master_file_helps_where_tiled_repeats_the_first_file(raw, detector_fold
     folder = detector_folder / "handler"
     uid = write_run(raw, frames, GEOMETRY, folder, shape_style="frames", frames_per_file=20)
     run = find_run(raw, uid)
-    source = TiledFrames(run, run_facts(run))
+    source = TiledFrames(run, run_facts(run), folders=[detector_folder])
     first = source._files[0]
     monkeypatch.setattr(source, "_files", [first, first, first])
 

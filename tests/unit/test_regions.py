@@ -152,6 +152,54 @@ def test_what_does_not_fit_is_refused_in_one_sentence(roi: dict[str, object], se
         planned(roi, folder=tmp_path, min_pixels=10)
 
 
+OUTSIDE = ["../{}", "x/../../{}", "{folder}/{}", "link", "{}\0", "{}" * 300, "", ".", "~/{}", "file://{folder}/{}"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("reads", ["mask_file", "labels", "qmap", "named_labels"])
+def test_no_file_outside_the_folder_of_masks_is_read(tmp_path: Path, reads: str, name: str) -> None:
+    suffix = ".h5" if reads == "qmap" else ".npy"
+    np.save(tmp_path / "general_roi_mask_a.npy", np.ones(SHAPE, int))
+    with h5py.File(tmp_path / "general_roi_mask_a.h5", "w") as file:
+        file["qmap/dynamic_roi_map"] = np.ones(SHAPE, int)
+        file["qmap/dynamic_v_list_dim0"] = file["qmap/dynamic_v_list_dim1"] = [0.01]
+    masks = tmp_path / "masks"
+    (masks / "x").mkdir(parents=True)
+    (masks / f"general_roi_mask_link{suffix}").symlink_to(tmp_path / f"general_roi_mask_a{suffix}")
+    file_name = name.format(*["general_roi_mask_a" + suffix] * 300, folder=tmp_path)
+    asked = name if reads == "named_labels" else f"general_roi_mask_link{suffix}" if name == "link" else file_name
+
+    with pytest.raises(RecipeError):
+        getattr(MaskLibrary(None, Settings(mask_dir=masks)), reads)(asked)
+
+
+def test_rois_beyond_the_most_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    rings = {"unit": "pixel", "inner_radius": 1, "width": 0.05, "num_rings": 20}
+    with pytest.raises(RecipeError, match="rois name 7200 ROIs; take at most 1000"):
+        planned({"kind": "qphi", "rings": rings, "angles": {"num": 360}})
+    np.save(tmp_path / "pixels.npy", np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE))
+    with pytest.raises(RecipeError, match="holds 3071 regions; 1000 are the most"):
+        planned({"kind": "labels", "array": "pixels.npy"}, folder=tmp_path)
+    np.save(tmp_path / "few.npy", (np.arange(SHAPE[0] * SHAPE[1]) % 600).reshape(SHAPE))
+    with pytest.raises(RecipeError, match="more than 1000 ROIs"):
+        planned(*[{"kind": "labels", "array": "few.npy"}] * 2, folder=tmp_path)
+
+
+def test_array_beyond_the_most_pixels_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "vast.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (10**5, 10**5)})
+        file.truncate(10**10 + file.tell())
+
+    with pytest.raises(RecipeError, match="100000000 pixels are the most"):
+        planned({"kind": "labels", "array": "vast.npy"}, folder=tmp_path)
+
+
+def test_frames_are_added_at_once_where_a_run_announces_very_many() -> None:
+    run = facts(n_frames=10**15)
+
+    assert plan(run, parse_recipe({"rois": [{"unit": "pixel", "edges": [[5, 10]]}]})).bin > 10**9
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "mask.npy", np.array([[print]], object), allow_pickle=True)
 

@@ -41,5 +41,9 @@ def test_keys_do_not_show_in_the_representation() -> None:
     assert "topsecret" not in repr(settings)
 
 
+def test_no_file_is_read_in_place_before_a_folder_is_named() -> None:
+    assert Settings().detector_dirs == []
+
+
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

@@ -14,6 +14,7 @@ from twotime.api import errors, schemas
 from twotime.api.auth import KeyGuard
 from twotime.api.events import Events
 from twotime.api.keys import key_ring
+from twotime.api.limits import BodyLimit
 from twotime.api.routes import analyses, events, health, latest, live, page, pictures, results, runs
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Service
@@ -47,9 +48,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         403: "The key lacks the scope that this takes.",
         404: "No such run, analysis or result.",
         409: "Not now: the run still runs, or there is no result yet.",
+        413: "The body is too long.",
         422: "The run, the recipe or a parameter does not fit.",
         429: "Too many wrong keys; wait as long as Retry-After says.",
-        503: "Tiled does not answer; try again.",
+        503: "Tiled does not answer, or too many analyses wait; try again.",
     }.items()
 }
 
@@ -81,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.key, keys = key_ring(settings)
     errors.install(app)
     _add_routes(app)
+    app.add_middleware(BodyLimit, most_mib=settings.most_body_mib)
     app.add_middleware(KeyGuard, keys=keys)
     app.add_middleware(_Counted, metrics=metrics)
     return app

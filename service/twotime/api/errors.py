@@ -26,6 +26,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.RecipeError: (422, "Recipe does not fit"),
     errors.NotReady: (409, "No result yet"),
     errors.InputError: (400, "Request cannot be met"),
+    errors.QueueFull: (503, "Queue is full"),
     errors.TiledUnavailable: (503, "Tiled does not answer"),
     errors.TiledFailing: (503, "Tiled fails"),
     errors.TiledRefused: (502, "Tiled refuses the service"),
@@ -35,7 +36,13 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
 }
 """Status and title of each error; a class that is not listed takes those of its nearest parent."""
 
-_TITLES = {401: "Key needed", 404: "Not found", 405: "Method not allowed", 422: "Request does not fit"}
+_TITLES = {
+    401: "Key needed",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Body too long",
+    422: "Request does not fit",
+}
 _RETRY_AFTER_S = "5"
 
 

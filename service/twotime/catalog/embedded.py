@@ -41,12 +41,13 @@ class EmbeddedTiled:
     Attributes
     ----------
     uri, api_key : for clients; the key is made at the first start and kept
+    readable : folders that it may read frames from
     """
 
     def __init__(self, var_dir: Path, port: int = 0, readable_storage: Sequence[Path] = ()) -> None:
         self.folder = (var_dir / "tiled").resolve()
         self.detector_folder = (var_dir / "detector").resolve()
-        self._readable = [self.detector_folder, *(folder.resolve() for folder in readable_storage)]
+        self.readable = [self.detector_folder, *(folder.resolve() for folder in readable_storage)]
         self._wanted_port = port
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,7 +153,7 @@ class EmbeddedTiled:
             "catalog": {
                 "uri": f"sqlite:///{self.folder}/catalog.db",
                 "writable_storage": [f"file://{self.folder}/data", f"duckdb:///{self.folder}/tables.duckdb"],
-                "readable_storage": [f"file://{folder}" for folder in self._readable],
+                "readable_storage": [f"file://{folder}" for folder in self.readable],
                 "init_if_not_exists": True,
             },
             # The cache keeps every uploaded payload in memory; five minutes are enough for subscribers to catch up.

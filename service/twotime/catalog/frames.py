@@ -1,10 +1,11 @@
 """Detector frames of a run, block by block: in place from HDF5 where the files can be reached, else over HTTP."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -36,6 +37,7 @@ class TiledFrames:
     facts : of the same run
     direct : read the HDF5 files in place where they can be reached
     path_map : prefixes of file paths as Tiled names them, and where they are here
+    folders : where files may be read in place
 
     Attributes
     ----------
@@ -44,12 +46,17 @@ class TiledFrames:
     """
 
     def __init__(
-        self, run: BlueskyRun, facts: RunFacts, direct: bool = True, path_map: Mapping[str, str] | None = None
+        self,
+        run: BlueskyRun,
+        facts: RunFacts,
+        direct: bool = True,
+        path_map: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> None:
         self.facts = facts
         self._node = find_image(run, facts.detector).node
-        self._files = reachable_files(self._node, path_map or {}) if direct else []
-        self._master = master_file(self._node, path_map or {}) if direct else None
+        self._files = reachable_files(self._node, path_map or {}, folders) if direct else []
+        self._master = master_file(self._node, path_map or {}, folders) if direct else None
 
     @property
     def route(self) -> str:

@@ -1,6 +1,7 @@
 """Masks and label arrays that recipes name: the beamline's registry in Tiled, and one folder of files."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from tiled.client.container import Container
 from tiled.queries import Eq
 
 from twotime.catalog.client import descend, tiled_errors
+from twotime.catalog.runs import MOST_PIXELS
 from twotime.errors import RecipeError, TiledRefused
 from twotime.pipeline.protocols import LabelMap
 from twotime.settings import Settings
 
-MOST_PIXELS = 100_000_000
 _ARRAYS = (".npy", ".npz")
 
 
@@ -60,6 +61,7 @@ class MaskLibrary:
                 f"masks.registry names {name!r}{asked}, but {self._path} holds none for {detector}; "
                 f"versions there: {there}."
             )
+        _fits("masks.registry", name, own[wanted].shape)
         with tiled_errors():
             return np.asarray(own[wanted].read(), bool), wanted
 
@@ -78,15 +80,16 @@ class MaskLibrary:
                 node = descend(self._root, reference.removeprefix("tiled:").strip("/"), "rois.array")
             except TiledRefused as error:
                 raise RecipeError(f"rois.array is {reference!r}. {error}") from None
-            if not isinstance(node, ArrayClient) or node.ndim != 2 or int(np.prod(node.shape)) > MOST_PIXELS:
+            if not isinstance(node, ArrayClient) or node.ndim != 2:
                 raise RecipeError(f"rois.array is {reference!r}, which is no array of rows and columns.")
+            _fits("rois.array", reference, node.shape)
             return _as_labels(np.asarray(node.read()), reference)
 
     def named_labels(self, name: str) -> NDArray[np.int32]:
         """``general_roi_mask_<name>`` of the folder."""
         stem = f"general_roi_mask_{name}"
-        files = [self._folder / f"{stem}{suffix}" for suffix in (*_ARRAYS, ".json")] if self._folder else []
-        file = next((file for file in files if file.is_file()), None)
+        files = [self._inside(f"{stem}{suffix}") for suffix in (*_ARRAYS, ".json")]
+        file = next((file for file in files if file is not None), None)
         if file is None:
             raise RecipeError(
                 f"rois names the ROI mask {name!r}, but there is no {stem}.npy, .npz or .json in "
@@ -100,6 +103,7 @@ class MaskLibrary:
         try:
             with h5py.File(file, "r", locking=False) as opened:
                 group = opened["qmap"]
+                _fits("rois.file", name, group["dynamic_roi_map"].shape)
                 labels = np.asarray(group["dynamic_roi_map"][()])
                 if "mask" in group:
                     labels = np.where(np.asarray(group["mask"][()]) != 0, labels, 0)
@@ -120,12 +124,22 @@ class MaskLibrary:
             raise RecipeError(
                 f"{field} names {name!r}, but this service reads no such files; set TWOTIME_MASK_DIR to their folder."
             )
-        file = (self._folder / name).resolve()
-        if not file.is_relative_to(self._folder.resolve()) or file.suffix.lower() not in suffixes or not file.is_file():
+        file = self._inside(name)
+        if file is None or file.suffix.lower() not in suffixes:
             raise RecipeError(
                 f"{field} is {name!r}, but there is no such {' or '.join(suffixes)} file in the folder of masks."
             )
         return file
+
+    def _inside(self, name: str) -> Path | None:
+        """The file of that name, all links followed, if there is one in the folder."""
+        if self._folder is None:
+            return None
+        try:
+            file = (self._folder / name).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):  # not there, no name of a file, or a link to itself
+            return None
+        return file if file.is_relative_to(self._folder.resolve()) and file.is_file() else None
 
 
 def _version(node: Any) -> int:
@@ -147,13 +161,19 @@ def _array(file: Path, field: str) -> NDArray[Any]:
             loaded = json.loads(file.read_text())
             array = np.asarray(loaded.get("mask", loaded) if isinstance(loaded, dict) else loaded)
         else:
-            opened = np.load(file, allow_pickle=False)
+            opened = np.load(file, mmap_mode="r", allow_pickle=False)
             array = opened if isinstance(opened, np.ndarray) else opened[opened.files[0]]
     except (OSError, ValueError, IndexError) as error:
         raise RecipeError(f"{field}: {file.name} cannot be read as an array of numbers ({error}).") from None
     if array.ndim != 2 or array.dtype.kind not in "buif":
         raise RecipeError(f"{field}: {file.name} holds an array of shape {array.shape}, expected rows and columns.")
+    _fits(field, file.name, array.shape)
     return array
+
+
+def _fits(field: str, name: str, shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > MOST_PIXELS:
+        raise RecipeError(f"{field} names {name!r} of shape {shape}; {MOST_PIXELS} pixels are the most of an array.")
 
 
 def _as_labels(array: NDArray[Any], name: str) -> NDArray[np.int32]:

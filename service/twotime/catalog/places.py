@@ -1,16 +1,20 @@
 """Where files lie, seen from here: those behind an array in Tiled, and the pixels kept of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import structlog
 from tiled.utils import path_from_uri
 
 from twotime.catalog.client import tiled_errors
 from twotime.files import master_of
 from twotime.files.pixel_cache import PixelCache
 from twotime.settings import Settings
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,14 @@ class DataFile:
     dataset: str
 
 
-def reachable_files(node: Any, path_map: Mapping[str, str]) -> list[DataFile]:
+def reachable_files(node: Any, path_map: Mapping[str, str], folders: Sequence[Path]) -> list[DataFile]:
     """The HDF5 files behind an array, in order; empty where they are of another kind or out of reach.
 
     Parameters
     ----------
     node : client of an array in Tiled
     path_map : prefixes of file paths as Tiled names them, and where they are here
+    folders : whoever writes runs may name any file of this machine; only those below these folders are opened
     """
     with tiled_errors():
         sources = node.include_data_sources().data_sources() or []
@@ -37,16 +42,18 @@ def reachable_files(node: Any, path_map: Mapping[str, str]) -> list[DataFile]:
     if not dataset:
         return []
     name = "/".join(dataset) if isinstance(dataset, list | tuple) else str(dataset)
-    files = [DataFile(path, name) for path in _assets(sources[0], path_map)]
-    return files if files and all(file.path.is_file() for file in files) else []
+    files = [_within(path, folders) for path in _assets(sources[0], path_map)]
+    known = [DataFile(file, name) for file in files if file is not None and file.is_file()]
+    return known if len(known) == len(files) else []
 
 
-def master_file(node: Any, path_map: Mapping[str, str]) -> Path | None:
+def master_file(node: Any, path_map: Mapping[str, str], folders: Sequence[Path]) -> Path | None:
     """The detector's own master file beside the files of an array; None where there is none or it is out of reach."""
     with tiled_errors():
         sources = node.include_data_sources().data_sources() or []
-    masters = (master_of(path) for source in sources for path in _assets(source, path_map))
-    return next((master for master in masters if master is not None), None)
+    assets = (path for source in sources for path in _assets(source, path_map))
+    masters = (master_of(path) for path in assets if _within(path.parent, folders) is not None)
+    return next((_within(master, folders) for master in masters if master is not None), None)
 
 
 def pixel_cache(settings: Settings) -> PixelCache:
@@ -57,6 +64,23 @@ def pixel_cache(settings: Settings) -> PixelCache:
 def _assets(source: Any, path_map: Mapping[str, str]) -> list[Path]:
     assets = sorted(source.assets, key=lambda asset: asset.num or 0)
     return [_here(path_from_uri(asset.data_uri), path_map) for asset in assets if asset.data_uri.startswith("file:")]
+
+
+def _within(path: Path, folders: Sequence[Path]) -> Path | None:
+    """What a path leads to, all links followed, if that exists and lies in one of the folders."""
+    try:
+        found = path.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # not there, not a path, or a link to itself
+        return None
+    if any(found.is_relative_to(folder.resolve()) for folder in folders):
+        return found
+    _say_once(str(found if found.is_dir() else found.parent))
+    return None
+
+
+@lru_cache(maxsize=1000)
+def _say_once(folder: str) -> None:
+    log.warning("files_not_read_in_place", folder=folder, remedy="name it in TWOTIME_DETECTOR_DIRS")
 
 
 def _here(path: Any, path_map: Mapping[str, str]) -> Path:

@@ -1,7 +1,7 @@
 """Runs in Tiled: finding one, listing them, and reading what a run says of itself."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ CONFIGURATION_KEYS = {
     "pixel_size_m": "x_pixel_size",
 }
 """Names under which the descriptor's configuration holds the geometry at CHX, each after ``<detector>_``."""
+MOST_PIXELS = 100_000_000
+"""Of a frame, a mask or a label array: all there are, and more, but not what a wrong document may announce."""
 _PAGE = 100  # Tiled refuses pages of more than 300
 START_KEYS = {"frame_time_s": "acquire period"}
 """Names in the start document, where CHX writes numbers as text."""
@@ -156,6 +158,7 @@ def run_facts(
     running: bool = False,
     direct: bool = True,
     path_map: Mapping[str, str] | None = None,
+    folders: Sequence[Path] = (),
 ) -> RunFacts:
     """What a run says of itself, as far as an analysis needs it.
 
@@ -164,7 +167,8 @@ def run_facts(
     detector : image key, or the beginning of one, in any case; None: the area detector found, an Eiger before others
     accept_failed : also of a run that did not end with success
     running : also of a run that goes on; its frames are then as many as were announced, or are there already
-    direct, path_map : whether and where the detector's master file is looked into, for what the documents do not say
+    direct, path_map, folders : whether and where the detector's master file is looked into, for what the documents do
+        not say; see `twotime.catalog.places.reachable_files`
 
     Raises
     ------
@@ -186,7 +190,12 @@ def run_facts(
         n_frames = max(n_frames, announced or 0)
     if n_frames == 0:
         raise UnusableRun(f"Run {start['uid'][:8]} holds no frames of {image.key}; was the shutter series started?")
-    master = master_file(image.node, path_map or {}) if direct else None
+    if height * width > MOST_PIXELS:
+        raise UnusableRun(
+            f"Run {start['uid'][:8]} announces frames of {height} x {width} pixels of {image.key}; "
+            f"{MOST_PIXELS} pixels are the most."
+        )
+    master = master_file(image.node, path_map or {}, folders) if direct else None
     kind = detector_of(image.key)
     return RunFacts(
         uid=start["uid"],

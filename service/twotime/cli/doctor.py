@@ -82,9 +82,15 @@ def _newest_run(settings: Settings) -> str:
         run = find_run(raw_catalog(open_root(settings), settings), -1)
     except RunNotFound:
         return "there is none yet"
-    facts = run_facts(run, direct=settings.read_in_place, path_map=settings.path_map)
-    source = TiledFrames(run, facts, direct=settings.read_in_place, path_map=settings.path_map)
-    way = "in place from its files" if source.route == "file" else "over HTTP (its files are not reachable from here)"
+    facts = run_facts(run, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs)
+    source = TiledFrames(
+        run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
+    )
+    way = (
+        "in place from its files"
+        if source.route == "file"
+        else "over HTTP (its files cannot be reached from here, or lie outside TWOTIME_DETECTOR_DIRS)"
+    )
     missing = sorted(
         {"beam_center_y", "beam_center_x", "distance_m", "wavelength_angstrom", "pixel_size_m", "frame_time_s"}
         - set(facts.geometry)

@@ -28,7 +28,11 @@ def tiled_of(settings: Settings, console: Console) -> Iterator[Settings]:
     embedded.start()
     try:
         yield settings.model_copy(
-            update={"tiled_uri": AnyHttpUrl(embedded.uri), "tiled_api_key": SecretStr(embedded.api_key)}
+            update={
+                "tiled_uri": AnyHttpUrl(embedded.uri),
+                "tiled_api_key": SecretStr(embedded.api_key),
+                "detector_dirs": [*settings.detector_dirs, *embedded.readable],
+            }
         )
     finally:
         embedded.stop()

@@ -139,6 +139,7 @@ class Computer:
             accept_failed=recipe.frames.accept_failed_run,
             direct=settings.read_in_place,
             path_map=settings.path_map,
+            folders=settings.detector_dirs,
         )
         library = MaskLibrary(root, settings)
         the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
@@ -146,7 +147,9 @@ class Computer:
         if self._ensemble is None:
             progress("loading the models", 0.0)
             self._ensemble = load_ensemble(self.settings.ensemble)
-        source = TiledFrames(run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+        source = TiledFrames(
+            run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
+        )
         return analyse(
             source,
             recipe,

@@ -116,7 +116,11 @@ class TiledLink:
         )
         self._embedded.start()
         self.settings = self.settings.model_copy(
-            update={"tiled_uri": AnyHttpUrl(self._embedded.uri), "tiled_api_key": SecretStr(self._embedded.api_key)}
+            update={
+                "tiled_uri": AnyHttpUrl(self._embedded.uri),
+                "tiled_api_key": SecretStr(self._embedded.api_key),
+                "detector_dirs": [*self.settings.detector_dirs, *self._embedded.readable],
+            }
         )
 
     def _say(self, state: str) -> None:

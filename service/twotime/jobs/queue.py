@@ -46,6 +46,11 @@ class JobQueue:
     def __contains__(self, analysis_id: str) -> bool:
         return analysis_id in self._waiting
 
+    @property
+    def n_asked(self) -> int:
+        """How many of them somebody asked for."""
+        return sum(not automatic for automatic, _, _ in self._waiting.values())
+
     def put(self, job: Job, *, automatic: bool = False) -> None:
         """Let a job wait; one that waits already keeps the better of both places."""
         known = self._waiting.get(job.id)

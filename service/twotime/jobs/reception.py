@@ -1,6 +1,7 @@
 """Takes requests: finds the run, resolves the recipe, names the analysis, and queues it in Tiled."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import twotime
@@ -8,7 +9,7 @@ from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.library import MaskLibrary
 from twotime.catalog.models import load_ensemble
 from twotime.catalog.runs import find_run, run_facts
-from twotime.errors import AnalysisNotFound
+from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.link import TiledLink
 from twotime.pipeline import Plan, plan
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
@@ -43,10 +44,13 @@ class Reception:
         force: bool = False,
         automatic: bool = False,
         parents: Sequence[str] = (),
+        only_known: bool = False,
     ) -> AnalysisRecord:
-        """Queue an analysis or find it; nothing is written where run or recipe cannot be used."""
+        """Queue an analysis or find it; nothing is written where run or recipe cannot be used, or if `only_known`."""
         asked, the_plan = self._plan(reference, recipe)
         versions = self.versions
+        if only_known:
+            return self._known(the_plan, force)
         return self.link.store.request(
             the_plan.facts,
             the_plan.resolved,
@@ -80,9 +84,19 @@ class Reception:
             accept_failed=asked.frames.accept_failed_run,
             direct=settings.read_in_place,
             path_map=settings.path_map,
+            folders=settings.detector_dirs,
         )
         library = MaskLibrary(self.link.root, settings)
         return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
+
+    def _known(self, the_plan: Plan, force: bool) -> AnalysisRecord:
+        key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
+        with suppress(AnalysisNotFound):
+            record = self.link.store.get(key)
+            if not (force and record.ended):
+                return record
+        most = self.link.settings.most_queued
+        raise QueueFull(f"{most} analyses wait already, the most that TWOTIME_MOST_QUEUED allows; try again later.")
 
     def _digest(self, the_plan: Plan) -> str:
         versions = self.versions

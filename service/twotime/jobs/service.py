@@ -109,8 +109,11 @@ class Service:
         ------
         InputError
             If the run or the recipe cannot be used; nothing has been written then.
+        QueueFull
+            If too many wait already and this one does not yet.
         """
-        record = await self._link.call(self._reception.submit, reference, recipe, force=force)
+        full = self._crew.queue.n_asked >= self.settings.most_queued
+        record = await self._link.call(self._reception.submit, reference, recipe, force=force, only_known=full)
         self._enqueue(record)
         return record
 

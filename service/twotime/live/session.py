@@ -185,11 +185,14 @@ class LiveSession:
             accept_failed=self.recipe.frames.accept_failed_run,
             direct=settings.read_in_place,
             path_map=settings.path_map,
+            folders=settings.detector_dirs,
         )
         final = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes)
         if final.n_frames > growing.n_frames:
             return
-        source = TiledFrames(tail.run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+        source = TiledFrames(
+            tail.run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
+        )
         gathered = growing.finished(final)
         if not gathered.warnings and source.dtype.kind in "ui":
             pixel_cache(settings).keep(final, gathered)

@@ -30,7 +30,7 @@ class Tail:
     raw : catalog of the raw runs
     uid : of the run
     detector : see `twotime.catalog.runs.find_image`
-    settings : `read_in_place` and `path_map` count
+    settings : `read_in_place`, `path_map` and `detector_dirs` count
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Tail:
         if not self._files:
             self._frames = None  # Its node knows no more frames than there were when it was made.
         if self._node is not None and self._settings.read_in_place:
-            files = reachable_files(self._node, self._settings.path_map)
+            files = reachable_files(self._node, self._settings.path_map, self._settings.detector_dirs)
             self._frames = self._frames if files == self._files else None
             self._files = files
 
@@ -81,7 +81,12 @@ class Tail:
             return None
         settings = self._settings
         return run_facts(
-            self.run, self._detector, running=True, direct=settings.read_in_place, path_map=settings.path_map
+            self.run,
+            self._detector,
+            running=True,
+            direct=settings.read_in_place,
+            path_map=settings.path_map,
+            folders=settings.detector_dirs,
         )
 
     def available(self) -> int:
@@ -112,7 +117,13 @@ class Tail:
         """
         if self._frames is None or self._frames.facts != facts:
             settings = self._settings
-            self._frames = TiledFrames(self.run, facts, direct=settings.read_in_place, path_map=settings.path_map)
+            self._frames = TiledFrames(
+                self.run,
+                facts,
+                direct=settings.read_in_place,
+                path_map=settings.path_map,
+                folders=settings.detector_dirs,
+            )
         return list(self._frames.blocks(first, stop, stride))
 
     def _image(self) -> Any:

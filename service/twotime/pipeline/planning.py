@@ -1,5 +1,6 @@
 """What an analysis would do, before anything is computed."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,10 +191,8 @@ def _bin_of(wanted: str | int, n_frames: int, n_rois: int, budget_bytes: int) ->
                 f"frames.bin is {wanted}, but only {n_frames} frames are taken; bin at most half of them."
             )
         return wanted
-    bin_frames = 1
-    while n_rois * (n_frames // bin_frames) ** 2 * BYTES_PER_PAIR > budget_bytes:
-        bin_frames += 1
-    return bin_frames
+    most_frames = math.isqrt(budget_bytes // (max(1, n_rois) * BYTES_PER_PAIR))
+    return n_frames // (most_frames + 1) + 1
 
 
 def _warnings(facts: RunFacts, resolved: ResolvedRecipe, n_frames: int) -> list[str]:

@@ -1,9 +1,11 @@
 """From the regions that a recipe names to regions of pixels."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from twotime.errors import RecipeError
 from twotime.pipeline.protocols import Library
-from twotime.recipe import AnyRegion, Box, Labels, Named, Polygon, QMap, QPhi, Rings
+from twotime.recipe import MOST_ROIS, AnyRegion, Box, Labels, Named, Polygon, QMap, QPhi, Rings
 from twotime.xpcs.roi import Region, box_region, label_regions, polygon_region, ring_regions, shifted_labels
 from twotime.xpcs.types import Geometry
 
@@ -18,9 +20,14 @@ def regions_of(
     ValueError
         If a region does not fit to the detector.
     RecipeError
-        If a label array that the recipe names is not there.
+        If a label array that the recipe names is not there, or there are too many regions.
     """
-    return [region for one in wanted for region in _regions(one, geometry, shape, library)]
+    regions: list[Region] = []
+    for one in wanted:
+        regions += _regions(one, geometry, shape, library)
+        if len(regions) > MOST_ROIS:
+            raise RecipeError(f"rois lead to more than {MOST_ROIS} ROIs; take fewer.")
+    return regions
 
 
 def _regions(one: AnyRegion, geometry: Geometry, shape: tuple[int, int], library: Library) -> list[Region]:
@@ -36,9 +43,17 @@ def _regions(one: AnyRegion, geometry: Geometry, shape: tuple[int, int], library
     if isinstance(one, Polygon):
         return [polygon_region(shape, one.vertices, np.nan if one.q is None else one.q)]
     if isinstance(one, Labels):
-        return label_regions(library.labels(one.array), shape, one.q_list, one.phi_list)
+        return label_regions(_few(library.labels(one.array)), shape, one.q_list, one.phi_list)
     if isinstance(one, Named):
-        return label_regions(shifted_labels(library.named_labels(one.name), geometry, shape), shape)
+        return label_regions(_few(shifted_labels(library.named_labels(one.name), geometry, shape)), shape)
     assert isinstance(one, QMap)
     found = library.qmap(one.file)
-    return label_regions(found.labels, shape, found.q, found.phi)
+    return label_regions(_few(found.labels), shape, found.q, found.phi)
+
+
+def _few(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels as they are, counted first: each region takes as much memory as a frame."""
+    number = np.unique(labels[labels > 0]).size
+    if number > MOST_ROIS:
+        raise RecipeError(f"rois: a label array holds {number} regions; {MOST_ROIS} are the most.")
+    return labels

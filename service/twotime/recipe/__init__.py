@@ -17,6 +17,7 @@ from twotime.recipe.options import (
     parse_recipe,
 )
 from twotime.recipe.regions import (
+    MOST_ROIS,
     AnyRegion,
     Box,
     Labels,
@@ -31,6 +32,7 @@ from twotime.recipe.resolve import ResolvedRecipe, analysis_id, default_rings, d
 __all__ = [
     "DECAY_PARAMETERS",
     "GEOMETRY_UNITS",
+    "MOST_ROIS",
     "AnyRegion",
     "Box",
     "DenoiseOptions",

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from twotime.errors import RecipeError
 from twotime.recipe.document import Document, Finite, NotNegative, Positive
-from twotime.recipe.regions import KINDS, AnyRegion, Box
+from twotime.recipe.regions import KINDS, MOST_ROIS, AnyRegion, Box
 from twotime.xpcs.orientation import Orientation
 
 DECAY_PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
@@ -126,6 +126,13 @@ class Recipe(Document):
     min_pixels: int = Field(10, ge=1, description="leave out ROIs with fewer usable pixels")
     denoise: DenoiseOptions = DenoiseOptions()
     fit: FitOptions = FitOptions()
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> "Recipe":
+        number = sum(getattr(region, "n_rois", 1) for region in self.rois)
+        if number > MOST_ROIS:
+            raise ValueError(f"rois name {number} ROIs; take at most {MOST_ROIS}, such as fewer rings or sectors")
+        return self
 
 
 def parse_recipe(document: dict[str, Any] | None) -> Recipe:

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from twotime.recipe.document import Document, Finite, NotNegative, Positive
 
 MOST_REGIONS = 500
+MOST_ROIS = 1000
 KINDS = ("rings", "qphi", "box", "polygon", "labels", "named", "qmap")
 
 
@@ -41,6 +42,11 @@ class Rings(Document):
             if not 0 <= inner < outer:
                 raise ValueError(f"ring edges [{inner:g}, {outer:g}] must rise from zero or above")
         return self
+
+    @property
+    def n_rois(self) -> int:
+        """Number of rings."""
+        return self.num_rings or len(self.edges or self.centers or ())
 
     def all_edges(self) -> list[tuple[float, float]]:
         """Inner and outer edge of each ring, in `unit`."""
@@ -96,6 +102,11 @@ class QPhi(Document):
     kind: Literal["qphi"]
     rings: Rings
     angles: Angles
+
+    @property
+    def n_rois(self) -> int:
+        """Number of sectors."""
+        return self.rings.n_rois * self.angles.num
 
 
 class Box(Document):
