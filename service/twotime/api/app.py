@@ -44,6 +44,7 @@ _PROBLEM = {"content": {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/sch
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": description, "model": schemas.Problem, **_PROBLEM}
     for code, description in {
+        400: "The request contradicts itself or the result, or its body cannot be read.",
         401: "No key, or the wrong one.",
         403: "The key lacks the scope that this takes.",
         404: "No such run, analysis or result.",

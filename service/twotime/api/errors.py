@@ -105,6 +105,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = error.detail
+    if error.status_code == 400:
+        detail = "The body cannot be read as JSON; send one JSON object in UTF-8."
     if error.status_code == 404 and detail == "Not Found":
         detail = f"There is nothing at {request.url.path}; the routes are listed at /docs and /openapi.json."
     if error.status_code == 405:

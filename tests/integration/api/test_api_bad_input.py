@@ -40,6 +40,13 @@ def test_body_that_is_no_json(client: httpx.Client) -> None:
     assert sentence.startswith("The body is not JSON")
 
 
+@pytest.mark.parametrize("body", [b'{"uid": "\xff\xfe"}', b'{"a":' * 100_000, b"[" * 100_000])
+def test_body_that_cannot_be_read(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/plans", content=body, headers={"Content-Type": "application/json"})
+    assert "JSON" in problem(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+
+
 def test_unknown_key_of_the_recipe(client: httpx.Client, run_uid: str) -> None:
     answer = client.post("/plans", json={"uid": run_uid, "recipe": {"masks": {"hot": 5}}})
     assert problem(answer, 422) == "masks.hot is not a field of the recipe; remove it or correct its name."
