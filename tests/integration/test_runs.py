@@ -10,6 +10,7 @@ from event_model import compose_run
 
 from twotime.catalog.runs import find_run, list_runs, run_facts, summarise
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
+from twotime.jobs.rules import judge
 from twotime.recipe import parse_recipe, resolve
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry
@@ -256,3 +257,17 @@ def test_failed_run_needs_consent(raw, detector_folder):
     with pytest.raises(UnusableRun, match=r"'abort' \(simulated failure\).*frames\.accept_failed_run"):
         run_facts(find_run(raw, uid))
     assert run_facts(find_run(raw, uid), accept_failed=True).shape == (6, 20, 24)
+
+
+def test_run_with_odd_documents_is_listed_and_refused_in_a_sentence(raw):
+    odd = {"motors": 3, "detectors": 5, "plan_name": 7, "sample": {"name": 5}, "acquire period": "soon"}
+    data_keys = {"eiger4m_single_image": image_key(1, 4, 5), "x": SCALAR}
+    cam = {"data": {"eiger4m_single_cam_num_images": "many"}, "timestamps": {}, "data_keys": {}}
+    uid = documents_run(raw, start=odd, data_keys=data_keys, configuration={"eiger4m_single": cam})
+
+    (listed,) = [one for one in list_runs(raw) if one.uid == uid]
+
+    assert (listed.plan_name, listed.sample) == ("7", "5")
+    assert "it moved 3 while counting" in judge(listed.start, listed.stop, listed.detectors).reason
+    with pytest.raises(UnusableRun, match="holds no frames of eiger4m_single_image, which it announces"):
+        run_facts(find_run(raw, uid))

@@ -1,5 +1,6 @@
 """Runs in Tiled: finding one, listing them, and reading what a run says of itself."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,9 +142,9 @@ def summarise(run: BlueskyRun) -> RunSummary:
         uid=start["uid"],
         scan_id=_whole(start.get("scan_id")),
         sample=_sample(start),
-        plan_name=start.get("plan_name"),
-        time=float(start["time"]),
-        exit_status=stop.get("exit_status") if stop else None,
+        plan_name=_text(start.get("plan_name")),
+        time=_first_number(start.get("time")) or 0.0,
+        exit_status=_text(stop.get("exit_status")) if stop else None,
         detectors=detectors,
         start=start,
         stop=stop or None,
@@ -203,7 +204,7 @@ def run_facts(
         shape=(n_frames, height, width),
         scan_id=_whole(start.get("scan_id")),
         sample=_sample(start),
-        start_time=float(start["time"]),
+        start_time=_first_number(start.get("time")),
         geometry=dict(_geometry(image, start, master)),
         orientation="raw" if kind is None else kind.orientation,
         shortest_frame_time_s=None if kind is None else kind.shortest_frame_time_s,
@@ -238,7 +239,7 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
         stream = run[name]
         container = getattr(stream, "base", stream)
         for key, description in stream.metadata.get("data_keys", {}).items():
-            if description.get("dtype") != "array":
+            if _fields(description).get("dtype") != "array":
                 continue  # A request saved: there may be hundreds of scalars.
             node = container.get(key)
             if isinstance(node, ArrayClient) and node.ndim >= 3 and node.dtype.kind in "uif":
@@ -249,7 +250,8 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
 def _why_no_images(run: BlueskyRun) -> str:
     with tiled_errors():
         keys = {key: data_key for name in run for key, data_key in run[name].metadata.get("data_keys", {}).items()}
-    announced = [key for key, data_key in keys.items() if "external" in data_key and len(data_key["shape"]) >= 2]
+    external = {key: _fields(data_key) for key, data_key in keys.items() if "external" in _fields(data_key)}
+    announced = [key for key, data_key in external.items() if len(data_key.get("shape") or ()) >= 2]
     if announced:
         return (
             f"holds no frames of {', '.join(announced)}, which it announces; "
@@ -302,8 +304,8 @@ def _configuration(image: ImageNode) -> dict[str, Any]:
     """The detector's own configuration from the descriptor, without its name, in lower case."""
     prefix = image.key.lower().removesuffix("_image") + "_"
     data: dict[str, Any] = {}
-    for device in image.descriptor.get("configuration", {}).values():
-        data |= device.get("data", {})
+    for device in _fields(image.descriptor.get("configuration")).values():
+        data |= _fields(_fields(device).get("data"))
     return {key.lower().removeprefix(prefix): value for key, value in data.items() if key.lower().startswith(prefix)}
 
 
@@ -314,7 +316,7 @@ def _geometry(image: ImageNode, start: Mapping[str, Any], master: Path | None) -
     kind = detector_of(image.key)
     for name in GEOMETRY_UNITS:
         key = CONFIGURATION_KEYS[name]
-        recorded, told = _number(data.get(key)), _number(start.get(START_KEYS.get(name, "")))
+        recorded, told = _number(data.get(key)), _number(start.get(START_KEYS[name])) if name in START_KEYS else None
         if recorded is not None:
             yield name, Found(recorded, f"descriptor configuration {image.key.removesuffix('_image')}_{key}")
         elif told is not None:
@@ -334,7 +336,16 @@ def _sample(start: Mapping[str, Any]) -> str | None:
     sample = start.get("sample")
     if isinstance(sample, Mapping):
         sample = sample.get("name") or ", ".join(f"{key}: {value}" for key, value in sample.items())
-    return None if sample is None else str(sample)
+    return _text(sample)
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    """A document inside another; no fields where something else stands in its place."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _number(value: Any) -> float | None:
@@ -343,10 +354,10 @@ def _number(value: Any) -> float | None:
         value = value[0] if len(value) == 1 else None
     try:
         return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
 def _whole(value: Any) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and math.isfinite(number) else None

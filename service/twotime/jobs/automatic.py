@@ -94,7 +94,8 @@ class Automatic:
         self._begun[uid] = None
         while len(self._begun) > _MOST_VERDICTS:
             self._begun.popitem(last=False)
-        detectors = [str(one) for one in start.get("detectors") or ()]
+        named = start.get("detectors")
+        detectors = [str(one) for one in named] if isinstance(named, list | tuple) else []
         rule, recipe = self._rules.of(start, detectors)
         if judge_beginning(start).taken and (rule is None or rule.skip is None):
             self._live.follow(uid, recipe or self.reception.site_recipe)

@@ -71,7 +71,8 @@ def _against(start: Mapping[str, Any], moved: str = "moved") -> str | None:
         return f"its start document says XPCS_data: {marked}"
     motors = start.get("motors") or ()
     if motors and not marked:
-        return f"it {moved} {', '.join(map(str, motors))} while counting; XPCS_data: True would select it"
+        named = ", ".join(map(str, motors)) if isinstance(motors, list | tuple) else str(motors)
+        return f"it {moved} {named} while counting; XPCS_data: True would select it"
     return None
 
 

@@ -101,5 +101,5 @@ def _fits(wanted: str | float | bool, found: Any) -> bool:
         return fnmatchcase(str(found).lower(), wanted.lower())
     try:
         return float(found) == float(wanted)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False

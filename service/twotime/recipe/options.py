@@ -144,7 +144,7 @@ def parse_recipe(document: dict[str, Any] | None) -> Recipe:
         On unknown keys, wrong units or contradictions; names the field, its value and what is expected.
     """
     try:
-        return Recipe.model_validate(document or {})
+        return Recipe.model_validate({} if document is None else document)
     except ValidationError as error:
         raise RecipeError(" ".join(sentence(item) for item in error.errors())) from None
 
