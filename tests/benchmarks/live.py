@@ -66,7 +66,8 @@ def measure(settings: Settings, ensemble: Ensemble, frames: Path, folder: Path, 
     ready_s = time.monotonic() - written_at
     lags = [said["lag_s"] for _, said in told if said.get("lag_s")]
     n = told[-1][1]["n_frames"]
-    source = TiledFrames(find_run(raw, uid), run_facts(find_run(raw, uid)))
+    run = find_run(raw, uid)
+    source = TiledFrames(run, run_facts(run), folders=settings.detector_dirs)
     began = time.monotonic()
     analyse(source, recipe, ensemble)
     batch_s = time.monotonic() - began
@@ -97,7 +98,10 @@ def main() -> None:
         tiled = EmbeddedTiled(folder)
         tiled.start()
         settings = Settings(
-            tiled_uri=AnyHttpUrl(tiled.uri), tiled_api_key=SecretStr(tiled.api_key), var_dir=folder / "service"
+            tiled_uri=AnyHttpUrl(tiled.uri),
+            tiled_api_key=SecretStr(tiled.api_key),
+            var_dir=folder / "service",
+            detector_dirs=[tiled.detector_folder],
         )
         ensemble = Ensemble.load()
         warm_up(ensemble)

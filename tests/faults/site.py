@@ -88,6 +88,7 @@ class Site:
             "RECONCILE_S": "5",
             "THREADS_PER_WORKER": "1",
             "LIVE": "false",
+            "DETECTOR_DIRS": f'["{self.tiled.detector_folder}"]',
             **self._settings,
         }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TWOTIME_")}

@@ -84,9 +84,10 @@ def test_fifty_clients_are_answered_while_scans_are_analysed(site: Site) -> None
     site.write_scan()
     first = site.settle()[0].id
     over, waited, wrong = threading.Event(), [], []
+    status = f"/analyses/{first}"
     paths = [
         "/analyses",
-        f"/analyses/{first}",
+        status,
         "/runs",
         "/live",
         "/latest",

@@ -64,9 +64,10 @@ def replay(settings: Settings, reference: str, *, speed: float, folder: Path | N
         try:
             raw = raw_catalog(root, reached)
             run = find_run(raw, reference)
-            facts = run_facts(run, accept_failed=True, direct=reached.read_in_place, path_map=reached.path_map)
+            direct, path_map, folders = reached.read_in_place, reached.path_map, reached.detector_dirs
+            facts = run_facts(run, accept_failed=True, direct=direct, path_map=path_map, folders=folders)
             geometry = _geometry(facts)
-            frames = RunFrames(TiledFrames(run, facts, direct=reached.read_in_place, path_map=reached.path_map))
+            frames = RunFrames(TiledFrames(run, facts, direct, path_map, folders))
             start = {name: value for name, value in plain(run.metadata["start"]).items() if name not in _OWN}
             scan = Scan(
                 detector=facts.detector.removesuffix("_image"),
