@@ -4,15 +4,17 @@ import asyncio
 import os
 import signal
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
-from twotime.catalog.client import open_root, raw_catalog
+from twotime.catalog.client import RUNS_SPEC, open_root, raw_catalog
 from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.watch import watch_runs
+from twotime.catalog.watch import runs_going_on, watch_runs
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 from twotime.simulate import write_run
@@ -166,6 +168,23 @@ def test_catalog_is_asked_where_no_event_comes(raw, settings):
             await watching.until(lambda: watching.seen.count(uid) >= 3)
 
     asyncio.run(scenario())
+
+
+def test_first_run_of_an_empty_container_does_not_stop_the_watch(root):
+    """It may begin between two requests of which the first found nothing; hence many tries."""
+
+    def ask_until_there_is_one(path):
+        while not (found := runs_going_on(root[path])):
+            pass
+        return [start["uid"] for start in found]
+
+    for _ in range(10):
+        path = f"raw-{uuid.uuid4().hex[:6]}"
+        root.create_container(path, specs=[RUNS_SPEC])
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask_until_there_is_one, path)
+            uid, _ = begin_run(root[path])
+            assert asked.result(30) == [uid]
 
 
 def test_loop_stays_free_while_tiled_is_asked(raw, settings):

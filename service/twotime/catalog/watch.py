@@ -65,6 +65,14 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
         root.context.close()
 
 
+def runs_going_on(raw: Any) -> list[Mapping[str, Any]]:
+    """Start documents of the newest runs of a catalog that have not ended."""
+    newest = raw.search(TimeRange(since=time.time() - _LONGEST_RUN_S)).sort(("start.time", -1))
+    # Not as many as were counted before: pages of none, of a catalog that has got its first run since, never end.
+    runs = newest.values().head(_MOST_RUNNING)
+    return [run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")]
+
+
 class _Watch:
     """One connection's worth of watching."""
 
@@ -108,7 +116,7 @@ class _Watch:
         for start, stop in await asyncio.to_thread(self._finished_since, self.since - MARGIN_S):
             await self.on_run(start["uid"], start, stop)
         if self.on_start is not None:
-            for start in await asyncio.to_thread(self._running):
+            for start in await asyncio.to_thread(self._going_on):
                 await self.on_start(start["uid"], start)
         self.since = began
         self.asked_at = time.monotonic()
@@ -118,14 +126,9 @@ class _Watch:
             runs = self.raw.search(Comparison("ge", "stop.time", since)).values()
             return [(run.metadata["start"], run.metadata["stop"]) for run in runs if isinstance(run, BlueskyRun)]
 
-    def _running(self) -> list[Mapping[str, Any]]:
-        """Start documents of the newest runs that have not ended."""
+    def _going_on(self) -> list[Mapping[str, Any]]:
         with tiled_errors(str(self.settings.tiled_uri)):
-            newest = self.raw.search(TimeRange(since=time.time() - _LONGEST_RUN_S)).sort(("start.time", -1))
-            runs = newest.values()[: min(_MOST_RUNNING, len(newest))]
-            return [
-                run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")
-            ]
+            return runs_going_on(self.raw)
 
 
 def _stream_uri(settings: Settings) -> str:
