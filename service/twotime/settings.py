@@ -5,16 +5,19 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TWOTIME_"
+SHORTEST_KEY = 12
+"""Longer than what people and examples put where a key is still to be filled in."""
 
 
 class Settings(BaseSettings):
     """Settings of the service, each read from ``TWOTIME_<NAME>``; unknown names are refused."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    # Errors without the input: it would be a key, in the log of the service.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     tiled_uri: AnyHttpUrl | None = Field(
         None, description="Tiled server to read from and publish to; none: start the embedded one"
@@ -79,6 +82,16 @@ class Settings(BaseSettings):
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
     log_json: bool = Field(False, description="log as JSON lines instead of text")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severity to log")
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_is_one(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(
+                f"TWOTIME_API_KEY has {len(key.get_secret_value())} characters, but a key that guards anything has "
+                f"{SHORTEST_KEY} or more; set what `openssl rand -hex 24` prints, or drop the variable and one is made."
+            )
+        return key
 
     @model_validator(mode="after")
     def _key_needs_server(self) -> Self:

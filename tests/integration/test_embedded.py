@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from twotime.catalog.client import open_root, raw_catalog, results_container
+from twotime.catalog.client import RUNS_SPEC, open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
@@ -212,6 +212,25 @@ def test_address_of_something_else_than_tiled_is_said_in_a_sentence(path):
 def test_missing_container_of_runs_is_said_with_what_there_is(root, settings):
     with pytest.raises(TiledRefused, match=r"'elsewhere'.*raw.*TWOTIME_RAW_PATH"):
         raw_catalog(root, settings.model_copy(update={"raw_path": "elsewhere"}))
+
+
+def test_container_of_runs_is_made_on_an_empty_server(tmp_path):
+    server = EmbeddedTiled(tmp_path)
+    server.start()
+    try:
+        nested = settings_of(server, raw_path="beamline/raw")
+        root = open_root(nested)
+        for key in list(root):
+            root.delete_contents(key, recursive=True)
+
+        raw = raw_catalog(root, nested)
+
+        assert (raw.path_parts[-2:], [spec.name for spec in raw.specs]) == (["beamline", "raw"], [RUNS_SPEC.name])
+        with pytest.raises(TiledRefused, match="TWOTIME_RAW_PATH"):
+            raw_catalog(root, settings_of(server, raw_path="misspelt"))
+        root.context.close()
+    finally:
+        server.stop()
 
 
 def test_results_container_is_made_below_others(root, settings):

@@ -36,9 +36,25 @@ def test_a_tiled_key_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_keys_do_not_show_in_the_representation() -> None:
-    settings = Settings(api_key="topsecret")  # type: ignore[arg-type]  # pydantic turns the text into a secret
+    settings = Settings(api_key="quite topsecret")  # type: ignore[arg-type]  # pydantic turns the text into a secret
 
     assert "topsecret" not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["", "secret", "changeme", "password"])
+def test_empty_and_default_keys_are_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("TWOTIME_API_KEY", key)
+
+    with pytest.raises(ValueError, match=r"TWOTIME_API_KEY has .*openssl rand -hex 24"):
+        load_settings()
+
+
+def test_keys_do_not_show_in_what_is_said_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_TILED_API_KEY", "topsecret")
+
+    with pytest.raises(ValueError, match="TWOTIME_TILED_API_KEY") as refused:
+        load_settings()
+    assert "topsecret" not in str(refused.value)
 
 
 def test_no_file_is_read_in_place_before_a_folder_is_named() -> None:

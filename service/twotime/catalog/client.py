@@ -7,7 +7,7 @@ os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
 os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ def open_root(
 
 
 def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
-    """The container of the raw runs, with the look-ups of a Bluesky catalog.
+    """The container of the raw runs, with the look-ups of a Bluesky catalog; made on a server that is empty.
 
     Raises
     ------
@@ -71,7 +71,13 @@ def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
         If there is no such container or the key may not read it.
     """
     with tiled_errors(str(settings.tiled_uri)):
-        node = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
+        try:
+            node = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
+        except TiledRefused:
+            # A new server holds nothing that a misspelt path could mean, and scans need a place to be written to.
+            if len(root) > 0:
+                raise
+            node = _made_path(root, settings.raw_path, [RUNS_SPEC])
         if isinstance(node, CatalogOfBlueskyRuns):
             return node
         return CatalogOfBlueskyRuns(node.context, item=node.item, structure_clients=node.structure_clients)
@@ -86,13 +92,7 @@ def results_container(root: Container, settings: Settings) -> Container:
         If the key may not create it.
     """
     with tiled_errors(str(settings.tiled_uri)):
-        node = root
-        for key in settings.results_path.strip("/").split("/"):
-            try:
-                node = node[key]
-            except KeyError:
-                node = _created(node, key)
-        return node
+        return _made_path(root, settings.results_path)
 
 
 @contextmanager
@@ -110,9 +110,12 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
         if status in (429, 502, 503, 504):
             raise TiledUnavailable(f"Tiled{where} answers {status}; it is starting or overloaded.") from error
         if status >= 500:
-            raise TiledFailing(
-                f"Tiled{where} fails ({status}) at {error.request.method} {error.request.url.path}; look into its log, "
-                "and whether its disk is full."
+            where_to = f"{error.request.method} {error.request.url.path}"
+            if _asks_for_data(error.request):
+                raise TiledFailing(f"Tiled{where} fails ({status}) at {where_to}; its log says why.") from error
+            raise TiledUnavailable(
+                f"Tiled{where} answers {status} to {where_to}; its database or its cache may be away, or its disk full; "
+                "its log says why."
             ) from error
         raise
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
@@ -174,8 +177,24 @@ def descend(node: Container, path: str, setting: str) -> Any:
     return node
 
 
-def _created(node: Container, key: str) -> Container:
+def _asks_for_data(request: httpx.Request) -> bool:
+    """Whether a 500 may be the fault of one damaged file, and not of the server."""
+    return request.method == "GET" and "/api/v1/metadata" not in request.url.path and "/search" not in request.url.path
+
+
+def _made_path(node: Container, path: str, specs: Sequence[Spec] = ()) -> Container:
+    """The container at a path; those of it that are missing are made, the last one with the specs."""
+    *above, last = path.strip("/").split("/")
+    for key, key_specs in [*((key, ()) for key in above), (last, specs)]:
+        try:
+            node = node[key]
+        except KeyError:
+            node = _created(node, key, key_specs)
+    return node
+
+
+def _created(node: Container, key: str, specs: Sequence[Spec]) -> Container:
     with suppress_conflict():
-        node.create_container(key)
+        node.create_container(key, specs=list(specs))
     made: Container = node[key]
     return made

@@ -65,7 +65,9 @@ def serve(port: Port = None, tiled: TiledUri = None, var: VarDir = None) -> None
     settings = _settings(port=port, tiled_uri=tiled, var_dir=var)
     configure_logs(as_json=settings.log_json, level=settings.log_level)
     server = Server(settings)
-    console.print(f"API   {server.url}/docs\npage  {server.url}/?api_key={server.key}", highlight=False, soft_wrap=True)
+    # A key that was made here is told; one that was set is known, and has no place in the log of a container.
+    shown = "" if settings.api_key else f"?api_key={server.key}"
+    console.print(f"API   {server.url}/docs\npage  {server.url}/{shown}", highlight=False, soft_wrap=True)
     server.run()
 
 
