@@ -114,8 +114,8 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
             if _asks_for_data(error.request):
                 raise TiledFailing(f"Tiled{where} fails ({status}) at {where_to}; its log says why.") from error
             raise TiledUnavailable(
-                f"Tiled{where} answers {status} to {where_to}; its database or its cache may be away, or its disk full; "
-                "its log says why."
+                f"Tiled{where} answers {status} to {where_to}; its database or its cache may be away, or its disk "
+                "full; its log says why."
             ) from error
         raise
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
