@@ -8,7 +8,6 @@ import pytest
 from twotime.catalog.analyses import AnalysisRecord, Holder
 from twotime.jobs.events import MOST_WAITING, EventHub
 from twotime.jobs.owner import is_dead, this_process
-from twotime.jobs.queue import Job, JobQueue
 from twotime.jobs.recovery import LEASE_S, Vigil
 from twotime.jobs.rules import judge
 
@@ -38,44 +37,6 @@ def test_successful_run_with_frames_is_taken(start):
     verdict = judge(start, SUCCESS, EIGER)
     assert verdict.taken
     assert "eiger4m_single_image" in verdict.reason
-
-
-def test_asked_for_comes_before_automatic_and_first_before_second():
-    queue = JobQueue()
-    queue.put(Job("automatic 1", 0), automatic=True)
-    queue.put(Job("automatic 2", 0), automatic=True)
-    queue.put(Job("asked 1", 0))
-    queue.put(Job("asked 2", 0))
-    queue.put(Job("automatic 2", 0))
-    assert [asyncio.run(queue.get()).id for _ in range(4)] == ["asked 1", "asked 2", "automatic 2", "automatic 1"]
-
-
-def test_job_that_waits_is_queued_once_with_what_was_seen_last():
-    queue = JobQueue()
-    queue.put(Job("a", 0))
-    queue.put(Job("a", 1), automatic=True)
-    assert len(queue) == 1
-    assert asyncio.run(queue.get()) == Job("a", 1)
-    assert "a" not in queue
-
-
-def test_forgotten_job_is_never_handed_out():
-    queue = JobQueue()
-    queue.put(Job("a", 0))
-    queue.put(Job("b", 0))
-    queue.discard("a")
-    assert asyncio.run(queue.get()).id == "b"
-
-
-def test_job_put_later_wakes_whoever_waits():
-    async def wait_and_put():
-        queue = JobQueue()
-        waiting = asyncio.create_task(queue.get())
-        await asyncio.sleep(0)
-        queue.put(Job("a", 0))
-        return await waiting
-
-    assert asyncio.run(wait_and_put()).id == "a"
 
 
 def test_slow_listener_loses_the_oldest_events():

@@ -20,7 +20,7 @@ OPEN_PATHS = ("/healthz", "/readyz")
 LOGIN_PATH = "/session"
 _WEEK_S = 7 * 24 * 3600
 _LONGEST_FORM = 4096
-_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/cancel)?")
+_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
 
 
 def scope_needed(method: str, path: str) -> Scope:

@@ -51,6 +51,48 @@ class AnalysisRequest(PlanRequest):
     force: bool = Field(False, description="compute again even when this very analysis exists")
 
 
+class ManyRequest(Body):
+    """Which runs, all that fit everything given, and what to do with them."""
+
+    model_config = _shows({"sample": "silica in glycerol", "recipe": {"rois": [RINGS]}, "limit": 50})
+
+    sample: str | None = Field(None, min_length=1, description="name of the sample")
+    first_scan_id: int | None = Field(None, ge=0, lt=2**31)
+    last_scan_id: int | None = Field(None, ge=0, lt=2**31, description="this one too")
+    since: float | None = Field(None, ge=0, le=1e11, description="start of the run, s since 1970")
+    until: float | None = Field(None, ge=0, le=1e11, description="start of the run, s since 1970")
+    limit: int = Field(100, ge=1, le=1000, description="how many at most, the newest")
+    recipe: RecipeBody | None = Field(None, description="null: the site's default recipe")
+    force: bool = Field(False, description="compute again even what exists")
+
+
+class SubmittedRun(Body):
+    """What became of one of many runs."""
+
+    uid: str
+    scan_id: int | None
+    analysis_id: str | None = Field(description="null where it cannot be analysed")
+    reason: str = Field(description="why not; empty where it can")
+
+
+class SubmittedList(Body):
+    """What became of each run, oldest first."""
+
+    model_config = _shows({"runs": [{"uid": UID, "scan_id": 4711, "analysis_id": ID, "reason": ""}]})
+
+    runs: list[SubmittedRun]
+
+
+class Queue(Body):
+    """What the service is about to do."""
+
+    model_config = _shows({"paused": False, "running": [ID], "waiting": []})
+
+    paused: bool = Field(description="no further analysis is begun")
+    running: list[str] = Field(description="ids of analyses that are being computed")
+    waiting: list[str] = Field(description="ids of those that wait, the next one first")
+
+
 class Analysis(Body):
     """One analysis: what was asked, how far it is, what became of it."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
-from databroker.queries import PartialUID, ScanID, TimeRange
+from databroker.queries import Comparison, Eq, PartialUID, ScanID, TimeRange
 from tiled.client.array import ArrayClient
 from tiled.queries import KeyPresent
 
@@ -131,6 +131,47 @@ def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None
         newest, end = found.sort(("start.time", -1)).values(), min(limit, len(found))
         pages = [newest[first : min(first + _PAGE, end)] for first in range(0, end, _PAGE)]
         return [summarise(run) for page in pages for run in page if isinstance(run, BlueskyRun)]
+
+
+def search_runs(
+    raw: CatalogOfBlueskyRuns,
+    *,
+    sample: str | None = None,
+    first_scan_id: int | None = None,
+    last_scan_id: int | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int = 100,
+) -> list[tuple[str, int | None]]:
+    """Uids and scan_ids of finished runs that fit everything given, newest first.
+
+    Parameters
+    ----------
+    sample : its name in the start document
+    first_scan_id, last_scan_id : both ends count
+    since, until : the run began then, s since 1970
+
+    Raises
+    ------
+    RunNotFound
+        If nothing is given, for then all runs would fit.
+    """
+    if all(value is None for value in (sample, first_scan_id, last_scan_id, since, until)):
+        raise RunNotFound("Nothing says which runs; give sample, first_scan_id and last_scan_id, since or until.")
+    with tiled_errors():
+        found = raw.search(KeyPresent("stop.uid"))
+        if sample is not None:
+            found = found.search(Eq("start.sample", sample))
+        if first_scan_id is not None:
+            found = found.search(Comparison("ge", "start.scan_id", first_scan_id))
+        if last_scan_id is not None:
+            found = found.search(Comparison("le", "start.scan_id", last_scan_id))
+        if since is not None or until is not None:
+            found = found.search(TimeRange(since=since, until=until))
+        newest = found.sort(("start.time", -1)).values()
+        pages = [newest[first : min(first + _PAGE, limit)] for first in range(0, limit, _PAGE)]
+        starts = [run.metadata["start"] for page in pages for run in page if isinstance(run, BlueskyRun)]
+    return [(start["uid"], _whole(start.get("scan_id"))) for start in starts]
 
 
 def summarise(run: BlueskyRun) -> RunSummary:

@@ -15,6 +15,7 @@ from twotime.catalog.runs import find_run, summarise
 from twotime.catalog.watch import watch_runs
 from twotime.errors import InputError, TwotimeError
 from twotime.jobs.link import TiledLink
+from twotime.jobs.queue import Rank
 from twotime.jobs.reception import Reception
 from twotime.jobs.rules import Verdict, judge, judge_beginning
 from twotime.jobs.site_rules import SiteRules
@@ -34,7 +35,7 @@ class Automatic:
     ----------
     link : to Tiled
     reception : where runs that are taken are submitted
-    submitted : told of every analysis that was queued
+    submitted : told of every analysis that was queued, and how soon its turn shall be
     judged : told uid, scan_id and verdict of every run that was looked at
     rules : of the site
     live : follows runs that are worth it while they go on; None: none are
@@ -49,7 +50,7 @@ class Automatic:
         self,
         link: TiledLink,
         reception: Reception,
-        submitted: Callable[[AnalysisRecord], None],
+        submitted: Callable[[AnalysisRecord, Rank], None],
         judged: Callable[[str, int | None, Verdict], None],
         rules: SiteRules,
         live: LiveCrew | None = None,
@@ -85,7 +86,7 @@ class Automatic:
         since = time.time() - self.link.settings.catch_up_s
         for run, known in await self.link.call(backlog, self.link.raw, self.link.store, since):
             if run.metadata["start"]["uid"] not in self.verdicts:
-                await self._consider(run, known)
+                await self._consider(run, known, Rank.BACKLOG)
 
     async def _began(self, uid: str, start: Mapping[str, Any]) -> None:
         """Follow a run that has begun, once, if its analysis is likely to be wanted."""
@@ -124,18 +125,18 @@ class Automatic:
         if uid not in self.verdicts:
             run = await self.link.call(find_run, self.link.raw, uid)
             known, _ = await self.link.call(self.link.store.search, raw_uid=[uid], limit=1)
-            await self._consider(run, known[0] if known else None)
+            await self._consider(run, known[0] if known else None, Rank.NEW)
 
-    async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None) -> None:
+    async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> None:
         start = run.metadata["start"]
-        verdict = await self._verdict(run, known)
+        verdict = await self._verdict(run, known, rank)
         self.verdicts[start["uid"]] = verdict
         while len(self.verdicts) > _MOST_VERDICTS:
             self.verdicts.popitem(last=False)
         log.info("run_judged", raw_uid=start["uid"], taken=verdict.taken, reason=verdict.reason)
         self._judged(start["uid"], start.get("scan_id"), verdict)
 
-    async def _verdict(self, run: BlueskyRun, known: AnalysisRecord | None) -> Verdict:
+    async def _verdict(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> Verdict:
         if known is not None:
             return Verdict(known.automatic, f"it has the analysis {known.id} already")
         start, stop = run.metadata["start"], run.metadata.get("stop")
@@ -153,5 +154,5 @@ class Automatic:
             record = await self.link.call(self.reception.submit, summary.uid, recipe, automatic=True)
         except InputError as error:
             return Verdict(False, str(error))
-        self._submitted(record)
+        self._submitted(record, rank)
         return verdict if rule is None else Verdict(True, f"{verdict.reason}; by the rule {rule.name!r}")

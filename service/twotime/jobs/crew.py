@@ -11,7 +11,7 @@ import structlog
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.jobs.link import TiledLink
-from twotime.jobs.queue import Job, JobQueue
+from twotime.jobs.queue import Job, JobQueue, Rank
 from twotime.jobs.worker import Worker
 
 log = structlog.get_logger()
@@ -129,7 +129,7 @@ class Crew:
             del self.busy[record.id]
         if outcome is None and not current.ended:
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
-            self.queue.put(Job(record.id, record.attempt), automatic=record.automatic)
+            self.queue.put(Job(record.id, record.attempt), Rank.NEW if record.automatic else Rank.ASKED)
         (self._ended if current.ended else self._changed)(current)
 
     async def _compute(self, record: AnalysisRecord, worker: Worker) -> str | None:

@@ -1,9 +1,23 @@
-"""Analyses that wait for a worker of this process: first come first served, those asked for before automatic ones."""
+"""Analyses that wait for a worker of this process: those asked for, then new scans, then what is caught up with."""
 
 import asyncio
 import heapq
 import itertools
 from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Rank(IntEnum):
+    """What goes before what; within one rank first come first served."""
+
+    FIRST = 0
+    """Moved to the front by somebody."""
+    ASKED = 1
+    """Asked for by somebody who waits."""
+    NEW = 2
+    """A scan that has just ended."""
+    BACKLOG = 3
+    """A scan that ended while the service was away, or before it was started."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +39,23 @@ class Job:
 class JobQueue:
     """Waiting analyses, each at most once; a second request may only move it forward.
 
+    Attributes
+    ----------
+    paused : nothing is taken out meanwhile
+
     Examples
     --------
     >>> queue = JobQueue()
-    >>> queue.put(Job("automatic", 0), automatic=True)
-    >>> queue.put(Job("asked for", 0))
+    >>> queue.put(Job("last week", 0), Rank.BACKLOG)
+    >>> queue.put(Job("just now", 0), Rank.NEW)
     >>> asyncio.run(queue.get()).id
-    'asked for'
+    'just now'
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[bool, int, str]] = []
-        self._waiting: dict[str, tuple[bool, int, Job]] = {}
+        self.paused = False
+        self._heap: list[tuple[Rank, int, str]] = []
+        self._waiting: dict[str, tuple[Rank, int, Job]] = {}
         self._count = itertools.count()
         self._wakers: set[asyncio.Future[None]] = set()
 
@@ -49,17 +68,39 @@ class JobQueue:
     @property
     def n_asked(self) -> int:
         """How many of them somebody asked for."""
-        return sum(not automatic for automatic, _, _ in self._waiting.values())
+        return sum(rank <= Rank.ASKED for rank, _, _ in self._waiting.values())
 
-    def put(self, job: Job, *, automatic: bool = False) -> None:
+    @property
+    def order(self) -> list[str]:
+        """Ids of those that wait, the next one first."""
+        return [job.id for *_, job in sorted(self._waiting.values(), key=lambda known: known[:2])]
+
+    def put(self, job: Job, rank: Rank = Rank.ASKED) -> None:
         """Let a job wait; one that waits already keeps the better of both places."""
         known = self._waiting.get(job.id)
-        place = (automatic, next(self._count))
+        place = (rank, next(self._count))
         if known is not None and (known[0], known[1]) < place:
             place = (known[0], known[1])
         self._waiting[job.id] = (*place, job)
         heapq.heappush(self._heap, (*place, job.id))
         self._wake()
+
+    def pause(self, paused: bool) -> None:
+        """Take nothing out from now on, or go on."""
+        self.paused = paused
+        self._wake()
+
+    def advance(self, analysis_id: str) -> bool:
+        """Let a job that waits be the next one; False if it does not wait."""
+        known = self._waiting.get(analysis_id)
+        if known is None:
+            return False
+        del self._waiting[analysis_id]
+        place = (Rank.FIRST, -next(self._count))  # The one moved last goes before those moved earlier.
+        self._waiting[analysis_id] = (*place, known[2])
+        heapq.heappush(self._heap, (*place, analysis_id))
+        self._wake()
+        return True
 
     def discard(self, analysis_id: str) -> None:
         """Forget a job that waits; no effect if it does not."""
@@ -68,10 +109,10 @@ class JobQueue:
     async def get(self) -> Job:
         """The next job, taken out; waits until there is one."""
         while True:
-            while self._heap:
-                automatic, number, analysis_id = heapq.heappop(self._heap)
+            while self._heap and not self.paused:
+                rank, number, analysis_id = heapq.heappop(self._heap)
                 known = self._waiting.get(analysis_id)
-                if known is not None and known[:2] == (automatic, number):
+                if known is not None and known[:2] == (rank, number):
                     del self._waiting[analysis_id]
                     return known[2]
             waker = asyncio.get_running_loop().create_future()

@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from twotime.catalog import publish
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
-from twotime.catalog.runs import RunSummary, list_runs
-from twotime.errors import InputError, TiledRefused, TiledUnavailable, WeightsDamaged
+from twotime.catalog.runs import RunSummary, list_runs, search_runs
+from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
 from twotime.jobs.automatic import Automatic
 from twotime.jobs.crew import Crew
 from twotime.jobs.events import EventHub
 from twotime.jobs.link import TiledLink
 from twotime.jobs.owner import this_process
-from twotime.jobs.queue import Job
+from twotime.jobs.queue import Job, Rank
 from twotime.jobs.reception import Reception
 from twotime.jobs.recovery import Vigil
 from twotime.jobs.rules import Verdict, judge
 from twotime.jobs.shared import SharedAnswers
 from twotime.jobs.site_rules import load_site_rules
-from twotime.jobs.views import Health, RunListing
+from twotime.jobs.views import Health, QueueView, RunListing, Submitted
 from twotime.live.crew import LiveCrew
 from twotime.metrics import Metrics
-from twotime.recipe import Recipe, load_recipe
+from twotime.recipe import Recipe, load_recipe, parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
 
@@ -155,6 +155,53 @@ class Service:
             self._changed(record)
         return record
 
+    async def submit_many(
+        self, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False, limit: int = 100, **which: Any
+    ) -> list[Submitted]:
+        """Ask for the analysis of every run that fits, oldest first; runs that cannot be used are told with the reason.
+
+        Parameters
+        ----------
+        recipe, force : as in `submit`
+        limit : at most so many, the newest
+        which : see `twotime.catalog.runs.search_runs`
+
+        Raises
+        ------
+        InputError
+            If the recipe is none, or nothing says which runs.
+        """
+        if isinstance(recipe, dict):
+            recipe = parse_recipe(recipe)
+        found = await self._link.call(search_runs, self._link.raw, limit=limit, **which)
+        submitted = []
+        for uid, scan_id in reversed(found):
+            try:
+                record = await self.submit(uid, recipe, force=force)
+            except InputError as error:
+                submitted.append(Submitted(uid, scan_id, None, str(error)))
+            else:
+                submitted.append(Submitted(uid, scan_id, record.id, ""))
+        return submitted
+
+    def queue(self) -> QueueView:
+        """What this service computes and what waits for it, in their order."""
+        return QueueView(self._crew.queue.paused, list(self._crew.busy), self._crew.queue.order)
+
+    def pause(self, paused: bool) -> QueueView:
+        """Begin no further analysis, or go on; those that are being computed end in their time."""
+        self._crew.queue.pause(paused)
+        self._hub.tell("queue", paused=paused)
+        return self.queue()
+
+    def advance(self, analysis_id: str) -> QueueView:
+        """Let an analysis that waits be the next one; raises `NotReady` if it does not wait here."""
+        if not self._crew.queue.advance(analysis_id):
+            raise NotReady(
+                f"Analysis {analysis_id} does not wait in this service; GET /api/v1/queue lists those that do."
+            )
+        return self.queue()
+
     async def runs(self, *, limit: int = 20) -> list[RunListing]:
         """The newest raw runs, with what the automatic mode made of each and why."""
         return await self._shared.get(("runs", limit), lambda: self._runs(limit))
@@ -258,12 +305,12 @@ class Service:
             holder = await self._link.call(self._link.store.holder, record.id)
             if not self._crew.is_known(record.id) and self._vigil.is_free(record, holder):
                 job = Job(record.id, holder.attempt, service_died=status == "running" and holder.owner != self._owner)
-                self._crew.queue.put(job, automatic=record.automatic)
+                self._crew.queue.put(job, Rank.BACKLOG if record.automatic else Rank.ASKED)
         self._count()
 
-    def _enqueue(self, record: AnalysisRecord) -> None:
+    def _enqueue(self, record: AnalysisRecord, rank: Rank = Rank.ASKED) -> None:
         if record.status == "queued" and not self._crew.is_known(record.id):
-            self._crew.queue.put(Job(record.id, record.attempt - 1), automatic=record.automatic)
+            self._crew.queue.put(Job(record.id, record.attempt - 1), rank)
         self._changed(record)
 
     async def _outdated(self, record: AnalysisRecord) -> bool:
@@ -279,7 +326,7 @@ class Service:
             return True
         sentence = f"The software changed before this was computed; analysis {new.id} takes its place."
         self._ended(await self._link.call(self._link.store.cancelled, record, sentence))
-        self._enqueue(new)
+        self._enqueue(new, Rank.NEW if new.automatic else Rank.ASKED)
         return True
 
     def _listing(self, summary: RunSummary, analyses: list[str]) -> RunListing:

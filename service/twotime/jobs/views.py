@@ -52,3 +52,36 @@ class Health:
     queued: int
     running: int
     ensemble: str
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """What one service is about to do.
+
+    Attributes
+    ----------
+    paused : no further analysis is begun
+    running : ids of analyses that are being computed
+    waiting : ids of those that wait, the next one first
+    """
+
+    paused: bool
+    running: Sequence[str]
+    waiting: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of one of many runs.
+
+    Attributes
+    ----------
+    uid, scan_id : of the run
+    analysis_id : None where it cannot be analysed
+    reason : why not; empty where it can
+    """
+
+    uid: str
+    scan_id: int | None
+    analysis_id: str | None
+    reason: str

@@ -45,6 +45,14 @@ async def listing(
     )
 
 
+@router.post("/many", status_code=202, response_model=schemas.SubmittedList)
+async def submit_many(wanted: schemas.ManyRequest, service: TheService) -> schemas.SubmittedList:
+    """Analyse every finished run that fits, such as all of a sample with another recipe; says why one cannot be."""
+    which = wanted.model_dump(exclude={"recipe", "force"})
+    found = await service.submit_many(wanted.recipe, force=wanted.force, **which)
+    return schemas.SubmittedList(runs=[schemas.SubmittedRun.model_validate(asdict(one)) for one in found])
+
+
 @router.get("/{analysis_id}", response_model=schemas.Analysis)
 async def one(record: TheRecord) -> schemas.Analysis:
     """State of one analysis, with its recipe and where each value came from."""
@@ -55,6 +63,12 @@ async def one(record: TheRecord) -> schemas.Analysis:
 async def cancel(analysis_id: AnalysisId, service: TheService) -> schemas.Analysis:
     """Stop an analysis: at once if it waits, at the next block of frames if it runs; no effect once it has ended."""
     return as_schema(await service.cancel(analysis_id))
+
+
+@router.post("/{analysis_id}/first", status_code=202, response_model=schemas.Queue)
+async def first(analysis_id: AnalysisId, service: TheService) -> schemas.Queue:
+    """Let an analysis that waits be the next one."""
+    return schemas.Queue.model_validate(asdict(service.advance(analysis_id)))
 
 
 def as_schema(record: AnalysisRecord) -> schemas.Analysis:
