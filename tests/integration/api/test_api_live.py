@@ -1,0 +1,100 @@
+"""What a live scan shows over REST is what its frames say."""
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from tests.writing import FRAMES, GEOMETRY, RINGS
+
+from cnn_ed import Ensemble
+from twotime.api.server import Server
+from twotime.catalog.client import results_container
+from twotime.catalog.live import LiveSink
+from twotime.live.growing import GrowingAnalysis, Grown
+from twotime.live.showing import shown_arrays, shown_numbers
+from twotime.pipeline import plan
+from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
+
+UID = "11112222-live-scan"
+
+
+@pytest.fixture(scope="module")
+def grown() -> Grown:
+    """What the first 150 frames of a scan of 240 say."""
+    geometry = {name: Found(getattr(GEOMETRY, name), "test") for name in GEOMETRY_UNITS}
+    facts = RunFacts(UID, "camera_image", FRAMES.shape, scan_id=77, sample="growing", geometry=geometry)
+    growing = GrowingAnalysis(plan(facts, parse_recipe(RINGS)), Ensemble.load())
+    growing.take(0, FRAMES[:150])
+    found = growing.grown()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def sink(root: Any, server: Server, grown: Grown) -> LiveSink:
+    """The node of that scan, as its session writes it."""
+    described = {"scan_id": 77, "sample": "growing", "detector": "camera_image", "state": "running", "message": ""}
+    frames = {"n_frames": 160, "announced": 240, "frame_time_s": 0.01, "warnings": []}
+    one = LiveSink(results_container(root, server.settings), UID, described | frames)
+    one.show(shown_arrays(grown), **shown_numbers(grown), state="running", lag_s=1.5)
+    return one
+
+
+@pytest.mark.usefixtures("sink")
+def test_view_holds_the_fits_of_every_roi_with_errors(client: httpx.Client, grown: Grown) -> None:
+    view = client.get(f"/live/{UID}").json()
+
+    assert (view["sample"], view["state"], view["n_frames"], view["n_shown"]) == ("growing", "running", 160, 150)
+    assert [roi["roi"] for roi in view["rois"]] == [1, 2]
+    rates = [result.raw.fits.relaxation_rate[0] for result in grown.results]
+    assert [roi["raw"]["relaxation_rate"]["value"] for roi in view["rois"]] == pytest.approx(rates)
+    assert all(roi["raw"]["relaxation_rate"]["error"] > 0 for roi in view["rois"])
+    assert UID in [scan["uid"] for scan in client.get("/live").json()["scans"]]
+
+
+@pytest.mark.usefixtures("sink")
+def test_two_time_goes_as_far_as_the_scan(client: httpx.Client, grown: Grown) -> None:
+    answer = client.get(f"/live/{UID}/two-time/1.f32")
+
+    assert answer.headers["X-Shape"] == "150,150"
+    values = np.frombuffer(answer.content, "<f4").reshape(150, 150)
+    np.testing.assert_allclose(values, grown.results[0].c2, rtol=1e-6)
+    denoised = client.get(f"/live/{UID}/two-time/1.f32", params={"kind": "denoised"})
+    assert denoised.status_code == 200
+    assert client.get(f"/live/{UID}/two-time/2.png").content.startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("sink")
+def test_curve_intensity_and_mean_frame_are_there(client: httpx.Client) -> None:
+    g2 = client.get(f"/live/{UID}/g2", params={"roi": 2}).json()
+    intensity = client.get(f"/live/{UID}/intensity").json()
+
+    assert g2["columns"]["lag_s"][0] == pytest.approx(0.01)
+    assert g2["n_rows"] == len(g2["columns"]["g2_raw"]) > 20
+    assert len(intensity["time_s"]) == len(intensity["counts"][0]) == 150
+    assert client.get(f"/live/{UID}/mean-frame.png").content.startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("sink")
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/live/nowhere", 404, "No scan 'nowhere' is followed live"),
+        (f"/live/{UID}/two-time/9.f32", 400, "has the ROIs 1 to 2"),
+        (f"/live/{UID}/g2?roi=0", 400, "has the ROIs 1 to 2"),
+    ],
+)
+def test_what_is_not_there_is_said(client: httpx.Client, path: str, status: int, words: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+def test_scan_without_frames_yet_is_not_ready(client: httpx.Client, root: Any, server: Server) -> None:
+    described = {"scan_id": 78, "sample": "waits", "detector": "camera_image", "state": "running", "message": ""}
+    LiveSink(results_container(root, server.settings), "waits", {**described, "n_frames": 0, "frame_time_s": 0.01})
+
+    assert client.get("/live/waits").json()["rois"] == []
+    assert client.get("/live/waits/two-time/1.f32").status_code == 409
