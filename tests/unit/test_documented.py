@@ -69,6 +69,7 @@ def test_links_of_the_readmes_lead_somewhere() -> None:
     pages = (
         "README.md",
         "deploy/README.md",
+        "deploy/TROUBLES.md",
         "service/README.md",
         "service/twotime/recipe/README.md",
         "models/cnn_ed/MODEL_CARD.md",
