@@ -20,7 +20,7 @@ from twotime.catalog.places import DataFile, master_file, reachable_files
 from twotime.catalog.runs import find_image
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
-from twotime.files.chunks import FrameBuffers, ahead, frame_indices, read_frames
+from twotime.files.chunks import FrameBuffers, ahead, frame_indices, open_frames, read_frames
 from twotime.pipeline.protocols import FrameSource
 from twotime.recipe import RunFacts
 
@@ -184,7 +184,7 @@ class _Stack:
     def __enter__(self) -> "_Stack":
         try:
             for file in self._files:
-                self._open.append(h5py.File(file.path, "r", locking=False, swmr=True))
+                self._open.append(open_frames(file.path))
                 self._datasets.append(self._open[-1][file.dataset])
         except (OSError, KeyError) as error:
             self.__exit__()

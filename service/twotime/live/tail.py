@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import h5py
 import numpy as np
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from twotime.catalog.frames import TiledFrames
 from twotime.catalog.places import DataFile, reachable_files
 from twotime.catalog.runs import find_image, run_facts
 from twotime.errors import UnusableRun
+from twotime.files.chunks import open_frames
 from twotime.recipe import RunFacts
 from twotime.settings import Settings
 
@@ -136,7 +136,7 @@ class Tail:
 def _length(file: DataFile) -> int:
     """Frames in a file so far; 0 where it cannot be opened yet."""
     try:
-        with h5py.File(file.path, "r", locking=False, swmr=True) as opened:
+        with open_frames(file.path) as opened:
             return int(np.prod(opened[file.dataset].shape[:-2]))
     except (OSError, KeyError):
         return 0
