@@ -333,11 +333,12 @@ class LiveIntensity(Body):
 
 
 class Latest(Body):
-    """The headline numbers of the newest finished analysis: flat lists, one entry per ROI."""
+    """The headline numbers of the newest analysis, or of a scan that runs: flat lists, one entry per ROI."""
 
     model_config = _shows(
         {
             "id": ID,
+            "state": "done",
             "raw_uid": "6a1f3c2b-1f2e-4c55-9d39-0c7a1f1c2d3e",
             "scan_id": 4711,
             "sample": "silica",
@@ -351,7 +352,8 @@ class Latest(Body):
         }
     )
 
-    id: str
+    id: str | None = Field(description="null while the scan runs")
+    state: Literal["running", "done"] = Field(description="numbers of a scan that runs are preliminary")
     raw_uid: str
     scan_id: int | None
     sample: str | None

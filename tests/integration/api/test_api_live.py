@@ -77,6 +77,15 @@ def test_curve_intensity_and_mean_frame_are_there(client: httpx.Client) -> None:
 
 
 @pytest.mark.usefixtures("sink")
+def test_latest_numbers_are_those_of_the_running_scan_where_asked_for(client: httpx.Client, grown: Grown) -> None:
+    latest = client.get("/latest", params={"live": True, "sample": "growing"}).json()
+
+    assert (latest["state"], latest["raw_uid"], latest["id"]) == ("running", UID, None)
+    assert len(latest["relaxation_rate"]) == len(latest["relaxation_rate_error"]) == 2
+    assert latest["q"] == pytest.approx(list(grown.reading.rois.q))
+
+
+@pytest.mark.usefixtures("sink")
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [

@@ -1,12 +1,13 @@
 """What Γ is now: one small object for screens that poll."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from twotime.api import schemas
 from twotime.api.dependencies import TheService, frame_time_s, n_frames
 from twotime.api.summary import summary
+from twotime.catalog.live import LiveScan
 from twotime.errors import NotReady
 
 router = APIRouter(tags=["results"])
@@ -16,8 +17,14 @@ router = APIRouter(tags=["results"])
 async def latest(
     service: TheService,
     sample: Annotated[str | None, Query(min_length=1, description="of this sample only")] = None,
+    live: Annotated[bool, Query(description="a scan that runs goes before analyses that have ended")] = False,
 ) -> schemas.Latest:
-    """The headline numbers of the newest finished analysis, flat, for control-room screens."""
+    """The headline numbers of the newest finished analysis, or of a scan that runs, flat, for control-room screens."""
+    if live:
+        scans = [one for one in await service.live_scans() if one.metadata.get("state") == "running"]
+        scan = next((one for one in scans if one.metadata.get("fits") and _is_of(one, sample)), None)
+        if scan is not None:
+            return _of_live(scan)
     records, _ = await service.analyses(status="done", sample=sample, limit=1)
     if not records:
         of_sample = f" of sample {sample!r}" if sample else ""
@@ -30,6 +37,7 @@ async def latest(
     headline = next((one for one in result.q_dependence if one.kind == "headline"), None)
     return schemas.Latest(
         id=record.id,
+        state="done",
         raw_uid=record.raw_uid,
         scan_id=record.scan_id,
         sample=record.sample,
@@ -40,6 +48,30 @@ async def latest(
         trusted=[roi.trusted for roi in result.rois],
         diffusion=None if headline is None else headline.diffusion.value,
         diffusion_error=None if headline is None else headline.diffusion.error,
+    )
+
+
+def _is_of(scan: LiveScan, sample: str | None) -> bool:
+    return sample is None or scan.metadata.get("sample") == sample
+
+
+def _of_live(scan: LiveScan) -> schemas.Latest:
+    known = scan.metadata
+    fits = known["fits"]
+    law: dict[str, Any] = next((one for one in known.get("q_fit") or [] if one["kind"] == "headline"), {})
+    return schemas.Latest(
+        id=None,
+        state="running",
+        raw_uid=scan.uid,
+        scan_id=known.get("scan_id"),
+        sample=known.get("sample"),
+        finished_time=None,
+        q=[row["q"] for row in fits],
+        relaxation_rate=[row["relaxation_rate"] for row in fits],
+        relaxation_rate_error=[row["relaxation_rate_error"] for row in fits],
+        trusted=[row["trusted"] for row in fits],
+        diffusion=law.get("diffusion"),
+        diffusion_error=law.get("diffusion_error"),
     )
 
 
