@@ -14,7 +14,7 @@ from twotime.catalog.library import MaskLibrary
 from twotime.catalog.live import LiveSink
 from twotime.catalog.places import pixel_cache
 from twotime.catalog.runs import run_facts
-from twotime.errors import TiledUnavailable, TwotimeError, UnusableRun
+from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.live.growing import GrowingAnalysis, Grown
 from twotime.live.showing import shown_arrays, shown_numbers
 from twotime.live.tail import Tail
@@ -202,7 +202,7 @@ class LiveSession:
         try:
             tail.look(now=self._wake.is_set())
             self._wake.clear()
-        except TiledUnavailable as error:
+        except (TiledUnavailable, TiledRefused) as error:
             self._say(message=str(error))
 
     def _pause(self) -> None:
