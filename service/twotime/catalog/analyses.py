@@ -36,10 +36,11 @@ from twotime.catalog.records import (
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
 
-__all__ = ["ANALYSIS_SPEC", "AnalysisRecord", "AnalysisStore", "Holder", "child", "made"]
+__all__ = ["ANALYSIS_SPEC", "AnalysisRecord", "AnalysisStore", "Holder", "child", "made", "remove"]
 
 ANALYSIS_SPEC = Spec("xpcs_analysis")
 _CONFLICT = 409
+_NOT_FOUND = 404
 _PAGE = 200
 
 
@@ -383,6 +384,17 @@ def made(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[
         _only_conflict(error)
         return False
     return True
+
+
+def remove(parent: Container, key: str) -> None:
+    """Remove a child with all below it; no effect where it is gone, also by a request whose answer was lost."""
+    if child(parent, key) is None:
+        return
+    try:
+        parent.delete_contents(key, recursive=True, external_only=False)
+    except ClientError as error:
+        if error.response.status_code != _NOT_FOUND:
+            raise
 
 
 def _record(node: Container) -> AnalysisRecord:

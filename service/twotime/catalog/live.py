@@ -15,7 +15,7 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
-from twotime.catalog.analyses import child, made
+from twotime.catalog.analyses import child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
 from twotime.errors import InputError, NotFound
@@ -92,7 +92,7 @@ class LiveSink:
         known = self._arrays.get(name)
         if known is None or known.shape != array.shape:
             if known is not None:
-                self._node.delete_contents(name, external_only=False)
+                remove(self._node, name)
             self._arrays[name] = known = _new_array(self._node, name, array.shape)
         length = known.chunks[0][0]
         for number, first in enumerate(range(0, len(array), length)):
@@ -155,7 +155,7 @@ def _make_room(parent: Container, uid: str) -> None:
     there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("created_time") or 0))
     old = [key for key, _ in there if key != uid][: max(0, len(there) - MOST_KEPT + 1)]
     for key in {*old, *({uid} & {key for key, _ in there})}:
-        parent.delete_contents(key, recursive=True, external_only=False)
+        remove(parent, key)
 
 
 def _new_array(node: Container, name: str, shape: tuple[int, ...]) -> Any:

@@ -20,7 +20,7 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made
+from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
 from twotime.errors import InputError, NotFound, NotReady
@@ -93,12 +93,10 @@ class TiledSink:
         self.store.hold(self.record)
         container = self.store.node(self.record.id)
         with tiled_errors():
-            if child(container, FINAL) is not None:
-                container.delete_contents(FINAL, recursive=True, external_only=False)
+            remove(container, FINAL)
             runs = child(self.store.results, RUNS)
-            key = run_uid(self.record.id)
-            if runs is not None and child(runs, key) is not None:
-                runs.delete_contents(key, recursive=True, external_only=False)
+            if runs is not None:
+                remove(runs, run_uid(self.record.id))
 
 
 def run_uid(analysis_id: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeVar
 
+import httpx
 import structlog
 from tiled.client.container import Container
 
@@ -124,6 +125,8 @@ class Computer:
             raise
         except TwotimeError as error:
             return self._failed(store, sink, record, str(error))
+        except httpx.HTTPStatusError:
+            raise  # What Tiled says after it was killed may not be true for long: another attempt asks again.
         except Exception as error:
             log.exception("analysis_failed_unexpectedly", analysis_id=record.id)
             sentence = f"Unexpected {type(error).__name__}: {error}; the log of the service has the details."
