@@ -79,6 +79,13 @@ def test_process_finds_the_newest_run_and_publishes(var: Path, tmp_path: Path) -
         assert file["entry/data/g2"].shape[1] == 2
         assert file["entry/twotime/two_time_corr_func"].shape[2] == 2
         assert json.loads(file["entry/process/recipe"][()])["recipe"]["rois"][0]["kind"] == "rings"
+    exported = run("export", analysis, str(tmp_path / "folder"), "--as", "pychx", var=var)
+    assert exported.returncode == 0, exported.stdout + exported.stderr
+    assert {path.name.rsplit("_", 1)[-1] for path in (tmp_path / "folder").iterdir()} == {
+        "Res.h5",
+        "g2.csv",
+        "paras.csv",
+    }
 
 
 def test_frames_in_a_file_are_analysed_without_tiled(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """Exported files hold what was published, where other tools look for it."""
 
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from cnn_ed import Ensemble
 from twotime.errors import RecipeError
-from twotime.export.files import write_file
+from twotime.export.files import Dialect, write_file
+from twotime.export.report import MOST_ROIS, report_html
 from twotime.files import NumpyStack
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -132,3 +137,128 @@ def test_unknown_ending_is_refused_before_anything_is_written(analysis: Analysis
     with pytest.raises(RecipeError, match=r"has no known ending; \.nxs gives NeXus"):
         write_file(tmp_path / "result.mat", analysis)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pychx_finds_its_names_shapes_and_our_numbers(analysis: Analysis, tmp_path: Path) -> None:
+    write_file(tmp_path / "result.h5", analysis, Dialect.PYCHX)
+
+    g2 = analysis.tables["g2_multitau"].query("roi == 2")
+    own = analysis.tables["g2"].query("roi == 1")
+    with h5py.File(tmp_path / "result.h5") as file:
+        assert file["md"].attrs["uid"] == analysis.resolved["raw_uid"]
+        by_place = {int(key): list(place) for key, place in file["qval_dict"].attrs.items()}
+        assert by_place == {k: [q] for k, q in enumerate(analysis.tables["fits"]["q"])}
+        np.testing.assert_array_equal(file["taus"][1:], g2["lag_s"])
+        np.testing.assert_array_equal(file["g2"][1:, 1], g2["g2"])
+        np.testing.assert_array_equal(file["tausb"][1:], own["lag_s"])
+        np.testing.assert_array_equal(file["g2b"][1:, 0], own["g2_raw"])
+        np.testing.assert_array_equal(file["g12b"][:, :, 1], analysis.arrays["two_time"][1])
+        np.testing.assert_array_equal(file["avg_img"], analysis.arrays["mean_frame"])
+        np.testing.assert_array_equal(file["roi_mask"], analysis.arrays["roi_labels"])
+        np.testing.assert_array_equal(file["mean_int_sets"], analysis.arrays["intensity"])
+        assert np.isnan(file["g2"][0]).all()  # lag 0, which readers of pyCHX files drop
+
+
+def test_pychx_folder_holds_its_three_files(analysis: Analysis, tmp_path: Path) -> None:
+    write_file(tmp_path / "results", analysis, Dialect.PYCHX)
+
+    stem = f"uid={analysis.resolved['raw_uid']}"
+    names = {path.name for path in (tmp_path / "results").iterdir()}
+    assert names == {f"{stem}_Res.h5", f"{stem}_g2.csv", f"{stem}_g2_fit_paras.csv"}
+    g2 = pd.read_csv(tmp_path / "results" / f"{stem}_g2.csv", index_col=0)
+    published = analysis.tables["g2_multitau"].query("roi == 1")
+    assert g2.columns.tolist() == ["tau", *map(str, analysis.tables["fits"]["q"])]
+    np.testing.assert_allclose(g2.iloc[1:, 1], published["g2"])
+    fits = pd.read_csv(tmp_path / "results" / f"{stem}_g2_fit_paras.csv", index_col=0)
+    for name in ("beta", "alpha", "relaxation_rate", "baseline"):
+        np.testing.assert_allclose(fits[name], analysis.tables["fits"][f"raw_{name}"])
+
+
+def test_pychx_names_sectors_by_q_and_angle(analysis: Analysis, tmp_path: Path) -> None:
+    sectors = replace(analysis, tables={**analysis.tables, "fits": analysis.tables["fits"].assign(phi=[10.0, 55.0])})
+
+    write_file(tmp_path / "result.h5", sectors, Dialect.PYCHX)
+
+    with h5py.File(tmp_path / "result.h5") as file:
+        assert [file["qval_dict"].attrs[key][1] for key in ("0", "1")] == [10.0, 55.0]
+
+
+def test_pychx_has_no_nexus(analysis: Analysis, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"pyCHX has no \.nxs files"):
+        write_file(tmp_path / "result.nxs", analysis, Dialect.PYCHX)
+    assert list(tmp_path.iterdir()) == []
+
+
+class _Links(HTMLParser):
+    """What a page asks for, and which of its elements are open at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.asked += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_report_is_one_page_that_asks_for_nothing(analysis: Analysis, tmp_path: Path) -> None:
+    write_file(tmp_path / "report.html", analysis)
+
+    page = _Links()
+    page.feed((tmp_path / "report.html").read_text("utf-8"))
+    assert page.open == []
+    assert len(page.asked) == 2 + len(analysis.tables["fits"])
+    assert all(one.startswith("data:image/png;base64,iVBOR") for one in page.asked)
+
+
+def test_report_says_the_numbers_flags_recipe_and_source(analysis: Analysis) -> None:
+    page = report_html(replace(analysis, warnings=["Frame 3 <b>was</b> left out."]))
+
+    for row in analysis.tables["fits"].to_dict("records"):
+        assert f"{row['q']:.5f}" in page
+        assert row["flag"] in page
+    assert "Frame 3 &lt;b&gt;was&lt;/b&gt; left out." in page
+    assert "edges:" in page
+    assert "Sci. Rep. 11, 14756 (2021)" in page
+    assert analysis.resolved["raw_uid"] in page
+
+
+def test_report_without_denoising_draws_what_was_measured(analysis: Analysis) -> None:
+    measured = {name: array for name, array in analysis.arrays.items() if "denoised" not in name}
+
+    assert report_html(replace(analysis, arrays=measured)).count("<img") == 4
+
+
+def test_report_of_many_rois_says_which_it_draws(analysis: Analysis) -> None:
+    number = MOST_ROIS + 3
+    tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
+    arrays = {
+        name: np.repeat(array[:1], number, axis=0) if array.ndim == 3 else array
+        for name, array in analysis.arrays.items()
+    }
+
+    page = report_html(replace(analysis, tables={**analysis.tables, **tables}, arrays=arrays))
+
+    assert f"{MOST_ROIS} of {number} ROIs are drawn: 1, " in page
+    assert page.count("<img") == 2 + MOST_ROIS
+
+
+def _repeated(table: pd.DataFrame, number: int) -> pd.DataFrame:
+    own = table[table["roi"] == 1]
+    return pd.concat([own.assign(roi=k) for k in range(1, number + 1)], ignore_index=True)
+
+
+def test_logbook_text_has_one_line_for_each_roi(analysis: Analysis, tmp_path: Path) -> None:
+    write_file(tmp_path / "result.txt", analysis)
+
+    text = (tmp_path / "result.txt").read_text("utf-8")
+    lines = [line for line in text.splitlines() if re.match(r"\d ", line)]
+    assert [line.split()[:2] for line in lines] == [
+        [str(row.roi), f"{row.q:.5f}"] for row in analysis.tables["fits"].itertuples()
+    ]
+    assert all("trusted" in line for line in lines)

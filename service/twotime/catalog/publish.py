@@ -162,7 +162,12 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
         tables={node.name: read_table(store, analysis_id, node.name) for node in own if node.is_table},
-        resolved={**record.facts, "recipe": record.recipe, "sources": record.sources},
+        resolved={
+            **record.facts,
+            "recipe": record.recipe,
+            "sources": record.sources,
+            "finished_time": record.finished_time,
+        },
         warnings=list(record.warnings),
         versions=dict(record.versions),
     )

@@ -41,6 +41,12 @@ class Layout(StrEnum):
     EVENTS = "events"
 
 
+class Dialect(StrEnum):
+    """Programs whose files `export` writes, as in `twotime.export.files`, which is too slow to import for help."""
+
+    PYCHX = "pychx"
+
+
 def says_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Print what went wrong as a sentence and leave with 1, instead of a traceback."""
 
@@ -210,14 +216,25 @@ def picture(
 @says_errors
 def export(
     analysis: Annotated[str, typer.Argument(help="id of a finished analysis")],
-    out: Annotated[Path, typer.Argument(help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node, .html for a report with "
+            "pictures, .txt for its numbers"
+        ),
+    ],
+    dialect: Annotated[
+        Dialect | None, typer.Option("--as", help="names of another program: into a .h5 file, or a folder with CSV too")
+    ] = None,
     tiled: TiledUri = None,
     var: VarDir = None,
 ) -> None:
-    """Write a finished analysis into one file that other tools open."""
+    """Write a finished analysis into one file that other tools and people open."""
     from twotime.cli.export import export as write
+    from twotime.export.files import Dialect as Dialects
 
-    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, console)
+    chosen = None if dialect is None else Dialects(dialect.value)
+    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, console)
 
 
 @app.command()

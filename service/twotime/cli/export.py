@@ -1,4 +1,4 @@
-"""``twotime export``: a finished analysis as one file."""
+"""``twotime export``: a finished analysis as a file, or as files of another program."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import open_root, results_container
 from twotime.catalog.publish import read_analysis
 from twotime.cli.tiled import tiled_of
-from twotime.export.files import write_file
+from twotime.export.files import Dialect, check_name, write_file
 from twotime.settings import Settings
 
 
-def export(settings: Settings, analysis_id: str, out: Path, console: Console) -> None:
+def export(settings: Settings, analysis_id: str, out: Path, dialect: Dialect | None, console: Console) -> None:
     """Write all of an analysis into a file; see `twotime.export.files.write_file`.
 
     Raises
@@ -24,8 +24,9 @@ def export(settings: Settings, analysis_id: str, out: Path, console: Console) ->
     RecipeError
         If the name of the file says no known format.
     """
+    check_name(out, dialect)
     with tiled_of(settings, console) as reached:
         store = AnalysisStore(results_container(open_root(reached), reached))
         analysis = read_analysis(store, analysis_id)
-    write_file(out, analysis)
+    write_file(out, analysis, dialect)
     console.print(f"Wrote {out}")

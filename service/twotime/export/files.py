@@ -1,10 +1,14 @@
 """Whole analyses as files, by the ending of their names."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from twotime.errors import RecipeError
+from twotime.export.logbook import write_logbook
 from twotime.export.nexus import write_nexus
+from twotime.export.pychx import HDF5_ENDINGS, write_pychx
+from twotime.export.report import write_report
 from twotime.export.results_file import write_results
 from twotime.results import Analysis
 
@@ -12,17 +16,42 @@ WRITERS: dict[str, Callable[[Path, Analysis], None]] = {
     ".nxs": write_nexus,
     ".h5": write_results,
     ".hdf5": write_results,
+    ".html": write_report,
+    ".txt": write_logbook,
 }
-"""NeXus (NXxpcs with the paths of the APS), or one dataset for each published node."""
+"""NeXus (NXxpcs with the paths of the APS), one dataset for each published node, a report, the report's numbers."""
 
 
-def check_name(path: Path) -> None:
+class Dialect(StrEnum):
+    """Names and layout of another program's files."""
+
+    PYCHX = "pychx"
+
+
+def check_name(path: Path, dialect: Dialect | None = None) -> None:
     """Refuse a name whose ending says no format; raises `RecipeError`."""
-    if path.suffix.lower() not in WRITERS:
-        raise RecipeError(f"The file {path} has no known ending; .nxs gives NeXus, .h5 one dataset for each node.")
+    ending = path.suffix.lower()
+    if dialect is Dialect.PYCHX:
+        if ending not in ("", *HDF5_ENDINGS):
+            raise RecipeError(
+                f"pyCHX has no {ending} files; name a .h5 file, or a folder, which gets its CSV files too."
+            )
+    elif ending not in WRITERS:
+        raise RecipeError(
+            f"The file {path} has no known ending; .nxs gives NeXus, .h5 one dataset for each node, .html a report "
+            "with pictures, .txt its numbers."
+        )
 
 
-def write_file(path: Path, analysis: Analysis) -> None:
-    """Write a whole analysis, whole or not at all; raises `RecipeError` where the ending says no format."""
-    check_name(path)
-    WRITERS[path.suffix.lower()](path, analysis)
+def write_file(path: Path, analysis: Analysis, dialect: Dialect | None = None) -> None:
+    """Write a whole analysis, whole or not at all; raises `RecipeError` where the ending says no format.
+
+    Parameters
+    ----------
+    path : of the file; with `dialect` "pychx" also of a folder
+    analysis : with all its arrays and tables
+    dialect : of another program; None: as the ending says
+    """
+    check_name(path, dialect)
+    write = write_pychx if dialect is Dialect.PYCHX else WRITERS[path.suffix.lower()]
+    write(path, analysis)

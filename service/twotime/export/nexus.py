@@ -7,9 +7,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from twotime.export.curves import by_roi
 from twotime.results import NODES, Analysis
 
 KEV_ANGSTROM = 12.39842
@@ -102,7 +102,7 @@ def _instrument(entry: h5py.Group, analysis: Analysis) -> None:
 def _data(entry: h5py.Group, analysis: Analysis) -> None:
     data = _group(entry, "data", "NXdata")
     data.attrs["signal"] = "g2"
-    delay, g2, error = _by_roi(analysis.tables["g2_multitau"], "g2", "g2_error")
+    delay, g2, error = by_roi(analysis.tables["g2_multitau"], "g2", "g2_error")
     _value(data, "g2", g2, "1", storage_mode="one_array")
     _value(data, "g2_derr", error, "1", storage_mode="one_array")
     _value(data, "delay_difference", delay, "frames", storage_mode="one_array")
@@ -115,7 +115,7 @@ def _two_time(entry: h5py.Group, analysis: Analysis) -> None:
     group = _group(entry, "twotime", "NXdata")
     group.attrs["signal"] = "two_time_corr_func"
     _correlation(group, analysis.arrays["two_time"])
-    delay, g2, error = _by_roi(analysis.tables["g2"], "g2_raw", "g2_raw_error")
+    delay, g2, error = by_roi(analysis.tables["g2"], "g2_raw", "g2_raw_error")
     _one_time(group, delay, g2, error)
 
 
@@ -127,7 +127,7 @@ def _denoised(entry: h5py.Group, analysis: Analysis) -> None:
     _correlation(group, analysis.arrays["two_time_denoised"])
     spread = np.moveaxis(analysis.arrays["two_time_spread"], 0, -1)
     _large(group, "two_time_corr_func_errors", spread)
-    _one_time(group, *_by_roi(analysis.tables["g2"], "g2_denoised", "g2_denoised_error"))
+    _one_time(group, *by_roi(analysis.tables["g2"], "g2_denoised", "g2_denoised_error"))
 
 
 def _correlation(group: h5py.Group, c2: NDArray[Any]) -> None:
@@ -201,19 +201,6 @@ def _aps_paths(file: h5py.File, analysis: Analysis) -> None:
         layout = h5py.VirtualLayout((n, n), np.float32)
         layout[:] = source[:, :, roi]
         file.create_virtual_dataset(f"xpcs/twotime/correlation_map/c2_{roi + 1:05d}", layout, fillvalue=np.nan)
-
-
-def _by_roi(table: pd.DataFrame, *columns: str) -> tuple[NDArray[Any], ...]:
-    """Lags (L,) and columns (L, R) of a table of curves; NaN where a ROI has no such lag."""
-    lags = np.unique(table["lag_frames"])
-    rois = np.unique(table["roi"])
-    place = np.searchsorted(lags, table["lag_frames"]), np.searchsorted(rois, table["roi"])
-    found = []
-    for column in columns:
-        values = np.full((len(lags), len(rois)), np.nan)
-        values[place] = table[column]
-        found.append(values)
-    return (lags, *found)
 
 
 def _group(parent: Any, name: str, kind: str) -> h5py.Group:

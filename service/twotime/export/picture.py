@@ -17,8 +17,8 @@ RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
 
 def before_and_after(
     raw: NDArray[np.float32],
-    denoised: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    denoised: NDArray[np.float32] | None,
+    mask: NDArray[np.bool_] | None,
     g2: pd.DataFrame,
     frame_time_s: float,
     title: str,
@@ -27,7 +27,7 @@ def before_and_after(
 
     Parameters
     ----------
-    raw, denoised : (N, N) arrays of one ROI
+    raw, denoised : (N, N) arrays of one ROI; None: it was not denoised
     mask : (N, N) array, True where `denoised` holds the output of the models; its values set the colour scale
     g2 : rows of that ROI in the published table ``g2``
     frame_time_s : time between two frames, s
@@ -39,16 +39,17 @@ def before_and_after(
         A PNG picture.
     """
     figure = Figure(figsize=(13, 4.3), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
-    low, high = colour_range(np.where(mask, denoised, np.nan))
+    shown = {"measured": raw} if denoised is None else {"measured": raw, "denoised": denoised}
+    axes = figure.subplots(1, len(shown) + 1, width_ratios=(*(1 for _ in shown), 1.15))
+    low, high = colour_range(raw if denoised is None or mask is None else np.where(mask, denoised, np.nan))
     duration = len(raw) * frame_time_s
-    for panel, values, name in ((axes[0], raw, "measured"), (axes[1], denoised, "denoised")):
+    for panel, (name, values) in zip(axes, shown.items(), strict=False):
         image = panel.imshow(
             values, origin="lower", extent=(0, duration, 0, duration), vmin=low, vmax=high, cmap=COLOUR_MAP
         )
         panel.set(title=name, xlabel="$t_1$ (s)", ylabel="$t_2$ (s)")
-    figure.colorbar(image, ax=axes[:2], label="$C_2(t_1, t_2)$", shrink=0.85)
-    _draw_g2(axes[2], g2)
+    figure.colorbar(image, ax=axes[:-1], label="$C_2(t_1, t_2)$", shrink=0.85)
+    _draw_g2(axes[-1], g2)
     figure.suptitle(title, fontsize=11)
     png = BytesIO()
     figure.savefig(png, format="png", dpi=100)

@@ -166,5 +166,21 @@ def test_whole_analysis_comes_as_one_file(
     np.testing.assert_array_equal(c2, two_time(client, done, 1, kind="raw"))
 
 
+def test_report_and_its_numbers_are_read_in_the_browser(client: httpx.Client, done: dict[str, Any]) -> None:
+    for ending, kind in (("html", "text/html; charset=utf-8"), ("txt", "text/plain; charset=utf-8")):
+        answer = client.get(f"/analyses/{done['id']}/export.{ending}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert done["raw_uid"] in answer.text
+        assert "UTC" in answer.text
+
+
+def test_names_of_pychx_come_as_one_file(client: httpx.Client, done: dict[str, Any], tmp_path: Path) -> None:
+    answer = client.get(f"/analyses/{done['id']}/export.pychx.h5")
+    (tmp_path / "result.h5").write_bytes(answer.content)
+
+    with h5py.File(tmp_path / "result.h5") as file:
+        np.testing.assert_array_equal(file["g12b"][:, :, 0], two_time(client, done, 1, kind="raw"))
+
+
 def test_unknown_ending_is_refused(client: httpx.Client, done: dict[str, Any]) -> None:
     assert client.get(f"/analyses/{done['id']}/export.mat").status_code == 422

@@ -16,7 +16,7 @@ from twotime.api import schemas
 from twotime.api.dependencies import Finished, TheService, entity_tag, frame_time_s, n_frames, unchanged
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
-from twotime.export.files import write_file
+from twotime.export.files import Dialect, write_file
 from twotime.results import NODES
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
@@ -43,22 +43,34 @@ async def result(record: Finished, service: TheService) -> schemas.Result:
 @router.get(
     "/export.{ending}",
     response_class=FileResponse,
-    responses={200: {"content": {"application/x-hdf5": {}}, "description": "The whole analysis in one file."}},
+    responses={
+        200: {
+            "content": {"application/x-hdf5": {}, "text/html": {}, "text/plain": {}},
+            "description": "The whole analysis in one file.",
+        }
+    },
 )
-async def export(record: Finished, service: TheService, ending: Literal["nxs", "h5"]) -> FileResponse:
-    """The whole analysis in one file: NeXus (NXxpcs, with the paths of the APS), or one HDF5 dataset per node."""
+async def export(
+    record: Finished, service: TheService, ending: Literal["nxs", "h5", "pychx.h5", "html", "txt"]
+) -> FileResponse:
+    """The whole analysis in one file.
+
+    NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
+    pictures that needs nothing else, or its numbers as text.
+    """
     analysis = await service.read_analysis(record.id)
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
     name = f"{record.id}.{ending}"
+    dialect = Dialect.PYCHX if ending == "pychx.h5" else None
     try:
-        await asyncio.to_thread(write_file, folder / name, analysis)
+        await asyncio.to_thread(write_file, folder / name, analysis, dialect)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return FileResponse(
         folder / name,
         filename=name,
-        media_type="application/x-hdf5",
+        media_type=_MEDIA_TYPES.get(ending, "application/x-hdf5"),
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 
@@ -74,6 +86,7 @@ async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
     )
 
 
+_MEDIA_TYPES = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"}
 _PER_FRAME = ("intensity", "frame_number", "bad_frames")
 
 

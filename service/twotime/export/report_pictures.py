@@ -1,0 +1,159 @@
+"""The pictures of a report, as PNG."""
+
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, before_and_after
+from twotime.export.tables import with_error
+from twotime.export.words import with_power
+from twotime.results import Analysis
+
+COLOURS = {"raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
+NAMES = {"raw": "measured", "denoised": "denoised"}
+BAD_COLOUR = "#b91c1c"
+
+
+def roi_picture(analysis: Analysis, number: int) -> bytes:
+    """Two-time function before and after denoising, and the one-time curves with fits and errors, of ROI `number`."""
+    place = number - 1
+    row = analysis.tables["fits"].to_dict("records")[place]
+    g2 = analysis.tables["g2"]
+    denoised, mask = (analysis.arrays.get(name) for name in ("two_time_denoised", "denoised_mask"))
+    was_denoised = denoised is not None and mask is not None and row["denoised_stride"] > 0
+    rates = ", ".join(
+        f"{NAMES[kind]} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
+        for kind in (("raw", "denoised") if was_denoised else ("raw",))
+    )
+    return before_and_after(
+        analysis.arrays["two_time"][place],
+        denoised[place] if denoised is not None and was_denoised else None,
+        mask[place] if mask is not None and was_denoised else None,
+        g2[g2["roi"] == number],
+        float(analysis.resolved["frame_time_s"]),
+        f"ROI {number}, q = {row['q']:.5f} 1/Å, Γ (1/s): {rates}",
+    )
+
+
+def dynamics_picture(analysis: Analysis) -> bytes:
+    """Γ against q² with the line of D, and Γ against age."""
+    figure = Figure(figsize=(13, 4.3), layout="constrained")
+    by_q, by_age = figure.subplots(1, 2)
+    _draw_q(by_q, analysis.tables["fits"], analysis.tables["q_fit"])
+    _draw_ages(by_age, analysis.tables["fits"], analysis.tables["fits_age"])
+    return _png(figure)
+
+
+def scattering_picture(analysis: Analysis) -> bytes:
+    """Mean frame with the outlines of the ROIs, and the intensity of each frame with those that were left out."""
+    figure = Figure(figsize=(13, 4.6), layout="constrained")
+    frame, intensity = figure.subplots(1, 2, width_ratios=(1, 1.4))
+    _draw_frame(frame, analysis)
+    _draw_intensity(intensity, analysis)
+    return _png(figure)
+
+
+def _draw_q(panel: Axes, fits: pd.DataFrame, q_fit: pd.DataFrame) -> None:
+    square = fits["q"].to_numpy() ** 2
+    for kind, colour in COLOURS.items():
+        rate, error = (fits[f"{kind}_relaxation_rate{end}"].to_numpy(float) for end in ("", "_error"))
+        trusted = fits[f"{kind}_trusted"].to_numpy(bool)
+        if kind == "denoised":
+            trusted = trusted & fits["denoised_usable"].to_numpy(bool)
+        # A rate on a bound is no measurement; the table says so in words.
+        free = np.array(["relaxation_rate" not in bounds for bounds in fits[f"{kind}_on_bound"]]) & np.isfinite(rate)
+        for chosen, face, said in ((trusted, colour, ""), (~trusted, "none", ", does not count")):
+            own = chosen & free
+            if own.any():
+                panel.errorbar(
+                    square[own],
+                    rate[own],
+                    error[own],
+                    fmt="o",
+                    color=colour,
+                    markerfacecolor=face,
+                    markersize=5,
+                    linewidth=1,
+                    label=NAMES[kind] + said,
+                )
+        row = q_fit[q_fit["kind"] == kind]
+        if len(row) and np.isfinite(row["diffusion"].iloc[0]):
+            value, spread = float(row["diffusion"].iloc[0]), float(row["diffusion_error"].iloc[0])
+            line = np.linspace(0, square.max() * 1.05, 50)
+            panel.plot(line, value * line, color=colour, linewidth=1, label=f"D = {with_power(value, spread)} Å²/s")
+            if np.isfinite(spread):
+                panel.fill_between(line, (value - spread) * line, (value + spread) * line, color=colour, alpha=0.15)
+    trusted_rates = fits["relaxation_rate"][fits["trusted"]]
+    if len(trusted_rates):
+        panel.set_ylim(0, 1.6 * float(trusted_rates.max()))
+    panel.set(xlabel="q² (1/Å²)", ylabel="Γ (1/s)", title="relaxation rate against q²", xlim=(0, None))
+    panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+    _finish(panel)
+
+
+def _draw_ages(panel: Axes, fits: pd.DataFrame, ages: pd.DataFrame) -> None:
+    panel.set(xlabel="age (s)", ylabel="Γ (1/s)", title="relaxation rate against age, leading fit of each ROI")
+    if ages.empty:
+        panel.text(0.5, 0.5, "no fits at constant age were asked for", ha="center", transform=panel.transAxes)
+        _finish(panel)
+        return
+    leads = dict(zip(fits["roi"], fits["headline"], strict=True))
+    for place, (number, own) in enumerate(ages.groupby("roi")):
+        kind = leads[number]
+        rate, error = (own[f"{kind}_relaxation_rate{end}"] for end in ("", "_error"))
+        sound = own[f"{kind}_trusted"].to_numpy(bool)
+        label = f"ROI {number}" if place < 8 else None
+        panel.errorbar(own["age_s"][sound], rate[sound], error[sound], fmt="o-", markersize=4, linewidth=1, label=label)
+    if panel.get_ylim()[0] < 0:
+        panel.set_ylim(0, None)
+    _finish(panel)
+
+
+def _draw_frame(panel: Axes, analysis: Analysis) -> None:
+    frame = np.where(analysis.arrays["mask"], analysis.arrays["mean_frame"], np.nan)
+    positive = frame[np.isfinite(frame) & (frame > 0)]
+    norm = LogNorm(*np.quantile(positive, [0.01, 0.999])) if positive.size and positive.min() < positive.max() else None
+    image = panel.imshow(frame, norm=norm, cmap="viridis", origin="lower")
+    panel.figure.colorbar(image, ax=panel, label="counts", shrink=0.85)
+    labels = analysis.arrays["roi_labels"]
+    for number in range(1, int(labels.max()) + 1):
+        own = labels == number
+        panel.contour(own, levels=[0.5], colors="white", linewidths=0.9)
+        rows, columns = np.nonzero(own)
+        if rows.size:
+            middle = rows.size // 2
+            panel.annotate(
+                str(number),
+                (columns[middle], rows[middle]),
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+            )
+    panel.set(title="mean frame and ROIs", xlabel="column", ylabel="row")
+
+
+def _draw_intensity(panel: Axes, analysis: Analysis) -> None:
+    number, bad = analysis.arrays["frame_number"], analysis.arrays["bad_frames"]
+    mean = np.nanmean(analysis.arrays["intensity"].astype(float), axis=1)
+    panel.plot(number[~bad], mean[~bad], ".", color="#1d4ed8", markersize=3, label="mean over the ROIs")
+    if bad.any():
+        panel.plot(number[bad], mean[bad], "x", color=BAD_COLOUR, markersize=6, label=f"left out ({int(bad.sum())})")
+    panel.set(title="intensity", xlabel="frame", ylabel="counts per pixel", ylim=(0, None))
+    _finish(panel)
+
+
+def _finish(panel: Axes) -> None:
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(frameon=False, fontsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _png(figure: Figure) -> bytes:
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    return png.getvalue()
