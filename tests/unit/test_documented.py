@@ -1,5 +1,6 @@
 """What the documentation names exists, and what exists is documented."""
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -19,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 RUNBOOK = (ROOT / "deploy" / "README.md").read_text()
 ROUTE = (ROOT / "service" / "README.md").read_text()
+MATHS = (ROOT / "service" / "MATHS.md").read_text()
+NAMED = sorted(set(re.findall(r"`((?:twotime|cnn_ed)(?:\.\w+)+)`", MATHS)))
 COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
 
 
@@ -71,12 +74,37 @@ def test_links_of_the_readmes_lead_somewhere() -> None:
         "deploy/README.md",
         "deploy/TROUBLES.md",
         "service/README.md",
+        "service/MATHS.md",
         "service/twotime/recipe/README.md",
         "models/cnn_ed/MODEL_CARD.md",
     )
     for page in (ROOT / name for name in pages):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_functions_of_the_maths_page_exist_and_explain_themselves(name: str) -> None:
+    parts = name.split(".")
+    length = next(k for k in range(len(parts), 0, -1) if (ROOT / _source(parts[:k])).exists())
+    found = importlib.import_module(".".join(parts[:length]))
+    for part in parts[length:]:
+        found = getattr(found, part)
+
+    assert found.__doc__
+
+
+def _source(module: list[str]) -> str:
+    folder = "service" if module[0] == "twotime" else "models"
+    return f"{folder}/{'/'.join(module)}.py"
+
+
+def test_maths_page_covers_the_numerical_core() -> None:
+    modules = {name.split(".")[2] for name in NAMED if name.startswith("twotime.xpcs.")}
+
+    # Orientation, ROI pixels, types and compilation hold no equation.
+    left_out = {"__init__", "compiled", "orientation", "pixels", "types"}
+    assert modules == {path.stem for path in (ROOT / "service" / "twotime" / "xpcs").glob("*.py")} - left_out
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)

@@ -108,8 +108,8 @@ def _draw_ages(panel: Axes, fits: pd.DataFrame, ages: pd.DataFrame) -> None:
         sound = own[f"{kind}_trusted"].to_numpy(bool)
         label = f"ROI {number}" if place < 8 else None
         panel.errorbar(own["age_s"][sound], rate[sound], error[sound], fmt="o-", markersize=4, linewidth=1, label=label)
-    if panel.get_ylim()[0] < 0:
-        panel.set_ylim(0, None)
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, 0.0), high + 0.2 * (high - low))  # Room for the legend.
     _finish(panel)
 
 
