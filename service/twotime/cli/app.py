@@ -239,6 +239,19 @@ def export(
 
 @app.command()
 @says_errors
+def epics(
+    prefix: Annotated[str, typer.Option(help="before the name of each process variable")] = "TWOTIME:",
+    url: Annotated[str, typer.Option(help="address of the running service")] = "http://localhost:8060",
+    every: Annotated[float, typer.Option(min=0.1, help="seconds between two questions to the service")] = 2.0,
+) -> None:
+    """Serve the newest result as EPICS process variables, until Ctrl-C."""
+    from twotime.cli.epics import epics as serve_variables
+
+    serve_variables(url, prefix, every, console)
+
+
+@app.command()
+@says_errors
 def collect(
     out: Annotated[Path, typer.Argument(help="folder for the training and the validation file")],
     window: Annotated[int, typer.Option(min=10, help="frames of a window")] = 50,
