@@ -20,6 +20,7 @@ OPEN_PATHS = ("/healthz", "/readyz")
 LOGIN_PATH = "/session"
 _WEEK_S = 7 * 24 * 3600
 _LONGEST_FORM = 4096
+_PLANNING = ("/api/v1/plans", "/api/v1/plans/rois.png")
 _SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
 
 
@@ -31,7 +32,7 @@ def scope_needed(method: str, path: str) -> Scope:
     >>> [scope_needed("GET", "/metrics"), scope_needed("POST", "/api/v1/analyses"), scope_needed("DELETE", "/")]
     ['read', 'submit', 'admin']
     """
-    if method in ("GET", "HEAD") or (method == "POST" and path == "/api/v1/plans"):
+    if method in ("GET", "HEAD") or (method == "POST" and path in _PLANNING):
         return "read"
     return "submit" if method == "POST" and _SUBMITTING.fullmatch(path) else "admin"
 

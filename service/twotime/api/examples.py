@@ -16,6 +16,7 @@ ANALYSIS: dict[str, JsonValue] = {
     "attempt": 1,
     "stage": "reading",
     "progress": 0.42,
+    "request": {"rois": [RINGS]},
     "recipe": {"version": 1, "rois": [RINGS]},
     "sources": {"geometry.distance_m": "descriptor configuration eiger4m_single_det_distance"},
     "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
@@ -67,6 +68,21 @@ DYNAMICS: dict[str, JsonValue] = {
     "on_bound": [],
     "trusted": True,
     "reason": "",
+}
+AGE_CUT: dict[str, JsonValue] = {
+    "roi": 1,
+    "age_s": 0.13,
+    "first_age_s": 0.05,
+    "last_age_s": 0.21,
+    "lag_s": [0.00134, 0.00268],
+    "g2_raw": [1.19, 1.17],
+    "g2_raw_error": [0.02, 0.02],
+    "g2_raw_fit": [1.18, 1.176],
+    "g2_denoised": [1.181, 1.175],
+    "g2_denoised_error": [0.004, 0.004],
+    "g2_denoised_fit": [1.181, 1.176],
+    "raw": DYNAMICS,
+    "denoised": DYNAMICS,
 }
 RESULT: dict[str, JsonValue] = {
     "id": ID,

@@ -122,6 +122,20 @@ def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, lo
     return _encoded(picture)
 
 
+def outlines_png(labels: NDArray[Any], size: int) -> bytes:
+    """Outlines of ROIs in white on nothing, to be laid over `frame_png` of the same size.
+
+    Parameters
+    ----------
+    labels : (H, W) integer array, 0 outside all ROIs
+    size : longest edge of the picture, pixels
+    """
+    drawn = shrink(_outline(labels), size)[0] > 0
+    picture = np.zeros((*drawn.shape, 4), np.uint8)
+    picture[drawn] = (255, 255, 255, 255)
+    return _encoded(picture)
+
+
 def _rgba(values: NDArray[Any], kind: str, norm: Normalize) -> NDArray[np.uint8]:
     colours = matplotlib.colormaps[COLOUR_MAPS[kind]].with_extremes(bad=MISSING)
     picture: NDArray[np.uint8] = colours(norm(np.ma.masked_invalid(values)), bytes=True)

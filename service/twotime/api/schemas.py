@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID
+from twotime.api.examples import AGE_CUT, ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID
 from twotime.recipe import Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -41,6 +41,14 @@ class PlanRequest(Body):
 
     uid: RunReference
     recipe: RecipeBody | None = Field(None, description="null: the site's default recipe")
+
+
+class OutlinesRequest(PlanRequest):
+    """A run, where its ROIs shall lie, and how large to draw them."""
+
+    model_config = _shows({"uid": UID, "recipe": {"rois": [RINGS]}, "size": 700})
+
+    size: int = Field(700, ge=16, le=4096, description="longest edge, points")
 
 
 class AnalysisRequest(PlanRequest):
@@ -106,6 +114,7 @@ class Analysis(Body):
     attempt: int = Field(description="1; one more each time it was forced or taken up again")
     stage: str = Field(description="what is being done; empty before it starts")
     progress: float = Field(description="done part of the stage, 0 to 1")
+    request: dict[str, Any] = Field(description="the recipe asked for: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value of the recipe came from")
     versions: dict[str, str] = Field(description="of the software and the ensemble")
@@ -160,6 +169,7 @@ class Plan(Body):
             "sample": "silica in glycerol",
             "detector": "eiger4m_single_image",
             "shape": [1000, 2167, 2070],
+            "request": {"rois": [RINGS]},
             "recipe": {"version": 1, "rois": [RINGS]},
             "sources": {"rois": "recipe"},
             "geometry": [{"name": "distance_m", "value": 16.03, "unit": "m", "source": "recipe"}],
@@ -178,6 +188,7 @@ class Plan(Body):
     sample: str | None
     detector: str
     shape: list[int] = Field(description="frames, rows, columns")
+    request: dict[str, Any] = Field(description="the recipe asked for, or that of the site: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value came from")
     geometry: list[GeometryValue]
@@ -384,6 +395,26 @@ class Table(Body):
     n_rows: int
     units: dict[str, str] = Field(description="of each column; 1 where it has none")
     columns: dict[str, list[Any]]
+
+
+class AgeCut(Body):
+    """g2 at constant age (t1 + t2) / 2, and the decay fitted to it."""
+
+    model_config = _shows(AGE_CUT)
+
+    roi: int
+    age_s: float = Field(description="middle of the cut, s; the fitted one that lies nearest to the age asked for")
+    first_age_s: float = Field(description="where the cut begins, s")
+    last_age_s: float = Field(description="where it ends, s")
+    lag_s: list[float]
+    g2_raw: list[float | None]
+    g2_raw_error: list[float | None] = Field(description="that of the whole scan, grown by the share of its pairs")
+    g2_raw_fit: list[float | None]
+    g2_denoised: list[float | None] = Field(description="null everywhere where nothing was denoised")
+    g2_denoised_error: list[float | None]
+    g2_denoised_fit: list[float | None]
+    raw: Dynamics
+    denoised: Dynamics | None
 
 
 class Intensity(Body):

@@ -44,13 +44,14 @@ def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:
         headline=row["headline"],
         trusted=bool(row["trusted"]),
         flag=row["flag"],
-        raw=_dynamics(row, "raw"),
-        denoised=_dynamics(row, "denoised") if was_denoised else None,
+        raw=dynamics(row, "raw"),
+        denoised=dynamics(row, "denoised") if was_denoised else None,
         denoised_stride=row["denoised_stride"] if was_denoised else None,
     )
 
 
-def _dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
+def dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
+    """Columns of one kind, raw or denoised, in a row of `fits` or `fits_age`."""
     values = {name: _quantity(row, f"{kind}_{name}") for name in (*DECAY_PARAMETERS, "relaxation_rate_per_frame")}
     return schemas.Dynamics(
         **values,

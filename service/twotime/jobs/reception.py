@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import twotime
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.library import MaskLibrary
 from twotime.catalog.models import load_ensemble
+from twotime.catalog.previews import mean_of_frames
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.link import TiledLink
@@ -64,13 +68,28 @@ class Reception:
 
     def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> dict[str, Any]:
         """What `submit` would do, with the id it would give and the status of the analysis that has it already."""
-        _, the_plan = self._plan(reference, recipe)
+        asked, the_plan = self._plan(reference, recipe)
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         try:
             status: str | None = self.link.store.get(key).status
         except AnalysisNotFound:
             status = None
-        return {**the_plan.document(), "versions": self.versions, "analysis_id": key, "status": status}
+        request = asked.model_dump(mode="json", exclude_unset=True)
+        return {
+            **the_plan.document(),
+            "request": request,
+            "versions": self.versions,
+            "analysis_id": key,
+            "status": status,
+        }
+
+    def labels(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> NDArray[np.int32]:
+        """Where the ROIs of a plan lie in the analysis frame."""
+        return self._plan(reference, recipe)[1].rois.labels
+
+    def frame(self, reference: str, **which: Any) -> NDArray[np.float32]:
+        """See `twotime.catalog.previews.mean_of_frames`."""
+        return mean_of_frames(find_run(self.link.raw, reference), self.link.settings, **which)
 
     def _plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> tuple[Recipe, Plan]:
         asked = self.site_recipe if recipe is None else recipe

@@ -121,6 +121,14 @@ class Service:
         """What `submit` would do: recipe, sources, ROIs with q and pixel counts, the analysis id and its status."""
         return await self._link.call(self._reception.plan, reference, recipe)
 
+    async def planned_labels(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> NDArray[np.int32]:
+        """Where the ROIs of `plan` lie: (H, W) in the analysis frame, 0 outside all ROIs."""
+        return await self._link.call(self._reception.labels, reference, recipe)
+
+    async def frame(self, reference: str, **which: Any) -> NDArray[np.float32]:
+        """One frame of a run or the mean of its first; see `twotime.catalog.previews.mean_of_frames`."""
+        return await self._link.call(self._reception.frame, reference, **which)
+
     async def analysis(self, analysis_id: str) -> AnalysisRecord:
         """One analysis; raises `AnalysisNotFound`."""
         return await self._shared.get(("one", analysis_id), lambda: self._link.call(self._link.store.get, analysis_id))

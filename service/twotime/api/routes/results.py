@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,9 +14,11 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from twotime.api import schemas
-from twotime.api.dependencies import Finished, TheService, entity_tag, frame_time_s, n_frames, unchanged
+from twotime.api.age_cuts import age_cut as cut_at_age
+from twotime.api.dependencies import Finished, TheService, TheTwoTimes, entity_tag, frame_time_s, n_frames, unchanged
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
+from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect, write_file
 from twotime.results import NODES
 
@@ -84,6 +87,28 @@ async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
         bad=[bool(one) for one in bad],
         counts=[[number(one) for one in roi] for roi in np.asarray(counts, float).T],
     )
+
+
+@router.get("/age-cut", response_model=schemas.AgeCut)
+async def age_cut(
+    record: Finished,
+    service: TheService,
+    two_times: TheTwoTimes,
+    roi: Annotated[int, Query(ge=1, description="number of the ROI, from 1")],
+    age_s: Annotated[float, Query(ge=0, allow_inf_nan=False, description="age (t1 + t2) / 2, s")],
+) -> schemas.AgeCut:
+    """g2 and its fit at the fitted age that lies nearest to the one given."""
+    c2 = {"raw": await two_times.values(record, "raw", roi)}
+    with suppress(NotFound):
+        c2["denoised"] = await two_times.values(record, "denoised", roi)
+    end_s = len(c2["raw"]) * frame_time_s(record)
+    if age_s > end_s:
+        raise InputError(f"age_s is {age_s:g}, but the frames of analysis {record.id} end at {end_s:.4g} s.")
+    g2, ages = [_rows(await service.read_table(record.id, name), roi) for name in ("g2", "fits_age")]
+    if ages.empty:
+        raise NotFound(f"Analysis {record.id} was not fitted at constant age; set fit.ages in its recipe.")
+    width = record.recipe["fit"]["age_width"]
+    return await asyncio.to_thread(cut_at_age, c2, g2, ages, age_s, width)
 
 
 _MEDIA_TYPES = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"}

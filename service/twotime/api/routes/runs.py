@@ -1,12 +1,15 @@
 """Raw runs, and what an analysis of one would do."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from twotime.api import schemas
-from twotime.api.dependencies import TheService
+from twotime.api.dependencies import Size, TheService
+from twotime.api.pictures import frame_png, outlines_png
+from twotime.xpcs.orientation import Orientation
 
 router = APIRouter(tags=["runs"])
 
@@ -24,3 +27,38 @@ async def runs(
 async def plan(wanted: schemas.PlanRequest, service: TheService) -> schemas.Plan:
     """What an analysis would do: every value with its source, q and pixel count of each ROI. Computes nothing."""
     return schemas.Plan.model_validate(await service.plan(wanted.uid, wanted.recipe))
+
+
+@router.get(
+    "/runs/{uid}/frame.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "In the analysis frame, row 0 on top."}},
+)
+async def run_frame(
+    service: TheService,
+    uid: Annotated[str, Path(min_length=1, description="uid, beginning of a uid, or scan_id")],
+    size: Size = 700,
+    frame: Annotated[
+        int | None, Query(ge=0, description="number of the one frame; none: the mean of the first ten")
+    ] = None,
+    detector: Annotated[str | None, Query(min_length=1, description="image key; none: as an analysis would")] = None,
+    orientation: Annotated[
+        Orientation | None, Query(description="to the analysis frame; none: that of the detector")
+    ] = None,
+) -> Response:
+    """What the detector saw, logarithmic, before anything is computed."""
+    counts = await service.frame(uid, frame=frame, detector=detector, orientation=orientation)
+    content = await asyncio.to_thread(frame_png, counts, None, size)
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+
+
+@router.post(
+    "/plans/rois.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "White on nothing, in the analysis frame."}},
+)
+async def plan_outlines(wanted: schemas.OutlinesRequest, service: TheService) -> Response:
+    """Outlines of the ROIs of a plan, to be laid over the frame of the run in the same size."""
+    labels = await service.planned_labels(wanted.uid, wanted.recipe)
+    content = await asyncio.to_thread(outlines_png, labels, wanted.size)
+    return Response(content, media_type="image/png")
