@@ -3,8 +3,8 @@
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
-import { agePlot, dispersionPlot, g2Plot, intensityPlot, twoTimePlot } from "./plots.js";
-import { reason, roiTable, select } from "./rois.js";
+import { agePlot, dispersionPlot, g2Plot, intensityPlot, markAge, twoTimePlot } from "./plots.js";
+import { inWords, reason, roiTable, select } from "./rois.js";
 
 const POINTS = 420;
 
@@ -32,7 +32,7 @@ export function showProgress(main, record) {
   label.className = `state ${record.status}`;
 }
 
-function header(record, { cancel, again }) {
+function header(record, { cancel, again, change }) {
   const open = record.status === "queued" || record.status === "running";
   return el(
     "div",
@@ -46,6 +46,7 @@ function header(record, { cancel, again }) {
         open
           ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
           : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
+        el("button", { class: "button", type: "button", onclick: () => change(record) }, "Change the recipe"),
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/fits.csv`, download: `${record.id}-fits.csv` }, "Fits as CSV") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/g2.csv`, download: `${record.id}-g2.csv` }, "g₂ as CSV") : null,
       ),
@@ -95,7 +96,7 @@ function layout(record, result) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "age", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
   const known = Object.fromEntries([...new Set(result.rois.map((roi) => roi.roi))].map((roi) => [roi, true]));
   const sound = result.rois.find((roi) => roi.headline === "denoised" && roi.denoised?.trusted) ?? result.rois[0];
-  const chosen = { roi: sound.roi, third: "spread" };
+  const chosen = { roi: sound.roi, third: "spread", cut: null };
   const words = el("p", { class: "reason", "aria-live": "polite" });
   const about = el("span", { class: "under" });
   const choose = (roi) => {
@@ -103,6 +104,9 @@ function layout(record, result) {
     chosen.roi = roi;
     drawRoi().catch((error) => say(error.message));
   };
+  const end = result.n_frames * result.frame_time_s;
+  const age = el("select", { class: "age", "aria-label": "Age of the curve", onchange: () => cutAt(age.value === "" ? null : Number(age.value)) });
+  const aboutCut = el("p", { class: "reason", "aria-live": "polite", hidden: true });
   const table = roiTable(result.rois, chosen.roi, choose);
   const third = choice(["spread", "difference"], chosen.third, (kind) => {
     chosen.third = kind;
@@ -126,6 +130,46 @@ function layout(record, result) {
     const titles = { raw: "measured", denoised: "denoised", spread: "spread over the models", difference: "measured − denoised" };
     const panels = kinds.map((kind, n) => ({ kind, title: titles[kind], own: n === 2, ...read[n] }));
     await twoTimePlot(plots.twoTime, panels, result.frame_time_s);
+    await markAge(plots.twoTime, chosen.cut, end);
+    listen();
+  }
+
+  let listening = false;
+  /** A click on a picture chooses the age there; on the same age again, or Escape, the whole scan comes back. */
+  function listen() {
+    if (listening) return;
+    listening = true;
+    plots.twoTime.on("plotly_click", ({ points: [point] }) => {
+      if (age.options.length < 2) return say("This analysis has no age cuts; set the number of age cuts in its recipe.");
+      const wanted = (point.x + point.y) / 2;
+      const again = chosen.cut && wanted >= chosen.cut.first_age_s && wanted <= chosen.cut.last_age_s;
+      return cutAt(again ? null : wanted);
+    });
+    document.addEventListener("keydown", function leave(event) {
+      if (!plots.twoTime.isConnected) document.removeEventListener("keydown", leave);
+      else if (event.key === "Escape" && chosen.cut) cutAt(null);
+    });
+  }
+
+  let asked = 0;
+  async function cutAt(wanted) {
+    const mine = ++asked;
+    try {
+      const cut = wanted === null ? null : await api.ageCut(record.id, chosen.roi, wanted);
+      if (mine !== asked) return;
+      chosen.cut = cut;
+      await Promise.all([markAge(plots.twoTime, cut, end), drawCurve()]);
+    } catch (error) {
+      say(error.message);
+    }
+  }
+
+  async function drawCurve() {
+    const { cut } = chosen;
+    age.value = cut ? String(cut.age_s) : "";
+    aboutCut.hidden = !cut;
+    aboutCut.replaceChildren(...(cut ? cutInWords(cut) : []));
+    await g2Plot(plots.g2, cut ?? rowsOf(await load("g2"), chosen.roi));
   }
 
   async function drawRoi() {
@@ -133,11 +177,15 @@ function layout(record, result) {
     select(table, chosen.roi);
     words.replaceChildren(...(reason(roi) ? [el("b", {}, `ROI ${roi.roi}: `), reason(roi)] : [`ROI ${roi.roi}: nothing to mind.`]));
     about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å${roi.denoised_stride > 1 ? `, denoised on one frame in ${roi.denoised_stride}` : ""}`;
-    const [g2, ages, counts] = await Promise.all([load("g2"), load("fits-age"), (tables.intensity ??= api.intensity(record.id))]);
+    const [ages, counts] = await Promise.all([load("fits-age"), (tables.intensity ??= api.intensity(record.id))]);
     const own = rowsOf(ages, roi.roi);
     cards.age.hidden = !own.age_s?.length;
+    age.hidden = !own.age_s?.length;
+    age.replaceChildren(el("option", { value: "" }, "whole scan"), ...(own.age_s ?? []).map((one) => el("option", { value: one }, `age ${duration(one)}`)));
+    if (chosen.cut) chosen.cut = await api.ageCut(record.id, roi.roi, chosen.cut.age_s);
+    if (roi.roi !== chosen.roi) return;
     await Promise.all([
-      g2Plot(plots.g2, rowsOf(g2, roi.roi)),
+      drawCurve(),
       own.age_s?.length ? agePlot(plots.age, own) : null,
       intensityPlot(plots.intensity, counts, roi.roi),
       drawTwoTime(),
@@ -155,10 +203,20 @@ function layout(record, result) {
     sections: [
       el("section", { class: "card" }, el("h3", {}, "Dynamics"), el("div", { class: "scroll" }, table), words),
       card("Two-time correlation", plots.twoTime, about, third),
-      el("div", { class: "pair" }, card("One-time correlation", plots.g2), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
+      el("div", { class: "pair" }, card("One-time correlation", el("div", {}, plots.g2, aboutCut), age), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
       el("div", { class: "pair three" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
     ],
   };
+}
+
+function cutInWords(cut) {
+  const kinds = [["raw", "measured"], ["denoised", "denoised"]].filter(([kind]) => cut[kind]);
+  const rates = kinds.flatMap(([kind, name], n) => {
+    const rate = withError(cut[kind].relaxation_rate).filter(Boolean).join(" ± ");
+    const doubt = cut[kind].trusted ? "" : el("b", { title: inWords(cut[kind].reason) }, " (doubtful)");
+    return [`${n ? "; " : ""}${name} Γ = ${rate} 1/s`, doubt];
+  });
+  return [`Age ${duration(cut.age_s)}, from ${duration(cut.first_age_s)} to ${duration(cut.last_age_s)}: `, ...rates, "."];
 }
 
 function diffusion(result) {

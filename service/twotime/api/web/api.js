@@ -17,14 +17,21 @@ async function answer(path, options) {
 
 const json = async (path, options) => (await answer(path, options)).json();
 
+const posted = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
 export const analyses = () => json("/analyses?limit=200");
 export const analysis = (id) => json(`/analyses/${id}`);
 export const runs = () => json("/runs?limit=30");
 export const result = (id) => json(`/analyses/${id}/result`);
 export const table = async (id, name) => (await json(`/analyses/${id}/${name}`)).columns;
 export const intensity = (id) => json(`/analyses/${id}/intensity`);
+export const ageCut = (id, roi, age) => json(`/analyses/${id}/age-cut?roi=${roi}&age_s=${age}`);
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
+
+export const queue = () => json("/queue");
+export const first = (id) => json(`/analyses/${id}/first`, { method: "POST" });
+export const pause = (paused) => json(`/queue/${paused ? "pause" : "resume"}`, { method: "POST" });
 
 export const lives = async () => (await json("/live")).scans;
 export const live = (uid) => json(`/live/${uid}`);
@@ -33,12 +40,13 @@ export const liveIntensity = (uid) => json(`/live/${uid}/intensity`);
 export const liveTwoTime = (uid, roi, kind) => picture(`/live/${uid}/two-time/${roi}.f32?kind=${kind}`);
 export const liveFrameAddress = (uid, frames) => `${BASE}/live/${uid}/mean-frame.png?size=500&frames=${frames}`;
 
-export const analyse = (uid, recipe = null, force = false) =>
-  json("/analyses", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ uid, recipe, force }),
-  });
+export const runFrameAddress = (uid, detector, orientation) =>
+  `${BASE}/runs/${encodeURIComponent(uid)}/frame.png?${new URLSearchParams({ size: 700, detector, orientation })}`;
+export const plan = (uid, recipe) => json("/plans", posted({ uid, recipe }));
+/** Outlines of the ROIs in the size of the frame, as a picture to be laid over it. */
+export const planOutlines = async (uid, recipe) => (await answer("/plans/rois.png", posted({ uid, recipe, size: 700 }))).blob();
+
+export const analyse = (uid, recipe = null, force = false) => json("/analyses", posted({ uid, recipe, force }));
 
 /** One two-time correlation function, averaged to at most `size` points an edge: {rows, scale, step}. */
 export const twoTime = (id, roi, kind, size) => picture(`/analyses/${id}/two-time/${roi}.f32?kind=${kind}&size=${size}`);

@@ -37,6 +37,7 @@ export function plain(value, digits = 4) {
 /** A time in the unit that suits it. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0 s";
   const steps = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]];
   const [scale, unit] = steps.find(([size]) => seconds >= size) ?? steps[2];
   return `${plain(seconds / scale)} ${unit}`;

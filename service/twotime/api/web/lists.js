@@ -29,6 +29,20 @@ function analysisItem(one, chosen, choose) {
   );
 }
 
+/** What waits, the next one first, each with a hand on it. */
+export function showQueue(list, waiting, analyses, actions) {
+  refill(list, waiting.map((id, place) => el("li", {}, waitingItem(analyses.get(id) ?? { id, raw_uid: id }, place, actions))));
+}
+
+function waitingItem(one, place, { choose, first, cancel }) {
+  const name = named(one);
+  const button = (words, act, label) => el("button", { class: "button small", type: "button", "data-key": `${words} ${one.id}`, "aria-label": `${label}: ${name}`, onclick: () => act(one) }, words);
+  return el("div", { class: "item" },
+    el("button", { class: "link name", type: "button", "data-key": `waiting ${one.id}`, onclick: () => choose(one.id) }, name),
+    el("span", { class: "hands" }, place ? button("Next", first, "Let this be the next one") : null, button("Cancel", cancel, "Cancel")),
+    under(place ? `place ${place + 1}` : "next", one.scan_id ? `scan ${one.scan_id}` : null, one.raw_uid.slice(0, 8)));
+}
+
 export function showLives(list, scans, chosen, choose) {
   refill(list, scans.map((one) => el("li", {}, liveItem(one, chosen, choose))));
 }
@@ -52,15 +66,15 @@ export function showRuns(list, runs, words, analyse) {
 
 function runItem(run, analyse) {
   const label = run.exit_status === null ? "running" : run.automatic;
-  const offer = run.exit_status !== null && run.analyses.length === 0;
+  const offer = run.exit_status !== null;
   return el(
     "div",
     { class: "item" },
     el("span", { class: "name" }, named(run)),
     offer
-      ? el("button", { class: "button small", type: "button", "data-key": `run ${run.uid}`, onclick: () => analyse(run.uid), "aria-label": `Analyse ${named(run)}` }, "Analyse")
+      ? el("button", { class: "button small", type: "button", "data-key": `run ${run.uid}`, onclick: () => analyse(run.uid), "aria-label": `Analyse… ${named(run)}` }, "Analyse…")
       : el("span", { class: `state ${label}` }, label),
-    under(run.scan_id ? `scan ${run.scan_id}` : null, run.plan_name, run.uid.slice(0, 8), moment(run.time)),
+    under(offer ? label : null, run.scan_id ? `scan ${run.scan_id}` : null, run.plan_name, run.uid.slice(0, 8), moment(run.time)),
     run.automatic === "taken" ? null : under(run.reason),
   );
 }

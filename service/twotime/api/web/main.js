@@ -3,13 +3,15 @@
 import * as api from "./api.js";
 import { showAnalysis, showProgress } from "./analysis.js";
 import { say } from "./dom.js";
-import { showAnalyses, showLives, showRuns } from "./lists.js";
+import { showAnalyses, showLives, showQueue, showRuns } from "./lists.js";
 import { showLive } from "./live.js";
+import { showRecipe } from "./recipe.js";
 
 const at = (id) => document.getElementById(id);
 const main = at("analysis");
 const LIVE = "live/";
-const state = { analyses: new Map(), runs: [], lives: new Map(), chosen: location.hash.slice(1) || null, redraw: null, live: null };
+const RECIPE = "recipe/";
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: location.hash.slice(1) || null, redraw: null, live: null };
 
 const failed = (error) => say(error.message);
 const words = () => at("search").value.trim().toLowerCase();
@@ -21,11 +23,37 @@ function draw() {
   const running = [...state.lives.values()].filter((one) => one.state === "running");
   at("live-section").hidden = running.length === 0;
   showLives(at("lives"), running, state.chosen, choose);
-  showRuns(at("runs"), state.runs, words(), (uid) => ask(uid));
+  drawQueue();
+  showRuns(at("runs"), state.runs, words(), (uid) => choose(RECIPE + uid));
+}
+
+function drawQueue() {
+  const { paused, waiting } = state.queue;
+  at("queue-section").hidden = !paused && waiting.length === 0;
+  at("queue-count").textContent = waiting.length ? `(${waiting.length})` : "";
+  at("queue-pause").textContent = paused ? "Resume" : "Pause";
+  at("queue-words").textContent = paused ? "Paused: nothing further is begun." : "";
+  showQueue(at("queue"), waiting, state.analyses, { choose, first, cancel });
+}
+
+/** Take in the queue as the service tells it. */
+function queued(queue) {
+  state.queue = queue;
+  drawQueue();
+}
+
+const first = (record) => api.first(record.id).then(queued).catch(failed);
+
+let asking;
+/** Ask for the queue, once for many events. */
+function askQueue() {
+  clearTimeout(asking);
+  asking = setTimeout(() => api.queue().then(queued).catch(failed), 150);
 }
 
 async function reload() {
-  const [listed, runs, lives] = await Promise.all([api.analyses(), api.runs(), api.lives()]);
+  const [listed, runs, lives, queue] = await Promise.all([api.analyses(), api.runs(), api.lives(), api.queue()]);
+  state.queue = queue;
   state.analyses = new Map(listed.analyses.map((one) => [one.id, one]));
   state.runs = runs.runs;
   state.lives = new Map(lives.map((one) => [one.uid, one]));
@@ -49,10 +77,17 @@ async function open(id) {
     await view.update();
     return;
   }
+  if (id.startsWith(RECIPE)) {
+    const [uid, from] = id.slice(RECIPE.length).split("/");
+    document.title = "recipe · twotime";
+    state.redraw = null;
+    await showRecipe(main, uid, from, current, shown);
+    return;
+  }
   const record = await api.analysis(id);
   if (!current()) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
-  state.redraw = await showAnalysis(main, record, { cancel, again }, current);
+  state.redraw = await showAnalysis(main, record, { cancel, again, change }, current);
 }
 
 function choose(id) {
@@ -65,14 +100,18 @@ function choose(id) {
 
 async function ask(uid, recipe = null, force = false) {
   try {
-    const record = await api.analyse(uid, recipe, force);
-    state.analyses.set(record.id, record);
-    choose(record.id);
+    shown(await api.analyse(uid, recipe, force));
   } catch (error) {
     failed(error);
   }
 }
 
+function shown(record) {
+  state.analyses.set(record.id, record);
+  choose(record.id);
+}
+
+const change = (record) => choose(`${RECIPE}${record.raw_uid}/${record.id}`);
 const again = (record) => ask(record.raw_uid, record.recipe, true);
 const cancel = (record) => api.cancel(record.id).catch(failed);
 
@@ -80,6 +119,7 @@ const cancel = (record) => api.cancel(record.id).catch(failed);
 function changed(event) {
   const before = state.analyses.get(event.id);
   const ended = ["done", "failed", "cancelled"].includes(event.status) && before?.status !== event.status;
+  if (before?.status !== event.status || event.status === "queued") askQueue();
   if (!before || ended) {
     later(reload);
     if (event.id === state.chosen && ended) open(event.id).catch(failed);
@@ -119,10 +159,12 @@ function connected(live) {
 }
 
 at("search").addEventListener("input", draw);
+at("queue-pause").addEventListener("click", () => api.pause(!state.queue.paused).then(queued).catch(failed));
 addEventListener("hashchange", () => location.hash.length > 1 && choose(location.hash.slice(1)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.redraw?.().catch(failed));
 
-api.listen({ analysis: changed, live: grew, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
+api.listen({ analysis: changed, live: grew, queue: askQueue, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
+// Whoever was faster than the lists has something open already, and perhaps began to type in it.
 reload()
-  .then(() => state.chosen && open(state.chosen))
+  .then(() => turn === 0 && state.chosen && open(state.chosen))
   .catch(failed);

@@ -86,6 +86,22 @@ export function twoTimePlot(div, panels, frameTime) {
   return Plotly.react(div, traces, figure, { ...CONFIG, scrollZoom: false });
 }
 
+/** Lines of constant age over all pictures: the middle of a cut and its two ends; none where there is no cut. */
+export function markAge(div, cut, end) {
+  const number = div.data.length;
+  const line = (age, name, style) => {
+    const early = Math.max(0, 2 * age - end);
+    const late = Math.min(end, 2 * age);
+    return Array.from({ length: number }, (_, n) => ({
+      type: "line", name, xref: `x${n ? n + 1 : ""}`, yref: `y${n ? n + 1 : ""}`,
+      x0: early, y0: late, x1: late, y1: early, line: { color: "#ffffff", ...style },
+    }));
+  };
+  const thin = { width: 1.5, dash: "dash" };
+  const shapes = cut ? [...line(cut.age_s, "age", { width: 2 }), ...line(cut.first_age_s, "first age", thin), ...line(cut.last_age_s, "last age", thin)] : [];
+  return Plotly.relayout(div, { shapes });
+}
+
 const stackOf = (panels) => {
   const own = panels.findIndex((panel) => panel.own);
   const number = panels.length;

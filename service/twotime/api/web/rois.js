@@ -58,15 +58,32 @@ function sector(roi) {
   return roi.phi === null || roi.phi === undefined ? "" : el("span", { class: "error" }, ` ${roi.phi.toFixed(0)}°`);
 }
 
+const LABELS = {
+  doubtful: ["fit doubtful", "Do not rely on this fit"],
+  raw: ["raw leads", "The fit of the measured curve is shown first"],
+  mind: ["mind", "Usable, but mind"],
+};
+
 function flag(roi, lead) {
   if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Inside the trained range, fit sound." }, "✓ trusted");
-  const words = !lead.trusted ? "fit doubtful" : roi.headline === "raw" ? "raw leads" : "mind";
-  return el("span", { class: "flag", title: reason(roi) }, `⚑ ${words}`);
+  const [words, meaning] = LABELS[!lead.trusted ? "doubtful" : roi.headline === "raw" ? "raw" : "mind"];
+  return el("span", { class: "flag", title: `${meaning}: ${reason(roi)}.` }, `⚑ ${words}`);
 }
 
 export function reason(roi) {
   const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
-  return [...new Set([lead.reason, roi.flag].filter(Boolean))].join("; ");
+  return inWords([lead.reason, roi.flag].filter(Boolean).join("; "));
+}
+
+const SYMBOLS = [["relaxation_rate", "Γ"], ["baseline ended", "C∞ ended"], ["beta ended", "β ended"], ["alpha ended", "α ended"], ["see fits_age", "see Γ against age"]];
+
+/** The service's reasons with the symbols of this page, each said once. */
+export function inWords(reasons) {
+  const said = [];
+  for (const part of reasons.split("; ")) {
+    if (part && !said.some((earlier) => earlier === part || earlier.endsWith(`, ${part}`))) said.push(part);
+  }
+  return SYMBOLS.reduce((words, [name, symbol]) => words.replaceAll(name, symbol), said.join("; "));
 }
 
 function step(event, roi, choose) {
