@@ -187,6 +187,12 @@ def test_click_on_a_picture_shows_the_curve_of_that_age(
     assert complaints(browser) == []
 
 
+def waiting(browser: webdriver.Chrome) -> list[str]:
+    """Ids of those that the page shows to wait, the next one first."""
+    script = "return [...document.querySelectorAll('#queue .link')].map((one) => one.dataset.key.split(' ')[1])"
+    return list(browser.execute_script(script))
+
+
 @pytest.fixture
 def paused(api: httpx.Client) -> Iterator[None]:
     """A queue that begins nothing, and is empty and open again afterwards."""
@@ -204,20 +210,20 @@ def test_queue_is_shown_reordered_and_resumed(
     recipes = [{"rois": record["request"]["rois"], "fit": {"ages": ages}} for ages in (5, 6, 7)]
     asked = [api.post("/analyses", json={"uid": record["raw_uid"], "recipe": one}).json()["id"] for one in recipes]
     browser = browse(record["id"])
-    until(lambda: len(shown(browser, "#queue .item")) == 3, lambda: text(browser, "body"))
+    until(lambda: waiting(browser) == asked, lambda: text(browser, "body"))
     browser.save_screenshot(str(screenshots / "queue.png"))
     assert "Paused" in text(browser, "#queue-section")
     assert violations(browser) == []
 
-    shown(browser, "#queue li:last-child .button")[0].click()
-    until(lambda: api.get("/queue").json()["waiting"] == [asked[2], asked[0], asked[1]])
-    until(lambda: "next" in text(browser, f"#queue li:has([data-key='waiting {asked[2]}'])"))
-    shown(browser, "#queue li:last-child .button")[1].click()
-    until(lambda: len(shown(browser, "#queue .item")) == 2)
+    browser.find_element(By.CSS_SELECTOR, f"[data-key='Next {asked[2]}']").click()
+    until(lambda: waiting(browser) == [asked[2], asked[0], asked[1]], lambda: text(browser, "#queue"))
+    assert api.get("/queue").json()["waiting"] == [asked[2], asked[0], asked[1]]
+    browser.find_element(By.CSS_SELECTOR, f"[data-key='Cancel {asked[1]}']").click()
+    until(lambda: waiting(browser) == [asked[2], asked[0]], lambda: text(browser, "#queue"))
     assert api.get(f"/analyses/{asked[1]}").json()["status"] == "cancelled"
     browser.find_element(By.ID, "queue-pause").click()
 
-    until(lambda: not shown(browser, "#queue-section"), lambda: text(browser, "#queue-section"))
+    until(lambda: browser.find_element(By.ID, "queue-section").get_attribute("hidden") is not None)
     assert api.get("/queue").json()["paused"] is False
     assert complaints(browser) == []
 
