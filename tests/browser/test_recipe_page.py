@@ -33,6 +33,17 @@ def planned(browser: webdriver.Chrome) -> str:
     return text(browser, ".recipe-side")
 
 
+def outlined(browser: webdriver.Chrome) -> None:
+    """Wait until the frame is there with outlines of its very size over it."""
+    script = "return ['.under-outlines', '.outlines'].map((one) => document.querySelector(one).naturalWidth)"
+
+    def alike() -> bool:
+        frame, outlines = browser.execute_script(script)
+        return bool(frame == outlines > 0)
+
+    until(alike)
+
+
 def written(browser: webdriver.Chrome) -> str:
     """The recipe as it stands in the box of JSON, in one line."""
     return " ".join(str(browser.find_element(By.ID, "recipe-json").get_attribute("value")).split())
@@ -61,9 +72,7 @@ def test_recipe_of_an_analysis_shows_values_sources_and_rois(
     assert float(distance.get_attribute("placeholder")) == record["recipe"]["geometry"]["distance_m"]
     assert distance.get_attribute("value") == ""
     assert "distance" in text(browser, "#field-geometry-distance_m-about")
-    for picture in (".under-outlines", ".outlines"):
-        script = "return document.querySelector(arguments[0]).naturalWidth"
-        until(lambda picture=picture, script=script: browser.execute_script(script, picture) > 0)
+    outlined(browser)
     assert complaints(browser) == []
 
 
@@ -113,6 +122,7 @@ def test_sectors_are_laid_out_and_analysed(
     typed(browser, "field-rois-0-angles-num", "3")
     until(lambda: '"num": 3' in written(browser))
     planned(browser)
+    outlined(browser)
     browser.save_screenshot(str(screenshots / "recipe-sectors.png"))
     assert violations(browser) == []
     browser.find_element(By.CSS_SELECTOR, ".button.primary").click()
@@ -139,6 +149,7 @@ def test_recipe_of_a_run_begins_with_that_of_the_site(browse: Browse, record: di
 def test_recipe_fits_a_small_screen(browse: Browse, record: dict[str, Any], screenshots: Path) -> None:
     browser = browse(f"recipe/{record['raw_uid']}", size="500,900")
     planned(browser)
+    outlined(browser)
     browser.save_screenshot(str(screenshots / "recipe-small.png"))
 
     width, window = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
