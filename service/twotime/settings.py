@@ -2,6 +2,8 @@
 
 import difflib
 import os
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -79,6 +81,11 @@ class Settings(BaseSettings):
     most_body_mib: float = Field(16.0, gt=0, description="longest body of a request, MiB")
     most_queued: int = Field(1000, ge=1, description="analyses asked for that may wait; further ones are refused")
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
+    dask_scheduler: str = Field(
+        "",
+        description="address of a Dask scheduler whose workers compute, such as tcp://host:8786; local: Dask workers "
+        "on this machine; none: worker processes of the service",
+    )
     threads_per_worker: int = Field(2, ge=1, le=256, description="threads for linear algebra in each worker")
     log_json: bool = Field(False, description="log as JSON lines instead of text")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severity to log")
@@ -92,6 +99,25 @@ class Settings(BaseSettings):
                 f"{SHORTEST_KEY} or more; set what `openssl rand -hex 24` prints, or drop the variable and one is made."
             )
         return key
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _scheduler_is_one(cls, address: str) -> str:
+        if address in ("", "local"):
+            return address
+        if not re.fullmatch(r"(tcp|tls|ws|wss)://[^\s/]+:\d+", address):
+            raise ValueError(
+                f"TWOTIME_DASK_SCHEDULER is {address!r}; give an address such as tcp://host:8786, or local, or drop it."
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _dask_is_installed(self) -> Self:
+        if self.dask_scheduler and find_spec("distributed") is None:
+            raise ValueError(
+                "TWOTIME_DASK_SCHEDULER is set but Dask is not installed; pip install 'twotime[dask]', or drop it."
+            )
+        return self
 
     @model_validator(mode="after")
     def _key_needs_server(self) -> Self:

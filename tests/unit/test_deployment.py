@@ -29,7 +29,7 @@ def compose_config(env_file: Path) -> subprocess.CompletedProcess[str]:
     """What docker-compose makes of its file; it needs no docker for that."""
     if shutil.which("docker-compose") is None:
         pytest.skip("docker-compose is not installed")
-    command = ["docker-compose", "--env-file", str(env_file), "--profile", "monitoring", "config"]
+    command = ["docker-compose", "--env-file", str(env_file), "--profile", "monitoring", "--profile", "dask", "config"]
     return subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
 
 

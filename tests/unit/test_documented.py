@@ -125,7 +125,7 @@ def test_public_names_are_there_and_documented() -> None:
 def test_compose_starts_what_the_runbook_names() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
-    assert set(services) == {"twotime", "tiled", "postgres", "redis", "prometheus", "grafana"}
+    assert set(services) == {"twotime", "tiled", "postgres", "redis", "prometheus", "grafana", "scheduler", "worker"}
     assert all("healthcheck" in service for service in services.values())
 
 

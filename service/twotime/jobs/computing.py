@@ -10,6 +10,7 @@ import httpx
 import structlog
 from tiled.client.container import Container
 
+import twotime
 from cnn_ed import Ensemble
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
@@ -105,6 +106,9 @@ class Computer:
     def _attempt(self, record: AnalysisRecord) -> Outcome:
         root = self._patiently(lambda: open_root(self.settings), None)
         store = AnalysisStore(self._patiently(lambda: results_container(root, self.settings), None))
+        now = self._patiently(lambda: store.get(record.id), None)
+        if now.ended and now.attempt == record.attempt:
+            return "lost"  # Given to a second worker because the first one died after its last word.
         life = Life(store, record, self.cancel, self.tell)
         sink = TiledSink(store, record, life.step)
         try:
@@ -150,6 +154,7 @@ class Computer:
         if self._ensemble is None:
             progress("loading the models", 0.0)
             self._ensemble = load_ensemble(self.settings.ensemble)
+        _same_software(record, self._ensemble)
         source = TiledFrames(
             run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
         )
@@ -266,4 +271,13 @@ def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
         raise UnusableRun(
             f"What run {record.raw_uid[:8]} says of itself changed after this analysis was asked for "
             f"({', '.join(changed)}); ask for it again."
+        )
+
+
+def _same_software(record: AnalysisRecord, ensemble: Ensemble) -> None:
+    here = {"twotime": twotime.__version__, "ensemble": ensemble.version}
+    if record.versions != here:
+        raise TwotimeError(
+            f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "
+            "install the same twotime and the same models everywhere, then submit it again with force."
         )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,7 +13,10 @@ from twotime.catalog.analyses import AnalysisRecord
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.jobs.link import TiledLink
 from twotime.jobs.queue import Job, JobQueue, Rank
-from twotime.jobs.worker import Worker
+from twotime.jobs.worker import AWAY, Executor, Worker
+
+if TYPE_CHECKING:
+    from twotime.jobs.dask_cluster import DaskCluster
 
 log = structlog.get_logger()
 
@@ -21,7 +25,7 @@ _TELL_EVERY_S = 0.2
 
 
 class Crew:
-    """Takes analyses out of the queue and has them computed, each in one of a fixed number of processes.
+    """Takes analyses out of the queue and has them computed, so many at the same time, each in a process of its own.
 
     Parameters
     ----------
@@ -45,7 +49,8 @@ class Crew:
         self.queue = JobQueue()
         self.busy: dict[str, AnalysisRecord] = {}
         self._claiming: set[str] = set()
-        self.workers: list[Worker] = []
+        self.workers: list[Executor] = []
+        self.cluster: DaskCluster | None = None
         self._changed = changed
         self._ended = ended
         self._outdated = outdated
@@ -56,7 +61,7 @@ class Crew:
     def start(self) -> None:
         """Start the workers; to be called in the event loop, once Tiled's address is known."""
         settings = self.link.settings
-        self.workers = [Worker(settings) for _ in range(settings.workers)]
+        self.workers = self._executors()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="worker")
         self._slots = [asyncio.create_task(self._serve(worker)) for worker in self.workers]
 
@@ -70,6 +75,8 @@ class Crew:
         await asyncio.gather(*self._slots, return_exceptions=True)
         if self._threads is not None:
             await asyncio.to_thread(self._threads.shutdown)
+        if self.cluster is not None:
+            await asyncio.to_thread(self.cluster.close)
         for record in unfinished:
             try:
                 await self.link.call(self._hand_back, record)
@@ -88,13 +95,26 @@ class Crew:
         """Whether this process has the analysis in its queue or computes it."""
         return analysis_id in self.queue or analysis_id in self.busy or analysis_id in self._claiming
 
-    async def _serve(self, worker: Worker) -> None:
+    def _executors(self) -> list[Executor]:
+        settings = self.link.settings
+        if not settings.dask_scheduler:
+            return [Worker(settings) for _ in range(settings.workers)]
+        # Imported here: distributed is an optional extra.
+        from twotime.jobs.dask_cluster import DaskCluster
+        from twotime.jobs.dask_worker import DaskWorker
+
+        self.cluster = DaskCluster(settings)
+        return [DaskWorker(self.cluster) for _ in range(settings.workers)]
+
+    async def _serve(self, worker: Executor) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, worker.start)
         while True:
+            await loop.run_in_executor(self._threads, worker.start)
             job = await self.queue.get()
             self._claiming.add(job.id)
             try:
+                # It may have waited long for this job, and lost its place meanwhile.
+                await loop.run_in_executor(self._threads, worker.start)
                 record = await self._claim(job)
                 if record is not None:
                     await self._do(record, worker)
@@ -118,7 +138,7 @@ class Crew:
         (self._ended if current.ended and current.attempt == job.after + 1 else self._changed)(current)
         return None
 
-    async def _do(self, record: AnalysisRecord, worker: Worker) -> None:
+    async def _do(self, record: AnalysisRecord, worker: Executor) -> None:
         self.busy[record.id] = record
         try:
             if await self._outdated(record):
@@ -127,12 +147,13 @@ class Crew:
             current = await self.link.call(self.link.store.get, record.id)
         finally:
             del self.busy[record.id]
-        if outcome is None and not current.ended:
+        if outcome in (None, AWAY) and not current.ended:
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
-            self.queue.put(Job(record.id, record.attempt), Rank.NEW if record.automatic else Rank.ASKED)
+            job = Job(record.id, record.attempt, service_died=outcome == AWAY)
+            self.queue.put(job, Rank.NEW if record.automatic else Rank.ASKED)
         (self._ended if current.ended else self._changed)(current)
 
-    async def _compute(self, record: AnalysisRecord, worker: Worker) -> str | None:
+    async def _compute(self, record: AnalysisRecord, worker: Executor) -> str | None:
         loop = asyncio.get_running_loop()
 
         def hear(stage: str, fraction: float) -> None:

@@ -247,12 +247,13 @@ class Service:
 
     def health(self) -> Health:
         """How the service is, from what it last saw; asks nobody."""
-        workers = self._crew.workers
+        workers, cluster = self._crew.workers, self._crew.cluster
         return Health(
-            ready=self._link.reachable and self._ensemble_good,
+            ready=self._link.reachable and self._ensemble_good and (cluster is None or cluster.n_places > 0),
             tiled=self._link.state,
             watcher=self._automatic.state,
             workers=(sum(worker.alive for worker in workers), self.settings.workers),
+            dask="" if cluster is None else cluster.state,
             queued=len(self._crew.queue),
             running=len(self._crew.busy),
             ensemble=self._ensemble,

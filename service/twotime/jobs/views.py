@@ -40,8 +40,9 @@ class Health:
     ready : whether requests can be served and analyses computed
     tiled : "reachable", or one sentence that says what is wrong
     watcher : "watching", "off" or one sentence
-    workers : worker processes alive, and how many there should be
+    workers : those that could compute, and how many there should be
     queued, running : number of analyses in this process
+    dask : how large the Dask cluster is, or one sentence that says what is wrong; empty where there is none
     ensemble : version of the ensemble, or one sentence that says what is wrong with its files
     """
 
@@ -49,6 +50,7 @@ class Health:
     tiled: str
     watcher: str
     workers: tuple[int, int]
+    dask: str
     queued: int
     running: int
     ensemble: str

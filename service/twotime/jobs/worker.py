@@ -5,6 +5,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
+from typing import Protocol
 
 import structlog
 
@@ -15,7 +16,39 @@ from twotime.settings import Settings
 
 log = structlog.get_logger()
 
+AWAY = "away"
+"""Outcome of an attempt whose place was lost, which does not speak against the analysis."""
 _GRACE_S = 5.0
+
+
+class Executor(Protocol):
+    """Computes one analysis at a time: a process of this machine, or a place on a Dask cluster."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it could compute."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process on this machine, while it lives."""
+        ...
+
+    def start(self) -> None:
+        """Be ready for the next analysis; blocks as long as that takes."""
+        ...
+
+    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
+        """Compute a claimed attempt; the `Outcome`, `AWAY`, or None if a process died of it."""
+        ...
+
+    def cancel(self, analysis_id: str) -> bool:
+        """Ask for this analysis to be stopped; False if another one is computed."""
+        ...
+
+    def kill(self) -> None:
+        """End at once."""
+        ...
 
 
 class Worker:

@@ -45,6 +45,6 @@ def _checks(health: Health) -> list[schemas.Check]:
     return [
         schemas.Check(name="tiled", ok=health.tiled == "reachable", detail=health.tiled),
         schemas.Check(name="watcher", ok=health.watcher.startswith(_GOOD_WATCHER), detail=health.watcher),
-        schemas.Check(name="workers", ok=alive >= wanted, detail=f"{alive} of {wanted} alive"),
+        schemas.Check(name="workers", ok=alive >= wanted, detail=health.dask or f"{alive} of {wanted} alive"),
         schemas.Check(name="weights", ok=" " not in health.ensemble, detail=health.ensemble),
     ]

@@ -1,0 +1,128 @@
+"""One analysis at a time on a Dask cluster, in the place of a worker process."""
+
+import threading
+import uuid
+from asyncio import CancelledError
+from collections.abc import Callable
+
+import structlog
+from distributed import Client, Future, wait
+
+from twotime.catalog.analyses import AnalysisRecord
+from twotime.jobs.dask_cluster import DaskCluster
+from twotime.jobs.dask_task import attempt, stop
+from twotime.jobs.worker import AWAY
+
+log = structlog.get_logger()
+
+_LOOK_EVERY_S = 1.0
+_GRACE_S = 5.0
+
+
+class DaskWorker:
+    """Has analyses computed, one after another, by whichever Dask worker is free.
+
+    A Dask worker that dies midway costs nothing but time: the scheduler gives the same attempt to another one, which
+    removes first what was published. A scheduler that dies takes the attempt along, and the next one counts anew.
+
+    Parameters
+    ----------
+    cluster : shared by all of a service
+    """
+
+    def __init__(self, cluster: DaskCluster) -> None:
+        self.cluster = cluster
+        self.pid: int | None = None
+        self._job: str | None = None
+        self._cancel = threading.Event()
+        self._killed = threading.Event()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the cluster could compute."""
+        return self.cluster.n_places > 0
+
+    def start(self) -> None:
+        """Wait until a Dask worker is free, or `kill` is called."""
+        self.cluster.take_place(self, self._killed)
+
+    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
+        """Compute a claimed attempt; blocks until it has ended.
+
+        Parameters
+        ----------
+        record : the attempt
+        hear : told stage and fraction as they come
+
+        Returns
+        -------
+        str or None
+            The `Outcome`; `AWAY` if the scheduler is gone; None if workers died of it again and again.
+        """
+        client = self.cluster.client
+        key = f"twotime-{record.id}-{record.attempt}-{uuid.uuid4().hex[:8]}"
+        with self._lock:
+            self._cancel.clear()
+            self._job = record.id
+        self.cluster.listen(key, hear)
+        try:
+            return AWAY if client is None else self._compute(client, record, key)
+        except (OSError, RuntimeError, CancelledError) as error:
+            log.warning("dask_task_lost", analysis_id=record.id, reason=repr(error))
+            return AWAY
+        finally:
+            self.cluster.forget(key)
+            self.cluster.leave_place(self)
+            with self._lock:
+                self._job = None
+
+    def cancel(self, analysis_id: str) -> bool:
+        """Ask for this analysis to be stopped; False if another one is computed."""
+        with self._lock:
+            if self._job != analysis_id:
+                return False
+            self._cancel.set()
+            self._wake.set()
+            return True
+
+    def kill(self) -> None:
+        """Let go of what is computed; Dask's own processes go on."""
+        self._killed.set()
+        self._wake.set()
+
+    def _compute(self, client: Client, record: AnalysisRecord, key: str) -> str | None:
+        future = client.submit(attempt, self.cluster.settings, record, key, self.cluster.topic, key=key, pure=False)
+        future.add_done_callback(lambda _: self._wake.set())
+        told = False
+        while not future.done():
+            self._wake.wait(_LOOK_EVERY_S)
+            self._wake.clear()
+            if not self.cluster.is_up(client):
+                return AWAY
+            if self._killed.is_set():
+                _let_go(client, future, key)
+                return AWAY
+            if self._cancel.is_set() and not told:
+                told = True
+                if not any(client.run(stop, key, False, on_error="ignore").values()) and not future.done():
+                    # Nobody computes it yet; whoever claims it next finds in Tiled that it was cancelled.
+                    future.cancel()
+                    return "lost"
+        if future.status == "finished":
+            return str(future.result(timeout=_GRACE_S))
+        if future.status == "error":
+            log.error("dask_task_failed", analysis_id=record.id, reason=repr(future.exception(timeout=_GRACE_S)))
+            return None
+        return AWAY
+
+
+def _let_go(client: Client, future: "Future[str]", key: str) -> None:
+    """Have the task ended without a word, so that whoever takes the analysis up does not meet it."""
+    if any(client.run(stop, key, True, on_error="ignore").values()):
+        try:
+            wait([future], timeout=_GRACE_S)
+        except TimeoutError:
+            log.warning("dask_task_goes_on", key=key)
+    future.cancel()
