@@ -73,6 +73,17 @@ def test_third_picture_changes_from_spread_to_difference(browse: Browse, done: s
     until(lambda: "measured − denoised" in text(browser, "#analysis .plot"))
 
 
+def test_keyboard_skips_to_the_analysis_and_stays_with_it(browse: Browse, done: str) -> None:
+    browser = browse(done)
+    drawn(browser, 5)
+
+    browser.find_element(By.CSS_SELECTOR, ".skip").send_keys(Keys.ENTER)
+
+    until(lambda: browser.switch_to.active_element.get_attribute("id") == "analysis")
+    until(lambda: browser.current_url.endswith(f"#{done}"), lambda: browser.current_url)
+    assert text(browser, "#message") == ""
+
+
 def test_search_leaves_what_fits(browse: Browse, done: str) -> None:
     browser = browse(done)
     until(lambda: len(shown(browser, "#analyses .item")) > 0)

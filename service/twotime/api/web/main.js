@@ -160,7 +160,12 @@ function connected(live) {
 
 at("search").addEventListener("input", draw);
 at("queue-pause").addEventListener("click", () => api.pause(!state.queue.paused).then(queued).catch(failed));
-addEventListener("hashchange", () => location.hash.length > 1 && choose(location.hash.slice(1)));
+addEventListener("hashchange", () => {
+  const id = location.hash.slice(1);
+  // The link that skips to this part of the page names no analysis.
+  if (id === main.id) history.replaceState(null, "", `#${state.chosen ?? ""}`);
+  else if (id) choose(id);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.redraw?.().catch(failed));
 
 api.listen({ analysis: changed, live: grew, queue: askQueue, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
