@@ -7,6 +7,7 @@ doubled.
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -100,6 +101,7 @@ def disturb(site: Site, plan: Counter[str], seed: int, *, settle_every: int = 20
     wrong: list[str] = []
     for number, name in enumerate(order, start=1):
         site.write_scan()
+        print(f"{number:4d} {name}", flush=True)
         FAULTS[name](site, chance)
         if number % settle_every == 0:
             wrong = site.faults()
@@ -123,20 +125,24 @@ def main() -> int:
     plan = Counter(dict.fromkeys(FAULTS, given.others))
     plan["service killed"], plan["Tiled killed"] = given.service_kills, given.tiled_kills
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder))
-        site.start()
-        try:
-            wrong = disturb(site, plan, given.seed)
-            records = site.records()
-        finally:
-            site.stop()
+    folder = Path(tempfile.mkdtemp(prefix="twotime-faults-"))
+    print(f"logs are in {folder}", flush=True)
+    site = Site(folder)
+    site.start()
+    try:
+        wrong = disturb(site, plan, given.seed)
+        records = site.records()
+    finally:
+        site.stop()
     for name, number in plan.items():
         print(f"{name:24s} {number:4d}")
     attempts = Counter(record.attempt for record in records)
     print(f"scans {len(site.uids)}, analyses {len(records)}, attempts of each {dict(sorted(attempts.items()))}")
     print(f"wrong {len(wrong)}: {wrong}; {time.monotonic() - began:.0f} s, seed {given.seed}")
-    return 1 if wrong else 0
+    if wrong:
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 if __name__ == "__main__":
