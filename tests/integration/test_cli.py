@@ -150,7 +150,7 @@ def test_misspelt_setting_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "demo", "process", "simulate", "doctor", "picture", "train", "evaluate", "export"]
+    "command", ["serve", "demo", "process", "simulate", "doctor", "picture", "train", "evaluate", "export", "epics"]
 )
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     done = run(command, "--help", var=tmp_path)
