@@ -14,6 +14,7 @@ from cnn_ed import Ensemble
 from twotime.errors import RecipeError
 from twotime.export.files import Dialect, write_file
 from twotime.export.report import MOST_ROIS, report_html
+from twotime.export.report_pictures import scattering_picture
 from twotime.files import NumpyStack
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -262,3 +263,11 @@ def test_logbook_text_has_one_line_for_each_roi(analysis: Analysis, tmp_path: Pa
         [str(row.roi), f"{row.q:.5f}"] for row in analysis.tables["fits"].itertuples()
     ]
     assert all("trusted" in line for line in lines)
+
+
+def test_report_of_a_large_detector_with_a_dark_frame_is_drawn_without_a_warning(analysis: Analysis) -> None:
+    labels = np.zeros((1500, 1400), np.int32)
+    labels[700:800, 100:1300], labels[900:950] = 1, 2
+    large = {"roi_labels": labels, "mask": labels >= 0, "mean_frame": np.zeros(labels.shape, np.float32)}
+
+    assert scattering_picture(replace(analysis, arrays={**analysis.arrays, **large})).startswith(b"\x89PNG")

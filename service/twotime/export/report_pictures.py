@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, before_and_after
 from twotime.export.tables import with_error
 from twotime.export.words import with_power
-from twotime.results import Analysis
+from twotime.results import Analysis, shrink
 
 COLOURS = {"raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
 NAMES = {"raw": "measured", "denoised": "denoised"}
 BAD_COLOUR = "#b91c1c"
+LONGEST_EDGE = 600
+"""Points of the mean frame; more than a page shows, and outlines of many ROIs take their time."""
 
 
 def roi_picture(analysis: Analysis, number: int) -> bytes:
@@ -114,21 +116,24 @@ def _draw_ages(panel: Axes, fits: pd.DataFrame, ages: pd.DataFrame) -> None:
 
 
 def _draw_frame(panel: Axes, analysis: Analysis) -> None:
-    frame = np.where(analysis.arrays["mask"], analysis.arrays["mean_frame"], np.nan)
+    frame, step = shrink(np.where(analysis.arrays["mask"], analysis.arrays["mean_frame"], np.nan), LONGEST_EDGE)
+    extent = (-0.5, frame.shape[1] * step - 0.5, -0.5, frame.shape[0] * step - 0.5)
     positive = frame[np.isfinite(frame) & (frame > 0)]
     norm = LogNorm(*np.quantile(positive, [0.01, 0.999])) if positive.size and positive.min() < positive.max() else None
-    image = panel.imshow(frame, norm=norm, cmap="viridis", origin="lower")
+    image = panel.imshow(frame, norm=norm, cmap="viridis", origin="lower", extent=extent)
     panel.figure.colorbar(image, ax=panel, label="counts", shrink=0.85)
-    labels = analysis.arrays["roi_labels"]
+    labels = analysis.arrays["roi_labels"][step // 2 :: step, step // 2 :: step]
+    x, y = (np.arange(edge) * step + step // 2 for edge in labels.shape[::-1])
     for number in range(1, int(labels.max()) + 1):
         own = labels == number
-        panel.contour(own, levels=[0.5], colors="white", linewidths=0.9)
         rows, columns = np.nonzero(own)
+        if min(own.shape) > 1 and 0 < rows.size < own.size:
+            panel.contour(x, y, own, levels=[0.5], colors="white", linewidths=0.9)
         if rows.size:
             middle = rows.size // 2
             panel.annotate(
                 str(number),
-                (columns[middle], rows[middle]),
+                (x[columns[middle]], y[rows[middle]]),
                 ha="center",
                 va="center",
                 fontsize=9,
@@ -139,7 +144,7 @@ def _draw_frame(panel: Axes, analysis: Analysis) -> None:
 
 def _draw_intensity(panel: Axes, analysis: Analysis) -> None:
     number, bad = analysis.arrays["frame_number"], analysis.arrays["bad_frames"]
-    mean = np.nanmean(analysis.arrays["intensity"].astype(float), axis=1)
+    mean = analysis.arrays["intensity"].astype(float).mean(axis=1)
     panel.plot(number[~bad], mean[~bad], ".", color="#1d4ed8", markersize=3, label="mean over the ROIs")
     if bad.any():
         panel.plot(number[bad], mean[bad], "x", color=BAD_COLOUR, markersize=6, label=f"left out ({int(bad.sum())})")
