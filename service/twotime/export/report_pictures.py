@@ -16,6 +16,7 @@ from twotime.results import Analysis, shrink
 COLOURS = {"raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
 NAMES = {"raw": "measured", "denoised": "denoised"}
 BAD_COLOUR = "#b91c1c"
+MOST_NUMBERS = 8
 LONGEST_EDGE = 600
 """Points of the mean frame; more than a page shows, and outlines of many ROIs take their time."""
 
@@ -124,12 +125,14 @@ def _draw_frame(panel: Axes, analysis: Analysis) -> None:
     panel.figure.colorbar(image, ax=panel, label="counts", shrink=0.85)
     labels = analysis.arrays["roi_labels"][step // 2 :: step, step // 2 :: step]
     x, y = (np.arange(edge) * step + step // 2 for edge in labels.shape[::-1])
-    for number in range(1, int(labels.max()) + 1):
+    last = int(labels.max())
+    named = range(1, last + 1, -(-last // MOST_NUMBERS) or 1)
+    for number in range(1, last + 1):
         own = labels == number
         rows, columns = np.nonzero(own)
         if min(own.shape) > 1 and 0 < rows.size < own.size:
             panel.contour(x, y, own, levels=[0.5], colors="white", linewidths=0.9)
-        if rows.size:
+        if rows.size and number in named:
             middle = rows.size // 2
             panel.annotate(
                 str(number),
