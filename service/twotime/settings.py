@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TWOTIME_"
@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     catch_up_s: float = Field(
         7 * 86400.0, ge=0, description="how far back to look at start for finished runs without analysis, s"
     )
+    webhook_secret: SecretStr | None = Field(
+        None, description="what a webhook of Tiled signs with that names finished runs; none: no deliveries are taken"
+    )
     reconcile_s: float = Field(30.0, gt=0, description="how often to look for runs that no message announced, s")
     recipe_file: Path | None = Field(None, description="recipe (JSON or YAML) for automatic analyses")
     rules_file: Path | None = Field(
@@ -90,13 +93,13 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="log as JSON lines instead of text")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severity to log")
 
-    @field_validator("api_key")
+    @field_validator("api_key", "webhook_secret")
     @classmethod
-    def _key_is_one(cls, key: SecretStr | None) -> SecretStr | None:
+    def _key_is_one(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
             raise ValueError(
-                f"TWOTIME_API_KEY has {len(key.get_secret_value())} characters, but a key that guards anything has "
-                f"{SHORTEST_KEY} or more; set what `openssl rand -hex 24` prints, or drop the variable and one is made."
+                f"{PREFIX}{str(info.field_name).upper()} has {len(key.get_secret_value())} characters, but one that "
+                f"guards anything has {SHORTEST_KEY} or more; set what `openssl rand -hex 24` prints, or drop it."
             )
         return key
 

@@ -37,7 +37,12 @@ QUICK = {
     "rois": [{"unit": "pixel", "inner_radius": 6, "width": 8, "num_rings": 2}],
     "fit": {"ages": 0},
 }
-SLOW = {**QUICK, "rois": [{"unit": "pixel", "inner_radius": 4, "width": 4, "num_rings": 8}], "fit": {"ages": 8}}
+SLOW = {
+    "geometry": GEOMETRY,
+    "rois": [{"unit": "pixel", "inner_radius": 4, "width": 4, "num_rings": 8}],
+    "denoise": {"enabled": False},
+    "fit": {"ages": 8},
+}
 Found = TypeVar("Found")
 
 

@@ -65,6 +65,7 @@ class Automatic:
         self._live = live
         self._begun: OrderedDict[str, None] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
+        self._looking: set[str] = set()
 
     async def run(self) -> None:
         """Catch up, then watch, without end; begins anew after every failure."""
@@ -73,7 +74,7 @@ class Automatic:
                 self.state = "catching up with finished runs"
                 await self._catch_up()
                 self.state = "watching"
-                await watch_runs(self.link.settings, self._finished, self._began if self._live else None)
+                await watch_runs(self.link.settings, self.finished, self._began if self._live else None)
             except TwotimeError as error:
                 self.state = str(error)
                 log.warning("watching_interrupted", reason=self.state)
@@ -101,7 +102,7 @@ class Automatic:
         if judge_beginning(start).taken and (rule is None or rule.skip is None):
             self._live.follow(uid, recipe or self.reception.site_recipe)
 
-    async def _finished(self, uid: str, *_documents: Any) -> None:
+    async def finished(self, uid: str, *_documents: Any) -> None:
         """Judge a run that has ended; one that was followed when its pixels are handed over, and others meanwhile."""
         if uid in self.verdicts:
             return
@@ -122,10 +123,15 @@ class Automatic:
             log.warning("run_not_judged", raw_uid=uid, reason=str(error))
 
     async def _look_at(self, uid: str) -> None:
-        if uid not in self.verdicts:
+        if uid in self.verdicts or uid in self._looking:
+            return
+        self._looking.add(uid)  # The stream and a webhook name a run at about the same time.
+        try:
             run = await self.link.call(find_run, self.link.raw, uid)
             known, _ = await self.link.call(self.link.store.search, raw_uid=[uid], limit=1)
             await self._consider(run, known[0] if known else None, Rank.NEW)
+        finally:
+            self._looking.discard(uid)
 
     async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> None:
         start = run.metadata["start"]

@@ -192,6 +192,22 @@ class Service:
                 submitted.append(Submitted(uid, scan_id, record.id, ""))
         return submitted
 
+    async def run_finished(self, uid: str) -> None:
+        """Have a run that has ended judged by the automatic mode; one that was judged before is left as it is.
+
+        Raises
+        ------
+        RunNotFound
+            If it is not in the catalog of raw runs.
+        NotReady
+            If the automatic mode is switched off.
+        """
+        if not self.settings.automatic:
+            raise NotReady(
+                "The automatic mode is switched off; set TWOTIME_AUTOMATIC to true, or post the run yourself."
+            )
+        await self._automatic.finished(uid)
+
     def queue(self) -> QueueView:
         """What this service computes and what waits for it, in their order."""
         return QueueView(self._crew.queue.paused, list(self._crew.busy), self._crew.queue.order)
