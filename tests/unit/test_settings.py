@@ -63,3 +63,18 @@ def test_no_file_is_read_in_place_before_a_folder_is_named() -> None:
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_webhook_secret_that_guards_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_WEBHOOK_SECRET", "secret")
+
+    with pytest.raises(ValueError, match="TWOTIME_WEBHOOK_SECRET has 6 characters"):
+        load_settings()
+
+
+@pytest.mark.parametrize("address", ["host:8786", "http://host:8786", "tcp://host", "here"])
+def test_address_that_no_dask_scheduler_has_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("TWOTIME_DASK_SCHEDULER", address)
+
+    with pytest.raises(ValueError, match=r"such as tcp://host:8786, or local"):
+        load_settings()
