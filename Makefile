@@ -24,7 +24,7 @@ serve: $(VENV)/.installed
 	$(BIN)/twotime serve
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.harness

@@ -132,9 +132,9 @@ def test_service_does_not_grow_with_the_scans_it_analyses(site: Site) -> None:
         site.settle()
         return usage(site.service.pid)
 
-    after(3)
-    memory, files = after(3)
-    memory_later, files_later = after(10)
+    after(2)
+    memory, files = after(2)
+    memory_later, files_later = after(6)
 
     assert files_later <= files + 5
     assert memory_later <= memory + 60
