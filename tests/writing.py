@@ -15,7 +15,7 @@ GEOMETRY = Geometry(-20.0, 28.0, 5.0, 1.24, 75e-6, 0.01)
 MODEL = SpeckleModel((48, 56), GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=7)
 FRAMES = simulate_frames(MODEL, 240)
 RINGS = {"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}}
-LONGEST_S = 90.0
+LONGEST_S = 240.0
 
 
 class Writing:

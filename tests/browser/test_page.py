@@ -17,7 +17,7 @@ from tests.writing import Writing, until
 
 from twotime.api.server import Server
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 Browse = Callable[..., webdriver.Chrome]
 
 

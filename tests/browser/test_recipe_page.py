@@ -15,7 +15,7 @@ from tests.browser.conftest import complaints, shown, text
 from tests.browser.test_page import drawn, violations
 from tests.writing import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 Browse = Callable[..., webdriver.Chrome]
 
 

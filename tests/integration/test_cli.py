@@ -27,7 +27,7 @@ def run(*arguments: str, var: Path, **environment: str) -> subprocess.CompletedP
         env=clean | {"TWOTIME_VAR_DIR": str(var), **environment},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
         check=False,
     )
 

@@ -84,7 +84,7 @@ class Loop:
         self.thread.start()
 
     def __call__(self, coroutine: Coroutine[Any, Any, Found]) -> Found:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(120)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(300)
 
     def close(self) -> None:
         self(self.loop.shutdown_default_executor())

@@ -95,7 +95,7 @@ class Loop:
         self.thread.start()
 
     def __call__(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(120)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(300)
 
     def close(self):
         self(self.loop.shutdown_default_executor())
@@ -104,7 +104,7 @@ class Loop:
         self.loop.close()
 
 
-def until(condition, patience_s=90.0):
+def until(condition, patience_s=240.0):
     """Wait until a condition holds, and return what it returned."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
@@ -145,7 +145,7 @@ def service(site, call):
     call(service.stop())
 
 
-def ended(service, call, key, status="done", patience_s=90.0):
+def ended(service, call, key, status="done", patience_s=240.0):
     def look():
         record = call(service.analysis(key))
         return record if record.ended else None
@@ -292,7 +292,7 @@ def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
         killed.kill()
         killed.wait()
     assert workers
-    until(lambda: not any(alive(pid) for pid in workers), patience_s=10)
+    until(lambda: not any(alive(pid) for pid in workers), patience_s=60)
     service = Service(alone)
     call(service.start())
     try:
@@ -402,7 +402,7 @@ def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
         until(lambda: not service.health().ready)
         assert "does not answer" in service.health().tiled
         until(lambda: service.health().ready)
-        assert ended(service, call, record.id, patience_s=120).attempt == 1
+        assert ended(service, call, record.id, patience_s=240).attempt == 1
     finally:
         call(service.stop())
         tiled.stop()

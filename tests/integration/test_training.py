@@ -32,7 +32,7 @@ def twotime(settings: Settings) -> Any:
     def run(*arguments: str, ensemble: str = "") -> str:
         own = {"TWOTIME_ENSEMBLE": ensemble, "TWOTIME_PORT": "0"} if ensemble else {}
         done = subprocess.run(
-            [BINARY, *arguments], env=environment | own, capture_output=True, text=True, timeout=170, check=False
+            [BINARY, *arguments], env=environment | own, capture_output=True, text=True, timeout=500, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -20,7 +20,7 @@ from twotime.settings import Settings
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry
 
-LONGEST_S = 90.0
+LONGEST_S = 240.0
 
 
 class Watching:

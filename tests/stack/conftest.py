@@ -22,7 +22,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"redis-server": "redis-server", "curl": "curl", "postgres": "postgresql"}
 INSTALL_S = 180.0
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 
 

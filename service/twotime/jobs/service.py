@@ -242,7 +242,8 @@ class Service:
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""
-        return await self._link.call(publish.read_table, self._link.store, analysis_id, name)
+        ask = partial(self._link.call, publish.read_table, self._link.store, analysis_id, name)
+        return await self._shared.get(("table", analysis_id, name), ask)
 
     async def read_analysis(self, analysis_id: str) -> Analysis:
         """Everything that was published of an analysis; raises `NotReady` before status is done."""

@@ -29,7 +29,7 @@ GEOMETRY = Geometry(
 )
 RINGS = {"unit": "pixel", "edges": [[30, 40], [45, 55]]}
 RECIPE = {"rois": [RINGS], "masks": {"from_data": False}, "fit": {"ages": 2}}
-LONGEST_S = 120.0
+LONGEST_S = 240.0
 
 
 @pytest.fixture(scope="session")

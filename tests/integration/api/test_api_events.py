@@ -28,7 +28,7 @@ def test_stream_of_an_ended_analysis_says_so_and_ends(client: httpx.Client, done
 def test_stream_follows_an_analysis_to_its_end(client: httpx.Client, run_uid: str) -> None:
     recipe = {"rois": [{"unit": "pixel", "edges": [[31, 44]]}], "denoise": {"enabled": False}, "fit": {"ages": 0}}
     asked = client.post("/analyses", json={"uid": run_uid, "recipe": recipe}).json()
-    with client.stream("GET", f"/analyses/{asked['id']}/events", timeout=120) as answer:
+    with client.stream("GET", f"/analyses/{asked['id']}/events", timeout=240) as answer:
         heard = [data for _, data in events(answer)]
     assert heard[-1]["status"] == "done", heard[-1]
     assert {data["id"] for data in heard} == {asked["id"]}
@@ -38,7 +38,7 @@ def test_stream_follows_an_analysis_to_its_end(client: httpx.Client, run_uid: st
 
 
 def test_stream_of_everything_carries_new_analyses(client: httpx.Client, run_uid: str, done: dict[str, Any]) -> None:
-    with client.stream("GET", "/events", timeout=120) as answer:
+    with client.stream("GET", "/events", timeout=240) as answer:
         again = {"uid": run_uid, "recipe": {"rois": done["recipe"]["rois"], "denoise": {"enabled": False}}}
         asked = client.post("/analyses", json=again).json()
         for kind, data in events(answer):
