@@ -105,6 +105,12 @@ class Computer:
 
     def _attempt(self, record: AnalysisRecord) -> Outcome:
         root = self._patiently(lambda: open_root(self.settings), None)
+        try:
+            return self._attempt_with(root, record)
+        finally:
+            root.context.close()
+
+    def _attempt_with(self, root: Container, record: AnalysisRecord) -> Outcome:
         store = AnalysisStore(self._patiently(lambda: results_container(root, self.settings), None))
         now = self._patiently(lambda: store.get(record.id), None)
         if now.ended and now.attempt == record.attempt:
