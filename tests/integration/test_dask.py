@@ -281,6 +281,10 @@ def test_scheduler_that_goes_away_is_said_and_waited_for(
     assert again.attempt - again.first_attempt == 0
 
 
+@pytest.mark.skipif(
+    "PYTEST_XDIST_WORKER" in os.environ,
+    reason="a local cluster cannot start its processes below one of xdist; make test runs this test by itself",
+)
 def test_cluster_of_this_machine_is_started_and_ended_with_the_service(
     site: Settings, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
