@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from twotime.catalog.library import MaskLibrary
+from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.models import load_ensemble
 from twotime.cli.process import print_plan
 from twotime.cli.progress import ProgressBar

@@ -15,7 +15,7 @@ from cnn_ed import Ensemble
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
-from twotime.catalog.library import MaskLibrary
+from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.models import load_ensemble
 from twotime.catalog.places import pixel_cache
 from twotime.catalog.publish import TiledSink

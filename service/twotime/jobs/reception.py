@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import twotime
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.library import MaskLibrary
+from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.models import load_ensemble
 from twotime.catalog.previews import mean_of_frames
 from twotime.catalog.runs import find_run, run_facts

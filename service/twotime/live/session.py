@@ -10,8 +10,8 @@ import structlog
 from cnn_ed import Ensemble
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import BLOCK_BYTES, TiledFrames
-from twotime.catalog.library import MaskLibrary
 from twotime.catalog.live import LiveSink
+from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.places import pixel_cache
 from twotime.catalog.runs import run_facts
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun

@@ -6,7 +6,7 @@ from tiled.client.container import Container
 
 from cnn_ed import Ensemble
 from twotime.catalog.frames import TiledFrames
-from twotime.catalog.library import MaskLibrary
+from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import RecipeError
 from twotime.pipeline import analyse, plan
