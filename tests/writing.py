@@ -1,9 +1,9 @@
 """Scans that are written while a test looks on."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+
+from tests.waiting import until
 
 from twotime.catalog.client import open_root, raw_catalog
 from twotime.processes import SPAWN
@@ -15,7 +15,6 @@ GEOMETRY = Geometry(-20.0, 28.0, 5.0, 1.24, 75e-6, 0.01)
 MODEL = SpeckleModel((48, 56), GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=7)
 FRAMES = simulate_frames(MODEL, 240)
 RINGS = {"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}}
-LONGEST_S = 240.0
 
 
 class Writing:
@@ -49,11 +48,3 @@ def write(settings: Settings, folder: Path, options: dict[str, Any]) -> str:
         return write_run(raw_catalog(root, settings), FRAMES, GEOMETRY, folder, **options)
     finally:
         root.context.close()
-
-
-def until(condition: Callable[[], bool], told: Callable[[], str] = lambda: "", longest_s: float = LONGEST_S) -> None:
-    """Wait for a condition; fails with what was told when it does not come."""
-    end = time.monotonic() + longest_s
-    while not condition():
-        assert time.monotonic() < end, f"waited {longest_s:g} s in vain. {told()}"
-        time.sleep(0.05)

@@ -12,7 +12,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
-from tests.writing import RINGS, until, write
+from tests.waiting import until
+from tests.writing import RINGS, write
 
 from twotime.api.server import Server
 from twotime.catalog.client import open_root, raw_catalog

@@ -13,7 +13,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from tests.browser.conftest import KEY, complaints, shown, text
-from tests.writing import Writing, until
+from tests.waiting import until
+from tests.writing import Writing
 
 from twotime.api.server import Server
 

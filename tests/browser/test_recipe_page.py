@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 from tests.browser.conftest import complaints, shown, text
 from tests.browser.test_page import drawn, violations
-from tests.writing import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 Browse = Callable[..., webdriver.Chrome]

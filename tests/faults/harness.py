@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.faults.site import Site, dice, until, usage
+from tests.faults.site import Site, dice, usage
+from tests.waiting import until
 
 STATUSES = (401, 403, 429, 500, 503)
 Fault = Callable[[Site, Random], None]

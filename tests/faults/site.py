@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from databroker.queries import TimeRange
 from pydantic import AnyHttpUrl, SecretStr
 from tests.faults.proxy import Proxy
+from tests.waiting import until
 
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
@@ -219,15 +219,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
         os.kill(process.pid, signal.SIGCONT)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def until(condition: Callable[[], Any], told: Callable[[], str] = lambda: "", longest_s: float = LONGEST_S) -> Any:
-    """Wait for something true and return it."""
-    end_at = time.monotonic() + longest_s
-    while not (found := condition()):
-        assert time.monotonic() < end_at, f"waited {longest_s:g} s in vain. {told()}"
-        time.sleep(0.1)
-    return found
 
 
 def usage(pid: int) -> tuple[int, int]:

@@ -1,37 +1,23 @@
 """Analyses on a Dask cluster of real processes: the same numbers, nothing lost with a worker or a scheduler."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import event_model
-import h5py
 import numpy as np
 import pytest
-from bluesky_tiled_plugins import TiledWriter
 from distributed import Client
+from tests.bursts import GEOMETRY, computing, ended, write_burst
+from tests.waiting import Loop, until
 
-from twotime.catalog.analyses import AnalysisRecord
 from twotime.jobs import Service
 from twotime.settings import Settings
 
-IMAGE = "eiger4m_single_image"
-GEOMETRY = {
-    "beam_center_y": 40.0,
-    "beam_center_x": 40.0,
-    "distance_m": 5.0,
-    "wavelength_angstrom": 1.0,
-    "pixel_size_m": 7.5e-5,
-    "frame_time_s": 0.01,
-}
 QUICK = {
     "geometry": GEOMETRY,
     "rois": [{"unit": "pixel", "inner_radius": 6, "width": 8, "num_rings": 2}],
@@ -75,34 +61,6 @@ class Cluster:
                 process.wait()
 
 
-class Loop:
-    """An event loop in a thread, so that a service lives on between the lines of a test."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-
-    def __call__(self, coroutine: Coroutine[Any, Any, Found]) -> Found:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(300)
-
-    def close(self) -> None:
-        self(self.loop.shutdown_default_executor())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-
-def until(condition: Callable[[], Found | None], patience_s: float = 90.0) -> Found:
-    """Wait until a condition holds, and return what it returned."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("The condition was not met in time.")
-
-
 @pytest.fixture(scope="module")
 def call() -> Iterator[Loop]:
     loop = Loop()
@@ -138,56 +96,10 @@ def service(site: Settings, cluster: Cluster, call: Loop) -> Iterator[Service]:
     call(service.stop())
 
 
-def write_scan(raw: Any, folder: Path, n_frames: int) -> str:
-    """A run as a detector that writes one burst leaves it; returns its uid."""
-    frames = np.random.default_rng(n_frames).poisson(2.0, (n_frames, 80, 80)).astype(np.uint16)
-    path = folder / f"{uuid.uuid4()}.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("entry/data/data", data=frames, chunks=(1, 80, 80))
-    run = event_model.compose_run()
-    key = {"source": "test", "dtype": "array", "dtype_numpy": "<u2", "shape": [n_frames, 80, 80], "external": "STREAM:"}
-    descriptor = run.compose_descriptor(name="primary", data_keys={IMAGE: key})
-    resource = run.compose_stream_resource(
-        mimetype="application/x-hdf5",
-        uri=f"file://localhost{path}",
-        data_key=IMAGE,
-        parameters={"dataset": "/entry/data/data", "chunk_shape": (1, 80, 80)},
-    )
-    datum = resource.compose_stream_datum({"start": 0, "stop": 1}, {"start": 1, "stop": 2}, descriptor.descriptor_doc)
-    writer = TiledWriter(raw, batch_size=1)
-    writer("start", run.start_doc)
-    writer("descriptor", descriptor.descriptor_doc)
-    writer("stream_resource", resource.stream_resource_doc)
-    writer("stream_datum", datum)
-    writer("stop", run.compose_stop())
-    return str(run.start_doc["uid"])
-
-
-def ended(service: Service, call: Loop, key: str, status: str = "done", patience_s: float = 120.0) -> AnalysisRecord:
-    def look() -> AnalysisRecord | None:
-        record = call(service.analysis(key))
-        return record if record.ended else None
-
-    record = until(look, patience_s)
-    assert record.status == status, record.error
-    return record
-
-
-def computing(service: Service, call: Loop, key: str) -> None:
-    """Wait until a worker is in the midst of it."""
-
-    def look() -> bool:
-        record = call(service.analysis(key))
-        assert not record.ended, f"It ended before the test could interfere: {record.status} {record.error}"
-        return record.stage not in ("waiting", "starting", "loading the models")
-
-    until(look)
-
-
 def test_results_of_a_cluster_equal_those_of_a_worker_process(
     service: Service, site: Settings, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    uid = write_scan(raw, detector_folder, 120)
+    uid = write_burst(raw, detector_folder, 120)
     record = call(service.submit(uid, QUICK))
     local = Service(site.model_copy(update={"results_path": f"dask-{uuid.uuid4().hex[:6]}"}))
     call(local.start())
@@ -211,7 +123,7 @@ def test_results_of_a_cluster_equal_those_of_a_worker_process(
 def test_worker_killed_midway_costs_nothing(
     service: Service, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_scan(raw, detector_folder, 700), SLOW))
+    record = call(service.submit(write_burst(raw, detector_folder, 700), SLOW))
     computing(service, call, record.id)
     with Client(cluster.address, set_as_default=False) as client:
         (address,) = [worker for worker, tasks in client.processing().items() if tasks]
@@ -227,7 +139,7 @@ def test_worker_killed_midway_costs_nothing(
 def test_running_analysis_stops_when_it_is_cancelled(
     service: Service, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_scan(raw, detector_folder, 701), SLOW))
+    record = call(service.submit(write_burst(raw, detector_folder, 701), SLOW))
     computing(service, call, record.id)
 
     call(service.cancel(record.id))
@@ -243,7 +155,7 @@ def test_service_that_stops_hands_back_what_the_cluster_computes(
     first = Service(service.settings.model_copy(update={"results_path": path}))
     call(first.start())
     until(lambda: first.health().ready)
-    record = call(first.submit(write_scan(raw, detector_folder, 702), SLOW))
+    record = call(first.submit(write_burst(raw, detector_folder, 702), SLOW))
     computing(first, call, record.id)
 
     call(first.stop())
@@ -261,7 +173,7 @@ def test_service_that_stops_hands_back_what_the_cluster_computes(
 def test_scheduler_that_goes_away_is_said_and_waited_for(
     service: Service, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_scan(raw, detector_folder, 703), SLOW))
+    record = call(service.submit(write_burst(raw, detector_folder, 703), SLOW))
     computing(service, call, record.id)
     assert cluster.scheduler is not None
     cluster.scheduler.kill()
@@ -270,7 +182,7 @@ def test_scheduler_that_goes_away_is_said_and_waited_for(
     until(lambda: not service.health().ready)
     assert "does not answer" in service.health().dask
     assert service.health().workers == (0, 3)
-    waiting = call(service.submit(write_scan(raw, detector_folder, 60), QUICK))
+    waiting = call(service.submit(write_burst(raw, detector_folder, 60), QUICK))
     cluster.start_scheduler()
     for _ in range(3):
         cluster.start_worker()
@@ -293,7 +205,7 @@ def test_cluster_of_this_machine_is_started_and_ended_with_the_service(
     call(service.start())
     try:
         until(lambda: service.health().ready)
-        record = call(service.submit(write_scan(raw, detector_folder, 60), QUICK))
+        record = call(service.submit(write_burst(raw, detector_folder, 60), QUICK))
         assert ended(service, call, record.id).attempt == 1
     finally:
         call(service.stop())

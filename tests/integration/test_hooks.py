@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiled.catalog  # noqa: F401  # Before its webhooks, which import it back.
 from pydantic import AnyHttpUrl, SecretStr
+from tests.waiting import until
 from tiled.server.webhooks import _sign as tiled_signs
 
 from twotime.api.server import Server
@@ -30,16 +31,6 @@ GEOMETRY = Geometry(
     pixel_size_m=75e-6,
     frame_time_s=0.01,
 )
-
-
-def until(condition: Callable[[], Any], patience_s: float = 90.0) -> Any:
-    """Wait until a condition holds, and return what it returned."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("The condition was not met in time.")
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,18 @@
 """The service at work, with real processes: nothing is lost, nothing is done twice, everything is said."""
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
-import event_model
-import h5py
-import numpy as np
 import pytest
-from bluesky_tiled_plugins import TiledWriter
 from pydantic import AnyHttpUrl, SecretStr
+from tests.bursts import GEOMETRY, computing, ended, write_burst
+from tests.waiting import Loop, until
 
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import RUNS_SPEC, open_root
@@ -25,15 +20,6 @@ from twotime.catalog.embedded import EmbeddedTiled
 from twotime.errors import QueueFull, RecipeError, RunNotFound, TiledUnavailable
 from twotime.jobs import Service
 
-IMAGE = "eiger4m_single_image"
-GEOMETRY = {
-    "beam_center_y": 40.0,
-    "beam_center_x": 40.0,
-    "distance_m": 5.0,
-    "wavelength_angstrom": 1.0,
-    "pixel_size_m": 7.5e-5,
-    "frame_time_s": 0.01,
-}
 QUICK = {
     "geometry": GEOMETRY,
     "rois": [{"unit": "pixel", "inner_radius": 6, "width": 8, "num_rings": 2}],
@@ -58,60 +44,6 @@ async def serve(uid, recipe):
 if __name__ == "__main__":
     asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
 """
-
-
-def write_scan(raw, folder, *, n_frames=60, scan_id=None, exit_status="success", mean=2.0, **start):
-    """A run as a detector that writes one burst leaves it; returns its uid."""
-    frames = np.random.default_rng(n_frames).poisson(mean, (n_frames, 80, 80)).astype(np.uint16)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{uuid.uuid4()}.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("entry/data/data", data=frames, chunks=(1, 80, 80))
-    run = event_model.compose_run(metadata={"scan_id": scan_id, **start} if scan_id else start)
-    key = {"source": "test", "dtype": "array", "dtype_numpy": "<u2", "shape": [n_frames, 80, 80], "external": "STREAM:"}
-    descriptor = run.compose_descriptor(name="primary", data_keys={IMAGE: key})
-    resource = run.compose_stream_resource(
-        mimetype="application/x-hdf5",
-        uri=f"file://localhost{path}",
-        data_key=IMAGE,
-        parameters={"dataset": "/entry/data/data", "chunk_shape": (1, 80, 80)},
-    )
-    datum = resource.compose_stream_datum({"start": 0, "stop": 1}, {"start": 1, "stop": 2}, descriptor.descriptor_doc)
-    writer = TiledWriter(raw, batch_size=1)
-    writer("start", run.start_doc)
-    writer("descriptor", descriptor.descriptor_doc)
-    writer("stream_resource", resource.stream_resource_doc)
-    writer("stream_datum", datum)
-    writer("stop", run.compose_stop(exit_status=exit_status))
-    return run.start_doc["uid"]
-
-
-class Loop:
-    """An event loop in a thread, so that a service lives on between the lines of a test."""
-
-    def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-
-    def __call__(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(300)
-
-    def close(self):
-        self(self.loop.shutdown_default_executor())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-
-def until(condition, patience_s=240.0):
-    """Wait until a condition holds, and return what it returned."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("The condition was not met in time.")
 
 
 @pytest.fixture(scope="module")
@@ -145,29 +77,8 @@ def service(site, call):
     call(service.stop())
 
 
-def ended(service, call, key, status="done", patience_s=240.0):
-    def look():
-        record = call(service.analysis(key))
-        return record if record.ended else None
-
-    record = until(look, patience_s)
-    assert record.status == status, record.error
-    return record
-
-
-def computing(service, call, key):
-    """Wait until a worker is in the midst of it."""
-
-    def look():
-        record = call(service.analysis(key))
-        assert not record.ended, f"It ended before the test could interfere: {record.status} {record.error}"
-        return record if record.stage not in ("waiting", "starting") else None
-
-    return until(look)
-
-
 def test_request_is_computed_published_and_found_again(service, call, raw, detector_folder):
-    uid = write_scan(raw, detector_folder, scan_id=4711, sample="silica")
+    uid = write_burst(raw, detector_folder, scan_id=4711, sample="silica")
     record = call(service.submit(uid, QUICK))
     assert record.status == "queued"
     record = ended(service, call, record.id)
@@ -183,14 +94,14 @@ def test_request_is_computed_published_and_found_again(service, call, raw, detec
 
 
 def test_worker_killed_midway_is_replaced_and_the_analysis_done(service, call, raw, detector_folder):
-    record = call(service.submit(write_scan(raw, detector_folder, n_frames=700), SLOW))
+    record = call(service.submit(write_burst(raw, detector_folder, n_frames=700), SLOW))
     computing(service, call, record.id)
     os.kill(service.worker_pids[0], signal.SIGKILL)
     assert ended(service, call, record.id).attempt == 2
 
 
 def test_running_analysis_stops_when_it_is_cancelled(service, call, raw, detector_folder):
-    record = call(service.submit(write_scan(raw, detector_folder, n_frames=701), SLOW))
+    record = call(service.submit(write_burst(raw, detector_folder, n_frames=701), SLOW))
     computing(service, call, record.id)
     call(service.cancel(record.id))
     assert "on request" in ended(service, call, record.id, "cancelled").error
@@ -199,8 +110,8 @@ def test_running_analysis_stops_when_it_is_cancelled(service, call, raw, detecto
 
 
 def test_waiting_analysis_is_cancelled_at_once(service, call, raw, detector_folder):
-    first = call(service.submit(write_scan(raw, detector_folder, n_frames=702), SLOW))
-    second = call(service.submit(write_scan(raw, detector_folder), QUICK))
+    first = call(service.submit(write_burst(raw, detector_folder, n_frames=702), SLOW))
+    second = call(service.submit(write_burst(raw, detector_folder), QUICK))
     assert call(service.cancel(second.id)).status == "cancelled"
     call(service.cancel(first.id))
     ended(service, call, first.id, "cancelled")
@@ -213,9 +124,9 @@ def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, det
     call(service.start())
     try:
         until(lambda: service.health().ready)
-        first = call(service.submit(write_scan(raw, detector_folder, n_frames=704), SLOW))
+        first = call(service.submit(write_burst(raw, detector_folder, n_frames=704), SLOW))
         computing(service, call, first.id)
-        waiting, refused = write_scan(raw, detector_folder), write_scan(raw, detector_folder)
+        waiting, refused = write_burst(raw, detector_folder), write_burst(raw, detector_folder)
         second = call(service.submit(waiting, QUICK))
         with pytest.raises(QueueFull, match="1 analyses wait already"):
             call(service.submit(refused, QUICK))
@@ -228,7 +139,7 @@ def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, det
 
 
 def test_bad_requests_write_nothing(service, call, raw, detector_folder):
-    uid = write_scan(raw, detector_folder)
+    uid = write_burst(raw, detector_folder)
     with pytest.raises(RecipeError, match="is not a field of the recipe"):
         call(service.submit(uid, {"rings": 3}))
     with pytest.raises(RecipeError, match="rois"):
@@ -239,7 +150,7 @@ def test_bad_requests_write_nothing(service, call, raw, detector_folder):
 
 
 def test_frames_without_counts_fail_with_a_sentence(service, call, raw, detector_folder):
-    record = call(service.submit(write_scan(raw, detector_folder, mean=0.0), QUICK))
+    record = call(service.submit(write_burst(raw, detector_folder, mean=0.0), QUICK))
     record = ended(service, call, record.id, "failed")
     assert record.error
     assert "Unexpected" not in record.error
@@ -247,7 +158,7 @@ def test_frames_without_counts_fail_with_a_sentence(service, call, raw, detector
 
 def test_events_tell_the_course_of_an_analysis(service, call, raw, detector_folder):
     listener = service.events()
-    record = call(service.submit(write_scan(raw, detector_folder), QUICK))
+    record = call(service.submit(write_burst(raw, detector_folder), QUICK))
     ended(service, call, record.id)
 
     async def heard():
@@ -268,7 +179,7 @@ def test_two_services_compute_an_analysis_once(service, site, call, raw, detecto
     try:
         until(lambda: other.health().ready)
         for _ in range(2):
-            uid = write_scan(raw, detector_folder)
+            uid = write_burst(raw, detector_folder)
             first, second = (call(one.submit(uid, QUICK)) for one in (service, other))
             assert first.id == second.id
             assert ended(service, call, first.id).attempt == 1
@@ -280,7 +191,7 @@ def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
     site, call, raw, results, detector_folder, tmp_path
 ):
     alone = site.model_copy(update={"results_path": f"jobs-{uuid.uuid4().hex[:6]}", "recipe_file": None})
-    uid = write_scan(raw, detector_folder, n_frames=703)
+    uid = write_burst(raw, detector_folder, n_frames=703)
     script = tmp_path / "serve.py"
     script.write_text(SERVE)
     killed = subprocess.Popen([sys.executable, str(script), uid, json.dumps(SLOW)], env=environment(alone))
@@ -292,7 +203,7 @@ def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
         killed.kill()
         killed.wait()
     assert workers
-    until(lambda: not any(alive(pid) for pid in workers), patience_s=60)
+    until(lambda: not any(alive(pid) for pid in workers), longest_s=60)
     service = Service(alone)
     call(service.start())
     try:
@@ -304,7 +215,7 @@ def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
 
 def test_service_that_stops_in_order_hands_its_work_back(site, call, raw, detector_folder):
     alone = site.model_copy(update={"results_path": f"jobs-{uuid.uuid4().hex[:6]}"})
-    uid = write_scan(raw, detector_folder, n_frames=704)
+    uid = write_burst(raw, detector_folder, n_frames=704)
     first = Service(alone)
     call(first.start())
     until(lambda: first.health().ready)
@@ -326,9 +237,9 @@ def test_service_that_stops_in_order_hands_its_work_back(site, call, raw, detect
 def test_finished_runs_are_taken_by_themselves_and_skipped_with_a_reason(site, call, root, detector_folder):
     path = f"raw-{uuid.uuid4().hex[:6]}"
     root.create_container(path, specs=[RUNS_SPEC])
-    before = write_scan(root[path], detector_folder)
-    failed = write_scan(root[path], detector_folder, exit_status="abort")
-    unmarked = write_scan(root[path], detector_folder, XPCS_data=False)
+    before = write_burst(root[path], detector_folder)
+    failed = write_burst(root[path], detector_folder, exit_status="abort")
+    unmarked = write_burst(root[path], detector_folder, XPCS_data=False)
     alone = site.model_copy(
         update={"raw_path": path, "results_path": f"jobs-{uuid.uuid4().hex[:6]}", "automatic": True, "reconcile_s": 2}
     )
@@ -336,7 +247,7 @@ def test_finished_runs_are_taken_by_themselves_and_skipped_with_a_reason(site, c
     call(service.start())
     try:
         until(lambda: service.health().watcher == "watching")
-        while_it_runs = write_scan(root[path], detector_folder)
+        while_it_runs = write_burst(root[path], detector_folder)
         for uid in (before, while_it_runs):
             record = until(lambda uid=uid: call(service.analyses(raw_uid=uid))[0])[0]
             assert record.automatic
@@ -360,9 +271,9 @@ def test_rules_of_the_site_choose_recipes_and_leave_runs_alone(site, call, root,
     )
     path = f"raw-{uuid.uuid4().hex[:6]}"
     root.create_container(path, specs=[RUNS_SPEC])
-    powder = write_scan(root[path], detector_folder, sample="AgBeh gel")
-    gel = write_scan(root[path], detector_folder, sample="silica gel")
-    other = write_scan(root[path], detector_folder, sample="latex")
+    powder = write_burst(root[path], detector_folder, sample="AgBeh gel")
+    gel = write_burst(root[path], detector_folder, sample="silica gel")
+    other = write_burst(root[path], detector_folder, sample="latex")
     changes = {"raw_path": path, "results_path": f"jobs-{uuid.uuid4().hex[:6]}", "automatic": True, "reconcile_s": 2}
     service = Service(site.model_copy(update={**changes, "rules_file": tmp_path / "rules.yml"}))
     call(service.start())
@@ -395,7 +306,7 @@ def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
         call(service.start())
         until(lambda: service.health().ready)
         with opened_root(alone) as root:
-            uid = write_scan(root["raw"], tmp_path / "detector", n_frames=705)
+            uid = write_burst(root["raw"], tmp_path / "detector", n_frames=705)
         record = call(service.submit(uid, SLOW))
         computing(service, call, record.id)
         os.kill(tiled.pid, signal.SIGKILL)

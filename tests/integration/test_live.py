@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.writing import LONGEST_S, Writing, until
+from tests.waiting import LONGEST_S, until
+from tests.writing import Writing
 
 from cnn_ed import Ensemble
 from twotime.catalog.client import results_container

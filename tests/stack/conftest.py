@@ -12,17 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"redis-server": "redis-server", "curl": "curl", "postgres": "postgresql"}
 INSTALL_S = 180.0
-PATIENCE_S = 180.0
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 
 
@@ -45,22 +45,6 @@ def interpolated(value: Any, env: Mapping[str, str]) -> Any:
         raise ValueError(found["rest"] or f"{found['name']} is not set")
 
     return _VARIABLE.sub(fill, value)
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., Any]:
-    """Wait for a condition, with a deadline."""
-    return wait_until
-
-
-def wait_until(condition: Callable[[], Any], told: Callable[[], str], patience_s: float = PATIENCE_S) -> Any:
-    """Wait until a condition holds, and return what it returned; fails with what was told when it does not."""
-    deadline = time.monotonic() + patience_s
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {patience_s:g} s in vain: {told()}")
-        time.sleep(0.1)
-    return found
 
 
 class Stack:
@@ -143,7 +127,7 @@ class Stack:
                 start_new_session=True,
                 user=self._database_user() if name == "postgres" else None,
             )
-        wait_until(lambda: self.is_healthy(name), lambda: f"{name} is not healthy\n{self.log(name)}")
+        until(lambda: self.is_healthy(name), lambda: f"{name} is not healthy\n{self.log(name)}")
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """End a service and wait until it has ended; one that does not want to is ended the hard way."""

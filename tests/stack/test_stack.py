@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from tests.waiting import until
 
 from twotime.catalog.client import open_root, raw_catalog
 from twotime.settings import Settings
@@ -58,7 +59,7 @@ def write(stack) -> Callable[[int], str]:
 
 
 @pytest.fixture(scope="module")
-def analysed(client: httpx.Client, stack, until) -> Callable[[str], dict[str, Any]]:
+def analysed(client: httpx.Client, stack) -> Callable[[str], dict[str, Any]]:
     """Wait until the service has analysed a run by itself, and return the result."""
 
     def _analysed(uid: str) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def analysed(client: httpx.Client, stack, until) -> Callable[[str], dict[str, An
 
 
 @pytest.fixture(scope="module")
-def ended(client: httpx.Client, stack, until) -> Callable[[str, int], str]:
+def ended(client: httpx.Client, stack) -> Callable[[str, int], str]:
     """Wait until so many attempts at an analysis have ended, and return its status."""
 
     def _ended(analysis_id: str, attempt: int) -> str:
@@ -103,7 +104,7 @@ def checks(stack) -> Callable[[], dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def ready(stack, until) -> Callable[[], None]:
+def ready(stack) -> Callable[[], None]:
     """Wait until the service says that all is well."""
 
     def _ready() -> None:
@@ -172,7 +173,7 @@ def test_scan_through_the_whole_stack_is_analysed(known) -> None:
     assert (rates(known) > 0).all()
 
 
-def test_service_says_that_the_cache_of_tiled_is_away_and_goes_on(stack, client, known, ended, ready, checks, until):
+def test_service_says_that_the_cache_of_tiled_is_away_and_goes_on(stack, client, known, ended, ready, checks):
     again = {"uid": known["raw_uid"], "force": True}
 
     stack.kill("redis")
@@ -187,7 +188,7 @@ def test_service_says_that_the_cache_of_tiled_is_away_and_goes_on(stack, client,
     assert ended(known["id"], 2) == "done"
 
 
-def test_scan_after_a_killed_tiled_is_analysed(stack, client, write, analysed, ready, checks, until) -> None:
+def test_scan_after_a_killed_tiled_is_analysed(stack, client, write, analysed, ready, checks) -> None:
     ready()
 
     stack.kill("tiled")
@@ -200,7 +201,7 @@ def test_scan_after_a_killed_tiled_is_analysed(stack, client, write, analysed, r
     assert np.isfinite(rates(analysed(write(3)))).all()
 
 
-def test_scan_after_postgresql_was_away_is_analysed(stack, client, write, analysed, ready, checks, until) -> None:
+def test_scan_after_postgresql_was_away_is_analysed(stack, client, write, analysed, ready, checks) -> None:
     ready()
 
     stack.kill("postgres", signal.SIGINT)

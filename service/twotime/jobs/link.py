@@ -1,6 +1,7 @@
 """The service's connection to Tiled: made again and again until it holds, and honest about its state."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -43,6 +44,8 @@ class TiledLink:
         self._root: Container | None = None
         self._raw: Any = None
         self._store: AnalysisStore | None = None
+        self._closed = False
+        self._opening = threading.Lock()
 
     @property
     def reachable(self) -> bool:
@@ -97,8 +100,7 @@ class TiledLink:
 
     async def close(self) -> None:
         """End the embedded server, if there is one."""
-        if self._root is not None:
-            await asyncio.to_thread(self._root.context.close)
+        await asyncio.to_thread(self._disconnect)
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
 
@@ -106,9 +108,22 @@ class TiledLink:
         if self.settings.tiled_uri is None:
             self._start_embedded()
         root = open_root(self.settings)
-        self._raw = raw_catalog(root, self.settings)
-        self._store = AnalysisStore(results_container(root, self.settings))
-        self._root = root
+        try:
+            raw, results = raw_catalog(root, self.settings), results_container(root, self.settings)
+        except BaseException:
+            root.context.close()
+            raise
+        with self._opening:
+            if self._closed:  # While this thread was still connecting; nobody waits for it any more.
+                root.context.close()
+                return
+            self._root, self._raw, self._store = root, raw, AnalysisStore(results)
+
+    def _disconnect(self) -> None:
+        with self._opening:
+            self._closed = True
+            if self._root is not None:
+                self._root.context.close()
 
     def _start_embedded(self) -> None:
         self._embedded = self._embedded or EmbeddedTiled(

@@ -108,11 +108,3 @@ class TwoTimeAccumulator:
             c2 = np.zeros((room, room), np.float32)
             c2[:n, :n] = self._c2[:n, :n]
             self._c2 = c2
-
-
-def _fits(counts: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether integers fit into a type; floating-point types hold what they held so far."""
-    if dtype.kind == "f" or counts.size == 0:
-        return True
-    limits = np.iinfo(dtype)
-    return int(counts.min()) >= limits.min and int(counts.max()) <= limits.max

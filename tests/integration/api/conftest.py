@@ -10,6 +10,7 @@ import httpx
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
+from tests.waiting import until
 
 from twotime.api.keys import SCOPES, add_key
 from twotime.api.server import Server
@@ -29,7 +30,6 @@ GEOMETRY = Geometry(
 )
 RINGS = {"unit": "pixel", "edges": [[30, 40], [45, 55]]}
 RECIPE = {"rois": [RINGS], "masks": {"from_data": False}, "fit": {"ages": 2}}
-LONGEST_S = 240.0
 
 
 @pytest.fixture(scope="session")
@@ -152,12 +152,3 @@ def done(client: httpx.Client, run_uid: str, ended: Callable[[str], dict[str, An
     answer = client.post("/analyses", json={"uid": run_uid, "recipe": RECIPE})
     assert answer.status_code in (200, 202), answer.text
     return ended(answer.json()["id"])
-
-
-def until(condition: Callable[[], bool], told: Callable[[], str]) -> None:
-    """Wait for a condition; fails with what was told when it does not come."""
-    end = time.monotonic() + LONGEST_S
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {LONGEST_S:g} s in vain: {told()}")
-        time.sleep(0.1)

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.api.conftest import RECIPE, until
+from tests.integration.api.conftest import RECIPE
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.integration.api.conftest import until
+from tests.waiting import until
 
 from twotime.api.server import Server
 
