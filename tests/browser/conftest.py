@@ -1,8 +1,6 @@
 """A real browser on the page of a real service, which follows and analyses what lands in its Tiled."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
+from tests.debian import install
 from tests.waiting import until
 from tests.writing import RINGS, write
 
@@ -36,9 +35,8 @@ KEY = "a_key_for_browsers"
 @pytest.fixture(scope="session")
 def chromium() -> tuple[str, str]:
     """Paths of Chromium and its driver, from Debian's packages; tests are skipped where they cannot be had."""
-    if shutil.which("chromedriver") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 170}
-        subprocess.run(["apt-get", "install", "-y", "-q", "chromium", "chromium-driver"], check=False, **quiet)
+    if shutil.which("chromedriver") is None:
+        install(["chromium", "chromium-driver", "fonts-liberation"])
     found = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
     if found[0] is None or found[1] is None:
         pytest.skip("there is no Chromium; install Debian's packages chromium and chromium-driver")

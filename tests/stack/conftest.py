@@ -11,18 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.debian import install
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"redis-server": "redis-server", "curl": "curl", "postgres": "postgresql"}
-INSTALL_S = 180.0
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 
 
@@ -222,7 +221,7 @@ def programs() -> Path:
     if missing and os.getuid() != 0:
         pytest.skip(f"{' and '.join(missing)} are not installed, and only root may install them")
     if missing:
-        _install(missing)
+        install(missing)
     found = _program("postgres")
     assert found is not None
     return found.resolve().parent
@@ -252,25 +251,6 @@ def _program(name: str) -> Path | None:
         return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True)), None)
     found = shutil.which(name)
     return None if found is None else Path(found)
-
-
-def _install(packages: list[str]) -> None:
-    deadline = time.monotonic() + INSTALL_S
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        try:
-            done = subprocess.run(
-                ["apt-get", "-qq", *command],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=deadline - time.monotonic(),
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"{' and '.join(packages)} are not installed, and apt-get does not install them: {error}")
-        if done.returncode != 0:
-            words = " ".join(done.stderr.split())[:300]
-            pytest.skip(f"{' and '.join(packages)} are not installed, and apt-get does not install them: {words}")
 
 
 def _image_environment() -> dict[str, str]:
