@@ -81,7 +81,12 @@ def twin(site: Site, chance: Random) -> None:
     site.kill_service()
 
 
+def nothing(site: Site, chance: Random) -> None:
+    """Scan after scan, as on a good day."""
+
+
 FAULTS: dict[str, Fault] = {
+    "nothing": nothing,
     "service killed": kill_service,
     "Tiled killed": kill_tiled,
     "network cut": cut,
@@ -122,9 +127,11 @@ def main() -> int:
     parser.add_argument("--service-kills", type=int, default=200)
     parser.add_argument("--tiled-kills", type=int, default=50)
     parser.add_argument("--others", type=int, default=20, help="faults of each other kind")
+    parser.add_argument("--undisturbed", type=int, default=0, help="scans that nothing happens to")
     given = parser.parse_args()
     plan = Counter(dict.fromkeys(FAULTS, given.others))
     plan["service killed"], plan["Tiled killed"] = given.service_kills, given.tiled_kills
+    plan["nothing"] = given.undisturbed
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="twotime-faults-"))
     print(f"logs are in {folder}", flush=True)
