@@ -6,7 +6,7 @@ from typing import Any, Self
 from tests.waiting import until
 
 from twotime.catalog.client import open_root, raw_catalog
-from twotime.processes import SPAWN
+from twotime.processes import PROCESSES
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.xpcs.types import Geometry
@@ -26,7 +26,7 @@ class Writing:
     def __init__(self, settings: Settings, raw: Any, folder: Path, **options: Any) -> None:
         self.uid = ""
         options = {"shape_style": "frames", "frame_rate": 40.0, "detector": "camera", **options}
-        self._process = SPAWN.Process(target=write, args=(settings, folder, options), daemon=True)
+        self._process = PROCESSES.Process(target=write, args=(settings, folder, options), daemon=True)
         self._raw = raw
 
     def __enter__(self) -> Self:

@@ -26,7 +26,7 @@ from twotime.catalog.runs import find_run, run_facts
 from twotime.live.session import LiveSession
 from twotime.pipeline import analyse
 from twotime.pipeline.one_roi import warm_up
-from twotime.processes import SPAWN
+from twotime.processes import PROCESSES
 from twotime.recipe import parse_recipe
 from twotime.settings import Settings
 from twotime.simulate import write_run
@@ -51,7 +51,7 @@ def measure(settings: Settings, ensemble: Ensemble, frames: Path, folder: Path, 
     root = open_root(settings)
     raw = raw_catalog(root, settings)
     before, told = set(raw), []
-    process = SPAWN.Process(target=write, args=(settings, frames, folder, rate))
+    process = PROCESSES.Process(target=write, args=(settings, frames, folder, rate))
     process.start()
     while not set(raw) - before:
         time.sleep(0.05)

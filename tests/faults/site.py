@@ -15,6 +15,7 @@ import numpy as np
 from databroker.queries import TimeRange
 from pydantic import AnyHttpUrl, SecretStr
 from tests.faults.proxy import Proxy
+from tests.processes import family
 from tests.waiting import until
 
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
@@ -222,12 +223,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def usage(pid: int) -> tuple[int, int]:
-    """Resident memory in MiB and open files of a process and its children."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    """Memory in MiB, what several share counted once, and open files of a process and all that it began."""
     memory = files = 0
-    for one in [pid, *map(int, children.stdout.split())]:
+    for one in family(pid):
         try:
-            memory += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            memory += int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1]) >> 10
             files += len(list(Path(f"/proc/{one}/fd").iterdir()))
         except OSError:
             continue

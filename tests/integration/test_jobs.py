@@ -7,11 +7,11 @@ import subprocess
 import sys
 import uuid
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
 from tests.bursts import GEOMETRY, computing, ended, write_burst
+from tests.processes import alive, family
 from tests.waiting import Loop, until
 
 from twotime.catalog.analyses import AnalysisStore
@@ -198,7 +198,7 @@ def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
     try:
         store = until(lambda: opened(results.parent, alone.results_path))
         running = until(lambda: [one for one in store.search(status="running")[0] if one.stage != "starting"])
-        workers = children(killed.pid)
+        workers = family(killed.pid)[1:]
     finally:
         killed.kill()
         killed.wait()
@@ -355,16 +355,3 @@ def opened_root(site):
     root = open_root(site)
     yield root
     root.context.close()
-
-
-def children(pid):
-    """Worker processes of a service."""
-    found = [child for tasks in Path(f"/proc/{pid}/task").glob("*/children") for child in tasks.read_text().split()]
-    return [int(child) for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

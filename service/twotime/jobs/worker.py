@@ -11,7 +11,7 @@ import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.logs import configure_logs
-from twotime.processes import SPAWN, deaf_to_interrupts, die_with_parent, threads
+from twotime.processes import PROCESSES, deaf_to_interrupts, die_with_parent, threads
 from twotime.settings import Settings
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._cancel: Event = SPAWN.Event()
+        self._cancel: Event = PROCESSES.Event()
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._job: str | None = None
@@ -81,8 +81,8 @@ class Worker:
         """Start the process unless it lives."""
         if self.alive:
             return
-        ours, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(
+        ours, theirs = PROCESSES.Pipe()
+        self._process = PROCESSES.Process(
             target=_work, args=(self.settings, theirs, self._cancel), name="twotime worker", daemon=True
         )
         with threads(self.settings.threads_per_worker), deaf_to_interrupts():

@@ -14,7 +14,7 @@ from twotime.catalog.models import load_ensemble
 from twotime.live.session import LiveSession
 from twotime.logs import configure_logs
 from twotime.pipeline.one_roi import warm_up
-from twotime.processes import SPAWN, deaf_to_interrupts, die_with_parent, threads
+from twotime.processes import PROCESSES, deaf_to_interrupts, die_with_parent, threads
 from twotime.recipe import Recipe
 from twotime.settings import Settings
 
@@ -96,8 +96,8 @@ class LiveCrew:
     async def _keep_alive(self) -> None:
         settings = self._settings()
         while True:
-            ours, theirs = SPAWN.Pipe()
-            self._process = SPAWN.Process(target=_follow, args=(settings, theirs), name="twotime live", daemon=True)
+            ours, theirs = PROCESSES.Pipe()
+            self._process = PROCESSES.Process(target=_follow, args=(settings, theirs), name="twotime live", daemon=True)
             with threads(settings.threads_per_worker), deaf_to_interrupts():
                 self._process.start()
             theirs.close()
