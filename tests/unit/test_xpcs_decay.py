@@ -28,15 +28,20 @@ def test_fit_recovers_the_truth_without_noise(rate: float, beta: float, baseline
     np.testing.assert_allclose(found, [rate, beta, baseline, alpha], rtol=1e-3)
 
 
-def test_errors_are_right_as_often_as_they_claim() -> None:
-    rng = np.random.default_rng(1)
-    sigma = np.full((150, len(LAG)), 0.01)
-    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0) + rng.normal(0, sigma)
+def test_pulls_of_all_parameters_have_mean_zero_and_unit_width() -> None:
+    truth = {"relaxation_rate": 0.05, "beta": 0.2, "baseline": 1.01, "alpha": 1.1}
+    sigma = np.full((1000, len(LAG)), 0.003)
+    g2 = decay(LAG, *truth.values()) + np.random.default_rng(1).normal(0, sigma)
 
     fits = fit_decay(LAG, g2, sigma=sigma)
 
-    assert 0.8 < np.std((fits.relaxation_rate - 0.05) / fits.relaxation_rate_error) < 1.25
-    assert 0.8 < fits.chi2.mean() < 1.2
+    assert fits.trusted.all()
+    for name, value in truth.items():
+        pull = (getattr(fits, name) - value) / getattr(fits, f"{name}_error")
+        assert abs(pull.mean()) < 0.15, name
+        assert 0.93 < pull.std() < 1.07, name
+        assert 0.65 < np.mean(np.abs(pull) < 1) < 0.71, name
+    assert 0.98 < fits.chi2.mean() < 1.02
 
 
 def test_errors_without_sigma_come_from_the_residuals() -> None:
