@@ -1,5 +1,6 @@
 """Regions of every kind, from the recipe to labels with q and φ."""
 
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -180,9 +181,28 @@ def test_rois_beyond_the_most_are_refused_before_they_take_memory(tmp_path: Path
     np.save(tmp_path / "pixels.npy", np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE))
     with pytest.raises(RecipeError, match="holds 3071 regions; 1000 are the most"):
         planned({"kind": "labels", "array": "pixels.npy"}, folder=tmp_path)
-    np.save(tmp_path / "few.npy", (np.arange(SHAPE[0] * SHAPE[1]) % 600).reshape(SHAPE))
+    places = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    for name, own in (("upper.npy", places < places.size // 2), ("lower.npy", places >= places.size // 2)):
+        np.save(tmp_path / name, np.where(own, places % 600 + 1, 0))
     with pytest.raises(RecipeError, match="more than 1000 ROIs"):
-        planned(*[{"kind": "labels", "array": "few.npy"}] * 2, folder=tmp_path)
+        planned(*({"kind": "labels", "array": name} for name in ("upper.npy", "lower.npy")), folder=tmp_path)
+
+
+def test_thousand_rois_take_no_more_memory_than_a_few_frames() -> None:
+    run, frame_bytes = facts(shape=(1000, 1000)), 8 * 1000**2
+    rings = {"unit": "pixel", "inner_radius": 5, "width": 20, "num_rings": 50}
+    recipe = parse_recipe(
+        {"rois": [{"kind": "qphi", "rings": rings, "angles": {"outer": 90, "num": 20}}], "min_pixels": 1}
+    )
+    tracemalloc.start()
+    try:
+        rois = plan(run, recipe).rois
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert rois.number > 990
+    assert peak < 10 * frame_bytes
 
 
 def test_array_beyond_the_most_pixels_is_not_read(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """From the regions that a recipe names to regions of pixels."""
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +15,8 @@ from twotime.xpcs.types import Geometry
 
 def regions_of(
     wanted: tuple[AnyRegion, ...], geometry: Geometry, shape: tuple[int, int], library: Library
-) -> list[Region]:
-    """Regions of pixels in the order of the recipe.
+) -> Iterator[Region]:
+    """Regions of pixels in the order of the recipe, made one at a time.
 
     Raises
     ------
@@ -22,15 +25,14 @@ def regions_of(
     RecipeError
         If a label array that the recipe names is not there, or there are too many regions.
     """
-    regions: list[Region] = []
-    for one in wanted:
-        regions += _regions(one, geometry, shape, library)
-        if len(regions) > MOST_ROIS:
+    every = chain.from_iterable(_regions(one, geometry, shape, library) for one in wanted)
+    for number, region in enumerate(every, start=1):
+        if number > MOST_ROIS:
             raise RecipeError(f"rois lead to more than {MOST_ROIS} ROIs; take fewer.")
-    return regions
+        yield region
 
 
-def _regions(one: AnyRegion, geometry: Geometry, shape: tuple[int, int], library: Library) -> list[Region]:
+def _regions(one: AnyRegion, geometry: Geometry, shape: tuple[int, int], library: Library) -> Iterable[Region]:
     if isinstance(one, Rings):
         return ring_regions(geometry, shape, one.all_edges(), one.unit)
     if isinstance(one, QPhi):
@@ -52,7 +54,7 @@ def _regions(one: AnyRegion, geometry: Geometry, shape: tuple[int, int], library
 
 
 def _few(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Labels as they are, counted first: each region takes as much memory as a frame."""
+    """Labels as they are, counted first."""
     number = np.unique(labels[labels > 0]).size
     if number > MOST_ROIS:
         raise RecipeError(f"rois: a label array holds {number} regions; {MOST_ROIS} are the most.")

@@ -40,7 +40,7 @@ def angle_map(geometry: Geometry, shape: tuple[int, int]) -> NDArray[np.float64]
     array([[ 0.,  0.],
            [90., 45.]])
     """
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
     angle: NDArray[np.float64] = np.degrees(np.arctan2(rows - geometry.beam_center_y, columns - geometry.beam_center_x))
     return angle
 

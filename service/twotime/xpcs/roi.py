@@ -1,7 +1,7 @@
 """Regions of interest as labels on the detector."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ class Region:
     Attributes
     ----------
     name : for sentences
-    inside : (H, W) bool
+    pixels : (n,) flat index of each pixel in the frame, rising
     q_inner, q_outer : its edges, 1/Å; NaN where it has none
     phi : middle of its angles, degrees counter-clockwise from the direction of rising columns; NaN where it has none
     q : momentum transfer to report, 1/Å; NaN: the mean over its pixels
@@ -28,7 +28,7 @@ class Region:
     """
 
     name: str
-    inside: NDArray[np.bool_]
+    pixels: NDArray[np.intp]
     q_inner: float = np.nan
     q_outer: float = np.nan
     phi: float = np.nan
@@ -75,8 +75,8 @@ def ring_regions(
     *,
     mirrored: bool = False,
     angles: Sequence[tuple[float, float]] = (),
-) -> list[Region]:
-    """Rings, or their sectors; ring by ring, and within a ring in the order of the angles.
+) -> Iterator[Region]:
+    """Rings, or their sectors; ring by ring, and within a ring in the order of the angles, one at a time.
 
     Parameters
     ----------
@@ -89,34 +89,31 @@ def ring_regions(
     ValueError
         If a ring lies outside the detector, or an angle is not in order.
     """
-    scale = q_map(geometry, shape) if unit == "1/A" else radius_map(geometry, shape)
-    phi = angle_map(geometry, shape) if angles else None
+    scale = (q_map(geometry, shape) if unit == "1/A" else radius_map(geometry, shape)).ravel()
+    phi = angle_map(geometry, shape).ravel() if angles else None
     bounds = np.asarray(edges, float).reshape(-1, 2)
     in_q = bounds if unit == "1/A" else q_from_radius(geometry, bounds)
-    regions = []
     for number, ((inner, outer), (q_inner, q_outer)) in enumerate(zip(bounds, in_q, strict=True), start=1):
-        ring = (scale >= inner) & (scale < outer)
+        ring = np.flatnonzero((scale >= inner) & (scale < outer))
         name = f"ring {number} ({inner:g} to {outer:g} {_UNIT_NAMES[unit]})"
-        if not ring.any():
+        if not ring.size:
             raise ValueError(
                 f"{name} lies outside the detector or between its pixels; "
                 f"the detector spans {scale.min():.4g} to {scale.max():.4g} {_UNIT_NAMES[unit]}."
             )
         if phi is None:
-            regions.append(Region(name, ring, float(q_inner), float(q_outer)))
+            yield Region(name, ring, float(q_inner), float(q_outer))
+            continue
+        ring_phi = phi[ring]
         for first, last in angles:
-            sector = ring & _between(phi, first, last, mirrored)
-            regions.append(
-                Region(
-                    f"{name}, {first:g}° to {last:g}°",
-                    sector,
-                    float(q_inner),
-                    float(q_outer),
-                    (first + last) / 2,
-                    required=False,
-                )
+            yield Region(
+                f"{name}, {first:g}° to {last:g}°",
+                ring[_between(ring_phi, first, last, mirrored)],
+                float(q_inner),
+                float(q_outer),
+                (first + last) / 2,
+                required=False,
             )
-    return regions
 
 
 def box_region(shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int], q: float = np.nan) -> Region:
@@ -124,9 +121,8 @@ def box_region(shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int
     for name, (low, high), size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
         if not 0 <= low < high <= size:
             raise ValueError(f"box has {name} [{low}, {high}], expected 0 <= first < last <= {size}.")
-    inside = np.zeros(shape, bool)
-    inside[slice(*rows), slice(*columns)] = True
-    return Region(f"box rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}", inside, q=q)
+    name = f"box rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}"
+    return Region(name, (np.arange(*rows)[:, None] * shape[1] + np.arange(*columns)).ravel(), q=q)
 
 
 def polygon_region(shape: tuple[int, int], vertices: Sequence[tuple[float, float]], q: float = np.nan) -> Region:
@@ -140,8 +136,12 @@ def polygon_region(shape: tuple[int, int], vertices: Sequence[tuple[float, float
     if len(vertices) < 3:
         raise ValueError(f"a polygon has {len(vertices)} vertices, expected at least 3.")
     corner = np.asarray(vertices, float)
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    inside = np.zeros(shape, bool)
+    ends = [
+        np.clip((np.floor(axis.min()), np.ceil(axis.max()) + 1), 0, size).astype(int)
+        for axis, size in zip(corner.T, shape, strict=True)
+    ]
+    rows, columns = np.ogrid[slice(*ends[0]), slice(*ends[1])]
+    inside = np.zeros((rows.size, columns.size), bool)
     for (r1, c1), (r2, c2) in zip(corner, np.roll(corner, -1, axis=0), strict=True):
         if r1 == r2:
             continue
@@ -150,7 +150,8 @@ def polygon_region(shape: tuple[int, int], vertices: Sequence[tuple[float, float
     name = f"polygon from ({corner[0, 0]:g}, {corner[0, 1]:g})"
     if not inside.any():
         raise ValueError(f"{name} holds no pixel of the detector of {shape[0]} rows and {shape[1]} columns.")
-    return Region(name, inside, q=q)
+    own_rows, own_columns = np.nonzero(inside)
+    return Region(name, (own_rows + ends[0][0]) * shape[1] + own_columns + ends[1][0], q=q)
 
 
 def label_regions(
@@ -176,7 +177,9 @@ def label_regions(
             f"the label array has shape {labels.shape}, but the analysis frame of the detector is {shape}; "
             "give labels in the analysis frame."
         )
-    numbers = np.unique(labels[labels > 0])
+    inside = np.flatnonzero(labels > 0)
+    order = inside[np.argsort(labels.ravel()[inside], kind="stable")]
+    numbers, starts = np.unique(labels.ravel()[order], return_index=True)
     if numbers.size == 0:
         raise ValueError("the label array holds no region; labels are 1, 2, ... on regions and 0 elsewhere.")
     for name, values in (("q", q), ("phi", phi)):
@@ -185,12 +188,12 @@ def label_regions(
     return [
         Region(
             f"region {number}",
-            labels == number,
+            own,
             phi=np.nan if phi is None else float(phi[k]),
             q=np.nan if q is None else float(q[k]),
             required=False,
         )
-        for k, number in enumerate(numbers.tolist())
+        for k, (number, own) in enumerate(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
     ]
 
 
@@ -216,13 +219,13 @@ def shifted_labels(
 
 
 def labelled(
-    regions: Sequence[Region], geometry: Geometry, mask: NDArray[np.bool_], min_pixels: int = 1
+    regions: Iterable[Region], geometry: Geometry, mask: NDArray[np.bool_], min_pixels: int = 1
 ) -> tuple[Rois, list[str]]:
     """Number the regions and leave out masked pixels and small regions.
 
     Parameters
     ----------
-    regions : in the order of their labels
+    regions : in the order of their labels; made one at a time, a thousand of them need no more memory than one
     mask : (H, W), True where a pixel can be used
     min_pixels : regions with fewer usable pixels are dropped
 
@@ -236,32 +239,32 @@ def labelled(
     ValueError
         If regions overlap, none remains, or a required one has no usable pixel.
     """
-    labels = np.zeros(mask.shape, np.int32)
-    q = q_map(geometry, (mask.shape[0], mask.shape[1]))
+    labels = np.zeros(mask.size, np.int32)
+    usable = mask.ravel()
+    q = q_map(geometry, (mask.shape[0], mask.shape[1])).ravel()
     kept: list[Region] = []
     means: list[float] = []
     dropped: list[str] = []
     for region in regions:
-        overlapped = np.unique(labels[region.inside & (labels > 0)])
-        if overlapped.size:
-            raise ValueError(
-                f"{region.name} overlaps {kept[overlapped[0] - 1].name}; let every region end where the next begins."
-            )
-        usable = region.inside & mask
-        count = int(np.count_nonzero(usable))
+        taken = labels[region.pixels]
+        if taken.any():
+            other = kept[taken[taken > 0].min() - 1]
+            raise ValueError(f"{region.name} overlaps {other.name}; let every region end where the next begins.")
+        own = region.pixels[usable[region.pixels]]
+        count = len(own)
         if count == 0 and region.required:
             raise ValueError(f"{region.name} holds no pixel outside the mask; move it or loosen the mask.")
         if count < max(min_pixels, 1):
             dropped.append(f"{region.name} was left out: it holds {count} usable pixels, fewer than {min_pixels}.")
             continue
-        kept.append(region)
-        labels[usable] = len(kept)
-        means.append(float(q[usable].mean()) if np.isnan(region.q) else region.q)
+        kept.append(replace(region, pixels=np.empty(0, np.intp)))
+        labels[own] = len(kept)
+        means.append(float(q[own].mean()) if np.isnan(region.q) else region.q)
     if not kept:
         raise ValueError(f"no region holds {max(min_pixels, 1)} usable pixels; lower min_pixels or move the regions.")
     return (
         Rois(
-            labels,
+            labels.reshape(mask.shape),
             np.array(means),
             np.array([region.q_inner for region in kept]),
             np.array([region.q_outer for region in kept]),
@@ -272,9 +275,8 @@ def labelled(
     )
 
 
-def _between(phi: NDArray[np.float64] | None, first: float, last: float, mirrored: bool) -> NDArray[np.bool_]:
+def _between(phi: NDArray[np.float64], first: float, last: float, mirrored: bool) -> NDArray[np.bool_]:
     """Where an angle in degrees lies in a sector, which may reach over 360°."""
-    assert phi is not None
     width = last - first
     if not 0 < width <= 360:
         raise ValueError(f"angles are [{first:g}, {last:g}], expected the first below the second by at most 360°.")
