@@ -157,6 +157,22 @@ def test_roi_that_loses_all_pixels_is_left_out_with_a_word(ensemble: Ensemble, f
     assert any("lost its pixels to the mask and was left out: 0 remain" in warning for warning in analysis.warnings)
 
 
+def test_noisy_pixels_are_masked_and_counted_unless_the_recipe_keeps_them(
+    ensemble: Ensemble, frames: np.ndarray
+) -> None:
+    flawed = frames.copy()
+    flawed[::15, 10, 10:14] = 30
+    both = [
+        analyse(Frames(flawed), parse_recipe({**RECIPE, "masks": {"noisy": noisy}, "fit": {"ages": 0}}), ensemble)
+        for noisy in (True, False)
+    ]
+
+    assert not both[0].arrays["mask"][10, 10:14].any()
+    assert both[1].arrays["mask"].all()
+    assert any("4 of them because they flicker or drift by themselves" in word for word in both[0].warnings)
+    assert not any("flicker" in word for word in both[1].warnings)
+
+
 def test_mask_that_takes_every_pixel_is_refused(ensemble: Ensemble, frames: np.ndarray) -> None:
     recipe = RECIPE | {"masks": {"from_data": False, "dark_below_mean": 1000.0}}
 

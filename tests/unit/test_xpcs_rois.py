@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twotime.xpcs import (
@@ -75,6 +75,7 @@ def test_ring_under_the_mask_is_refused() -> None:
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5))
+@settings(deadline=None)
 def test_statistics_do_not_depend_on_the_blocks(lengths: list[int]) -> None:
     frames = np.random.default_rng(0).integers(0, 65536, (sum(lengths), 3, 4), dtype=np.uint16)
     parts, whole = FrameStatistics(), FrameStatistics()

@@ -133,7 +133,8 @@ def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> lis
     masked = int(np.count_nonzero((the_plan.rois.labels > 0) & ~reading.mask))
     if masked:
         total = int(np.count_nonzero(the_plan.rois.labels))
-        warnings.append(f"{masked} of {total} ROI pixels were masked.")
+        noisy = f", {reading.noisy} of them because they flicker or drift by themselves" if reading.noisy else ""
+        warnings.append(f"{masked} of {total} ROI pixels were masked{noisy}.")
     strides = sorted({one.denoised_c2.stride for one in results if one.denoised_c2 is not None} - {1})
     if strides:
         listed = ", ".join(str(stride) for stride in strides)

@@ -1,6 +1,6 @@
 """From frames to the pixel matrices of the ROIs, with the mask and the bad frames found on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from twotime.xpcs.badframes import find_bad_frames
 from twotime.xpcs.flatfield import static_image
 from twotime.xpcs.geometry import q_map, radius_map
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels
+from twotime.xpcs.noise import find_noisy_pixels
 from twotime.xpcs.orientation import oriented
 from twotime.xpcs.types import Rois
 
@@ -31,6 +32,7 @@ class Reading:
     flat : one (P,) static image per ROI by which counts are divided; None where the recipe does not ask for it
     flux : (N,) incident flux; None where the recipe does not ask for it
     mask : (H, W), True where a pixel was used
+    noisy : number of ROI pixels that were masked because they fluctuate by themselves
     mean_frame : (H, W), counts per frame as read
     intensity : (N, R), mean count per pixel
     bad : (N,), True where a frame is left out
@@ -45,6 +47,7 @@ class Reading:
     flat: list[NDArray[np.float64]] | None
     flux: NDArray[np.float64] | None
     mask: NDArray[np.bool_]
+    noisy: int
     mean_frame: NDArray[np.float32]
     intensity: NDArray[np.float32]
     bad: NDArray[np.bool_]
@@ -111,6 +114,8 @@ def settled(
         raise UnusableRun(
             f"All {plan.n_frames} frames of run {plan.facts.uid[:8]} are zero; check the shutter and the detector."
         )
+    masks = plan.resolved.recipe.masks
+    search = mask is None and masks.from_data and masks.noisy
     mask = _mask(plan, statistics, pixel_mask) if mask is None else mask.copy()
     image = _static_image(plan, statistics, mask)
     if image is not None:
@@ -118,6 +123,10 @@ def settled(
     rois, columns, warnings = _masked_rois(plan, gathered, mask)
     intensity = np.stack([gathered.counts[:, own].mean(axis=1, dtype=np.float64) for own in columns], axis=1)
     bad, reasons = _bad_frames(plan, intensity, rois, gathered)
+    noisy = _noisy(plan, gathered, columns, bad) if search else np.zeros(0, np.intp)
+    if noisy.size:
+        mask.ravel()[noisy] = False
+        return replace(settled(gathered, plan, pixel_mask, mask=mask), noisy=noisy.size)
     flux = gathered.frame_sum if plan.resolved.recipe.normalisation == "flux" else None
     return Reading(
         rois=rois,
@@ -127,6 +136,7 @@ def settled(
         flat=None if image is None else [image.ravel()[gathered.pixels.indices[own]] for own in columns],
         flux=None if flux is None else np.maximum(_binned(flux, plan.bin), np.finfo(float).tiny),
         mask=mask,
+        noisy=0,
         mean_frame=statistics.mean.astype(np.float32),
         intensity=_binned(intensity, plan.bin).astype(np.float32),
         bad=_binned(bad, plan.bin) > 0,
@@ -162,6 +172,13 @@ def _mask(plan: Plan, statistics: FrameStatistics, pixel_mask: NDArray[np.bool_]
     if options.pixel_mask and pixel_mask is not None:
         mask &= oriented(pixel_mask, plan.resolved.orientation)
     return mask
+
+
+def _noisy(plan: Plan, gathered: Gathered, columns: list[NDArray[np.intp]], bad: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Flat index in the analysis frame of each ROI pixel that fluctuates by itself."""
+    indices = gathered.pixels.indices
+    radius = radius_map(plan.resolved.geometry, (plan.mask.shape[0], plan.mask.shape[1])).ravel()[indices]
+    return indices[find_noisy_pixels(gathered.counts, columns, radius, bad)]
 
 
 def _static_image(plan: Plan, statistics: FrameStatistics, mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:

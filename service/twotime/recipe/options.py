@@ -42,7 +42,8 @@ class MaskName(Document):
 class MaskOptions(Document):
     """Which pixels to leave out, besides those that carry the detector's own saturation value."""
 
-    from_data: bool = Field(True, description="find dead, hot and noisy pixels and gaps in the frames themselves")
+    from_data: bool = Field(True, description="find dead and hot pixels and gaps in the frames themselves")
+    noisy: bool = Field(True, description="with from_data: also ROI pixels that flicker or drift by themselves")
     pixel_mask: bool = Field(True, description="leave out what the detector's own master file masks")
     hot_above_counts: int | None = Field(None, ge=1, description="leave out pixels above this in any frame")
     dark_below_mean: NotNegative | None = Field(None, description="leave out pixels whose mean count is below this")

@@ -12,6 +12,7 @@ from twotime.xpcs.geometry import angle_map, q_from_radius, q_map, radius_from_q
 from twotime.xpcs.growing import TwoTimeAccumulator
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels, saturation_value
 from twotime.xpcs.multitau import MultiTau, multi_tau
+from twotime.xpcs.noise import find_noisy_pixels
 from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
 from twotime.xpcs.pixels import CountMatrix, RoiPixels
 from twotime.xpcs.qdependence import QDependence, fit_q_dependence
@@ -43,6 +44,7 @@ __all__ = [
     "decay",
     "find_bad_frames",
     "find_bad_pixels",
+    "find_noisy_pixels",
     "fit_decay",
     "fit_q_dependence",
     "fit_variant",

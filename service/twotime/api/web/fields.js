@@ -23,7 +23,8 @@ export const GROUPS = [
   ]],
   ["Masks", [
     number("masks.hot_above_counts", "Leave out above", "counts"),
-    tick("masks.from_data", "Find bad pixels in the frames"),
+    tick("masks.from_data", "Find dead and hot pixels in the frames"),
+    tick("masks.noisy", "Find pixels that flicker or drift"),
   ]],
   ["Denoising", [
     pick("denoise.contrast", "Contrast", [["window", "of each window"], ["global", "of the whole scan"]]),
