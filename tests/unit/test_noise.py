@@ -117,6 +117,6 @@ def test_measured_speckle_is_not_noisy_but_bursts_planted_there_are(measured_dat
 
     assert not find_noisy_pixels(counts, rois, radius.ravel()[pixels.indices], sound).any()
     bright = np.argsort(counts.sum(axis=0))[-2000::100]
-    counts[::20, bright] *= 10
+    counts[::20, bright] *= 20
     noisy = find_noisy_pixels(counts, rois, radius.ravel()[pixels.indices], sound)
     assert sorted(np.flatnonzero(noisy)) == sorted(bright)

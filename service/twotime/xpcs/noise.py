@@ -10,7 +10,7 @@ from twotime.xpcs.compiled import compiled, in_parts
 NEIGHBOURS = 300
 FEWEST_NEIGHBOURS = 10
 SCATTER = 8.0
-TIMES_CONTRAST = 3.0
+TIMES_CONTRAST = 4.0
 SHOT_NOISE = 6.0
 _TILE = 4096
 
@@ -39,7 +39,7 @@ def find_noisy_pixels(
     A pixel of mean m and variance v over time has the excess e = (v/m - F)/m, where counting alone makes v/m = F: 1 for
     photons, more in other units, by the quietest tenth of its neighbours. Speckle has an excess up to its contrast, and
     slow speckle, of which the scan shows few fluctuations, scatters around that. A pixel is noisy only where e exceeds
-    both 3 times the contrast of its neighbours (over pixels and frames) and their median by 8 times the distance from
+    both 4 times the contrast of its neighbours (over pixels and frames) and their median by 8 times the distance from
     there to the upper quartile; and by more than counting can: of M = (N m/F)²/2N expected pairs of photons in one
     frame, 6 √((1 + limit) M) + 6²/6 must be too many (Bernstein's bound). Neighbours are some 300 pixels of one ROI at
     one radius.
