@@ -101,7 +101,7 @@ def test_every_route_is_that_of_float64(largest: int, route: str) -> None:
 
 
 def test_events_are_correlated_as_dense_counts_are() -> None:
-    pixels = np.random.default_rng(2).poisson(0.01, (200, 3000)).astype(np.uint8)
+    pixels = np.random.default_rng(2).poisson(0.005, (200, 3000)).astype(np.uint8)
     events = sp.csr_array(pixels)
 
     assert two_time_route(events) == "sparse"

@@ -18,8 +18,8 @@ from twotime.xpcs.compiled import compiled, in_parts
 
 Route = Literal["int8", "int8 in two digits", "float32", "sparse"]
 BLOCK_BYTES = 256 * 2**20
-SPARSE_BELOW = 0.02
-"""Share of pixels with a count below which events are faster than dense products."""
+SPARSE_BELOW = 0.01
+"""Share of pixels with a count below which events are faster than dense products, also those of 8-bit integers."""
 _DIGIT = 128
 _LARGEST_SUM = 2**31 - 1
 
