@@ -16,11 +16,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import structlog
 from tiled.client.container import Container
 from tiled.client.utils import ClientError
 from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
+from twotime.catalog.access import not_ours_to_give, refuses_tags, tags_of
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import (
     CANCELLED,
@@ -35,6 +37,8 @@ from twotime.catalog.records import (
 )
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
+
+log = structlog.get_logger()
 
 __all__ = ["ANALYSIS_SPEC", "AnalysisRecord", "AnalysisStore", "Holder", "child", "made", "remove"]
 
@@ -115,10 +119,14 @@ class AnalysisStore:
         }
         with tiled_errors():
             try:
-                node = self.results.create_container(key, metadata=plain(metadata), specs=[ANALYSIS_SPEC])
+                node = self.results.create_container(
+                    key, metadata=plain(metadata), specs=[ANALYSIS_SPEC], access_tags=list(facts.access_tags) or None
+                )
             except ClientError as error:
+                if refuses_tags(error):
+                    raise not_ours_to_give(facts.uid, facts.access_tags) from None
                 _only_conflict(error)
-                return self._requeue_if_forced(self.get(key), force)
+                return self._requeue_if_forced(self.get(key), force, list(facts.access_tags))
         return _record(node)
 
     def get(self, key: str) -> AnalysisRecord:
@@ -320,9 +328,10 @@ class AnalysisStore:
             made(attempts, f"{holder.attempt}-cancel", {"owner": owner, "time": time.time()})
         return self.get(key)
 
-    def _requeue_if_forced(self, record: AnalysisRecord, force: bool) -> AnalysisRecord:
+    def _requeue_if_forced(self, record: AnalysisRecord, force: bool, access_tags: list[str]) -> AnalysisRecord:
         if not (force and record.ended):
             return record
+        self._hand_over(record, access_tags)
         number = self.holder(record.id).attempt + 1
         return self._change(
             record.id,
@@ -338,6 +347,18 @@ class AnalysisStore:
             warnings=[],
             facts={},
         )
+
+    def _hand_over(self, record: AnalysisRecord, access_tags: list[str]) -> None:
+        """Give an analysis the access tags that its run has by now; all that is written into it takes them from it."""
+        node = self.node(record.id)
+        if access_tags and tags_of(node) != access_tags:
+            with tiled_errors():
+                try:
+                    node.update_metadata(access_tags=access_tags)
+                except ClientError as error:
+                    if refuses_tags(error):
+                        raise not_ours_to_give(record.raw_uid, access_tags) from None
+                    raise
 
     def _ended(self, key: str, status: Status, attempt: int, **changes: Any) -> AnalysisRecord:
         changes = {"error": None} | changes | ({"progress": 1.0} if status == "done" else {})
@@ -377,13 +398,16 @@ def child(parent: Container, key: str) -> Any:
 
 
 def made(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec] = ()) -> bool:
-    """Make a child container; False where somebody else had made it already."""
+    """Make a child container with the access tags of its parent; False where somebody else had made it already."""
+    tags = tags_of(parent)
     try:
-        parent.create_container(key, metadata=metadata, specs=[*specs])
+        return _made(parent, key, metadata, specs, tags)
     except ClientError as error:
-        _only_conflict(error)
-        return False
-    return True
+        if tags is None or not refuses_tags(error):
+            raise
+        # Without them nobody sees it but the service: too few do, never too many.
+        log.warning("access_tags_refused", container=key, tags=tags, remedy="make it by hand, with these tags")
+        return _made(parent, key, metadata, specs, None)
 
 
 def remove(parent: Container, key: str) -> None:
@@ -395,6 +419,17 @@ def remove(parent: Container, key: str) -> None:
     except ClientError as error:
         if error.response.status_code != _NOT_FOUND:
             raise
+
+
+def _made(
+    parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec], access_tags: list[str] | None
+) -> bool:
+    try:
+        parent.create_container(key, metadata=metadata, specs=[*specs], access_tags=access_tags)
+    except ClientError as error:
+        _only_conflict(error)
+        return False
+    return True
 
 
 def _record(node: Container) -> AnalysisRecord:

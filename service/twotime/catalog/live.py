@@ -4,17 +4,19 @@ A node of a live scan never counts as a result; it says in its metadata how far 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tiled.client.container import Container
+from tiled.client.utils import ClientError
 from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
+from twotime.catalog.access import not_ours_to_give, refuses_tags, tags_of
 from twotime.catalog.analyses import child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
@@ -59,18 +61,27 @@ class LiveSink:
     results : container of the analyses
     uid : of the raw run
     metadata : what does not change while it runs
+    access_tags : of the raw run
     """
 
-    def __init__(self, results: Container, uid: str, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, results: Container, uid: str, metadata: Mapping[str, Any], access_tags: Sequence[str] = ()
+    ) -> None:
         self.uid = uid
         with tiled_errors():
             made(results, LIVE, {})
             parent = results[LIVE]
             _make_room(parent, uid)
             now = time.time()
-            parent.create_container(
-                uid, metadata=plain({**metadata, "created_time": now, "updated_time": now}), specs=[LIVE_SPEC]
-            )
+            metadata = plain({**metadata, "created_time": now, "updated_time": now})
+            try:
+                parent.create_container(
+                    uid, metadata=metadata, specs=[LIVE_SPEC], access_tags=list(access_tags) or None
+                )
+            except ClientError as error:
+                if refuses_tags(error):
+                    raise not_ours_to_give(uid, access_tags) from None
+                raise
             self._node: Container = parent[uid]
             self._arrays: dict[str, Any] = {}
 
@@ -169,4 +180,5 @@ def _new_array(node: Container, name: str, shape: tuple[int, ...]) -> Any:
         data_type=BuiltinDtype.from_numpy_dtype(np.dtype(np.float32)),
     )
     source = DataSource(structure=structure, structure_family=StructureFamily.array)
-    return node.new(StructureFamily.array, [source], key=name, metadata={"axes": list(ARRAYS[name])})
+    metadata = {"axes": list(ARRAYS[name])}
+    return node.new(StructureFamily.array, [source], key=name, metadata=metadata, access_tags=tags_of(node))

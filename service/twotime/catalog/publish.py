@@ -20,10 +20,11 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
+from twotime.catalog.access import tags_of
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
-from twotime.errors import InputError, NotFound, NotReady
+from twotime.errors import InputError, NotFound, NotReady, TiledRefused
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
 
@@ -72,7 +73,10 @@ class TiledSink:
         nodes = [node for node in NODES if _has(analysis, node)]
         container = self.store.node(self.record.id)
         with tiled_errors():
-            final = container.create_container(FINAL, specs=[RESULT_SPEC], metadata=plain(_described(analysis)))
+            tags = tags_of(container)
+            final = container.create_container(
+                FINAL, specs=[RESULT_SPEC], metadata=plain(_described(analysis)), access_tags=tags
+            )
             for number, node in enumerate(nodes):
                 self.progress("publishing", number / (len(nodes) + 1))
                 if node.is_table:
@@ -80,7 +84,7 @@ class TiledSink:
                 else:
                     _write_array(final, node, analysis)
             self.progress("publishing", len(nodes) / (len(nodes) + 1))
-            _write_run(self.store.results, self.record, analysis)
+            _write_run(self.store.results, self.record, analysis, tags)
         self.store.done(
             self.record,
             timings_s=analysis.timings_s,
@@ -141,6 +145,15 @@ def read_table(store: AnalysisStore, analysis_id: str, name: str) -> pd.DataFram
     with tiled_errors():
         table: pd.DataFrame = node.read()
     return table
+
+
+def gives_data(store: AnalysisStore, analysis_id: str) -> bool:
+    """Whether this connection may read the numbers of a finished analysis, and not only what is said of them."""
+    try:
+        read_array(store, analysis_id, "frame_number")
+    except (TiledRefused, NotFound):
+        return False
+    return True
 
 
 def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
@@ -219,7 +232,8 @@ def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
 
 def _write_table(final: Container, node: Node, analysis: Analysis) -> None:
     table = analysis.tables[node.name].reset_index(drop=True)
-    final.write_table(table, key=node.name, metadata=plain(_node_metadata(node, analysis)))
+    metadata = plain(_node_metadata(node, analysis))
+    final.write_table(table, key=node.name, metadata=metadata, access_tags=tags_of(final))
 
 
 def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
@@ -238,6 +252,7 @@ def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
         key=node.name,
         metadata=plain(_node_metadata(node, analysis)),
         specs=[TWO_TIME_SPEC] if node.axes == ("roi", "frame_1", "frame_2") else [],
+        access_tags=tags_of(final),
     )
     for block, index in _blocks(chunks):
         client.write_block(np.ascontiguousarray(array[index]), block=block)
@@ -268,12 +283,14 @@ def _blocks(chunks: tuple[tuple[int, ...], ...]) -> Iterator[tuple[tuple[int, ..
             yield block, index
 
 
-def _write_run(results: Container, record: AnalysisRecord, analysis: Analysis) -> None:
+def _write_run(results: Container, record: AnalysisRecord, analysis: Analysis, tags: list[str] | None) -> None:
     fits = analysis.tables.get("fits")
     if fits is None or fits.empty:
         return
     columns = [name for name in _RUN_COLUMNS if name in fits.columns]
-    builder = RunBuilder(metadata=_start_metadata(record), uid=run_uid(record.id))
+    # The writer takes this field out of the document, and gives the tags to all that it makes.
+    for_writer = {} if tags is None else {"tiled_access_tags": tags}
+    builder = RunBuilder(metadata=_start_metadata(record) | for_writer, uid=run_uid(record.id))
     builder.add_stream(
         "primary",
         data_keys={name: _data_key(name, fits[name]) for name in columns},

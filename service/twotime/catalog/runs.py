@@ -12,6 +12,7 @@ from databroker.queries import Comparison, Eq, PartialUID, ScanID, TimeRange
 from tiled.client.array import ArrayClient
 from tiled.queries import KeyPresent
 
+from twotime.catalog.access import tags_of
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.places import master_file
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
@@ -253,6 +254,7 @@ def run_facts(
         announced=announced,
         frames_per_file=_whole(data.get("images_per_file")),
         analysis=str(start.get("analysis") or ""),
+        access_tags=tuple(tags_of(run) or ()),
     )
 
 

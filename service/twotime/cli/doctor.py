@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
+from twotime.catalog.access import access_in_words
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.models import load_ensemble
@@ -45,6 +46,7 @@ def _checks_in_tiled(settings: Settings) -> Iterator[tuple[str, Callable[[], str
         "results",
         lambda: f"{len(results_container(open_root(settings), settings))} nodes in {settings.results_path!r}",
     )
+    yield "access", lambda: access_in_words(results_container(open_root(settings), settings))
     yield "newest run", lambda: _newest_run(settings)
 
 

@@ -69,6 +69,8 @@ def replay(settings: Settings, reference: str, *, speed: float, folder: Path | N
             geometry = _geometry(facts)
             frames = RunFrames(TiledFrames(run, facts, direct, path_map, folders))
             start = {name: value for name, value in plain(run.metadata["start"]).items() if name not in _OWN}
+            if facts.access_tags:
+                start["tiled_access_tags"] = [*facts.access_tags]  # The copy is for those who see the run.
             scan = Scan(
                 detector=facts.detector.removesuffix("_image"),
                 sample=facts.sample or "",

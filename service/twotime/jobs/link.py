@@ -9,6 +9,7 @@ import structlog
 from pydantic import AnyHttpUrl, SecretStr
 from tiled.client.container import Container
 
+from twotime.catalog.access import access_in_words
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
@@ -118,6 +119,7 @@ class TiledLink:
                 root.context.close()
                 return
             self._root, self._raw, self._store = root, raw, AnalysisStore(results)
+        log.info("tiled_access", words=access_in_words(results))
 
     def _disconnect(self) -> None:
         with self._opening:

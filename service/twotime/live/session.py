@@ -90,7 +90,7 @@ class LiveSession:
             library = MaskLibrary(root, self.settings)
             the_plan = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes // 2)
             growing = GrowingAnalysis(the_plan, self._ensemble)
-            sink = LiveSink(results_container(root, self.settings), self.uid, _described(the_plan))
+            sink = LiveSink(results_container(root, self.settings), self.uid, _described(the_plan), facts.access_tags)
             try:
                 self._read(tail, the_plan, growing, sink)
                 if not self._over.is_set():

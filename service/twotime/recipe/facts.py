@@ -38,6 +38,7 @@ class RunFacts:
     announced : frames that the detector was asked for; None where not recorded
     frames_per_file : of the detector files; None where not recorded
     analysis : what the start document asks for, such as "iso" or "qphi"; empty where it says nothing
+    access_tags : by which Tiled decides who sees the run, and so what is written of it
     """
 
     uid: str
@@ -53,6 +54,7 @@ class RunFacts:
     announced: int | None = None
     frames_per_file: int | None = None
     analysis: str = ""
+    access_tags: tuple[str, ...] = ()
 
     def frame_shape(self, orientation: Orientation) -> tuple[int, int]:
         """Rows and columns of the analysis frame."""

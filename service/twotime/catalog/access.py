@@ -1,0 +1,49 @@
+"""Access tags, by which Tiled's access policy decides who sees a node: what is written of a run takes those of the run.
+
+A server without such a policy keeps no tags: it ignores those of a new node, and its nodes show none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tiled.client.utils import ClientError
+
+from twotime.errors import UnusableRun
+
+_OF_ONE_PRINCIPAL = ("user:", "service:")
+_FORBIDDEN = 403
+
+
+def tags_of(node: Any) -> list[str] | None:
+    """Tags that a new node takes over from another; None where there are none, and Tiled gives it those of its writer.
+
+    The tag of whoever wrote a node is his alone: nobody can hand it on.
+    """
+    tags = node.item["attributes"].get("access_tags") or []
+    return sorted(tag for tag in tags if not tag.startswith(_OF_ONE_PRINCIPAL)) or None
+
+
+def access_in_words(results: Any) -> str:
+    """Who reaches the results in a container, one sentence for people who run the service."""
+    if not results.item["attributes"].get("access_tags"):
+        return "Tiled keeps no access tags here: whoever has a key that reads its nodes sees all results"
+    shared = tags_of(results)
+    if shared is None:
+        return (
+            "results get the access tags of their runs, but their container has only that of its writer, so that "
+            "nobody else reaches them; give it tags that all who may have results can read"
+        )
+    return f"results get the access tags of their runs, and their container has {', '.join(shared)}"
+
+
+def refuses_tags(error: ClientError) -> bool:
+    """Whether Tiled's access policy does not let this key give the tags that a new node was to have."""
+    return error.response.status_code == _FORBIDDEN and "access tags" in str(error)
+
+
+def not_ours_to_give(uid: str, tags: Sequence[str]) -> UnusableRun:
+    """What to say of a run with such tags."""
+    return UnusableRun(
+        f"Run {uid[:8]} has the access tags {', '.join(tags)}, which Tiled does not let this service give to results; "
+        "make its principal an owner of them, with scopes to read and write, in Tiled's tag definitions."
+    )
