@@ -1,6 +1,8 @@
 """Keys: digests in a file, scopes, and a bounded memory of those who were wrong."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,23 @@ def test_file_holds_digests_for_its_owner_only(file: Path) -> None:
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not any(key in file.read_text() for key in keys)
-    assert [one.name for one in file.parent.iterdir()] == ["keys.yml"]
+    assert {stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()} == {0o600}
+    assert sorted(one.name for one in file.parent.iterdir()) == [".keys.yml.lock", "keys.yml"]
     ring = KeyRing("own", load_keys(file))
     assert [ring.of(key).scopes for key in keys] == [("read",), ("read", "submit")]
     assert ring.of("own").scopes == ("read", "submit", "admin")
     assert ring.of("other") is None
+
+
+def test_keys_made_at_the_same_time_are_all_kept(file: Path) -> None:
+    names = [f"screen-{number}" for number in range(4)]
+    command = "import sys; from pathlib import Path; from twotime.api.keys import add_key\n"
+    command += "for turn in range(25): add_key(Path(sys.argv[1]), f'{sys.argv[2]}-{turn}', ['read'])"
+
+    makers = [subprocess.Popen([sys.executable, "-c", command, str(file), name]) for name in names]
+
+    assert [maker.wait(120) for maker in makers] == [0] * len(makers)
+    assert {key.name for key in load_keys(file)} == {f"{name}-{turn}" for name in names for turn in range(25)}
 
 
 def test_session_of_one_key_is_not_that_of_another(file: Path) -> None:
@@ -91,6 +105,14 @@ def test_failures_are_forgiven_after_a_minute() -> None:
     brake = Brake(clock=lambda: next(times))
 
     assert [brake.failed("192.0.2.1") for _ in range(7)] == [0, 0, 0, 0, 0, 10, 0]
+
+
+def test_asking_how_long_to_wait_counts_as_no_failure() -> None:
+    brake = Brake(clock=lambda: 0.0)
+
+    assert [brake.wait_s("192.0.2.1") for _ in range(9)] == [0] * 9
+    assert [brake.failed("192.0.2.1") for _ in range(5)] == [0] * 5
+    assert brake.wait_s("192.0.2.1") == 60
 
 
 def test_memory_of_addresses_is_bounded() -> None:

@@ -1,5 +1,6 @@
 """Keys, what each may do, and how often a client may be wrong; only digests of keys are kept."""
 
+import fcntl
 import hashlib
 import hmac
 import math
@@ -7,7 +8,8 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -96,12 +98,21 @@ class Brake:
         0
         """
         now = self._clock()
-        recent = [then for then in self._failures.pop(address, []) if now - then < WITHIN_S]
-        wait = math.ceil(recent[0] + WITHIN_S - now) if len(recent) >= MOST_FAILURES else 0
+        recent = self._recent(address, now)
+        wait = _wait_s(recent, now)
+        self._failures.pop(address, None)
         self._failures[address] = recent if wait else [*recent, now]
         while len(self._failures) > MOST_ADDRESSES:
             self._failures.popitem(last=False)
         return wait
+
+    def wait_s(self, address: str) -> int:
+        """Seconds to wait where there were too many wrong keys, else 0; takes note of nothing."""
+        now = self._clock()
+        return _wait_s(self._recent(address, now), now)
+
+    def _recent(self, address: str, now: float) -> list[float]:
+        return [then for then in self._failures.get(address, []) if now - then < WITHIN_S]
 
 
 def key_ring(settings: Settings) -> tuple[str, KeyRing]:
@@ -142,16 +153,35 @@ def add_key(path: Path, name: str, scopes: Iterable[str]) -> str:
     ValueError
         If the file cannot be used, has a key of that name already, or name or scopes are none.
     """
-    known = load_keys(path) if path.exists() else ()
     secret = secrets.token_urlsafe(32)
     new = {"name": name, "sha256": _sha256(secret.encode()), "scopes": list(dict.fromkeys(scopes))}
-    keys = _keys_of([*(key.model_dump(mode="json") for key in known), new], path)
-    text = yaml.safe_dump([key.model_dump(mode="json") for key in keys], sort_keys=False)
     try:
-        _draft(path, text).replace(path)
+        with _alone(path):
+            known = load_keys(path) if path.exists() else ()
+            keys = _keys_of([*(key.model_dump(mode="json") for key in known), new], path)
+            text = yaml.safe_dump([key.model_dump(mode="json") for key in keys], sort_keys=False)
+            _draft(path, text).replace(path)
     except OSError as error:
         raise ValueError(f"TWOTIME_KEYS_FILE {path} cannot be written ({error.strerror}).") from None
     return secret
+
+
+def _wait_s(recent: list[float], now: float) -> int:
+    return math.ceil(recent[0] + WITHIN_S - now) if len(recent) >= MOST_FAILURES else 0
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """While nobody else changes a file; the system frees the lock of a process that dies, however it dies.
+
+    The lock is on a file beside it, as the file itself is replaced by another one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = path.with_name(f".{path.name}.lock")
+    place.touch(mode=0o600)
+    with place.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _keys_of(document: Any, path: Path) -> tuple[Key, ...]:
