@@ -15,6 +15,7 @@
     ├── TiledUnavailable          not reachable, or gone in between
     │   └── TiledFailing          answers that it failed
     ├── TiledRefused              key refused or scope missing
+    ├── NotForCallers             not for those who show a key of Tiled
     ├── WeightsDamaged            the ensemble's files are missing or altered
     └── Cancelled                 somebody asked to stop
 
@@ -86,6 +87,10 @@ class TiledFailing(TiledUnavailable):
 
 class TiledRefused(TwotimeError):
     """The Tiled server refuses the key, or the key lacks a scope."""
+
+
+class NotForCallers(TwotimeError):
+    """It is about all runs, and so not for callers to whom Tiled shows some."""
 
 
 class WeightsDamaged(TwotimeError):

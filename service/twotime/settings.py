@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(
         None, description="digests and scopes of further keys (YAML or JSON), written by `twotime key`"
     )
+    tiled_keys: bool = Field(
+        False, description="let callers show their own key of Tiled, which then decides what each of them sees"
+    )
     read_in_place: bool = Field(True, description="read frames from their HDF5 files when these can be reached")
     detector_dirs: list[Path] = Field(
         [],
@@ -93,6 +96,12 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="log as JSON lines instead of text")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severity to log")
 
+    @field_validator("webhook_secret", mode="before")
+    @classmethod
+    def _empty_is_none(cls, secret: Any) -> Any:
+        """A compose file passes on what .env leaves out as empty text, and no secret is safe: nothing is taken then."""
+        return None if secret == "" else secret
+
     @field_validator("api_key", "webhook_secret")
     @classmethod
     def _key_is_one(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -127,6 +136,11 @@ class Settings(BaseSettings):
         if self.tiled_api_key is not None and self.tiled_uri is None:
             raise ValueError(
                 "TWOTIME_TILED_API_KEY is set but TWOTIME_TILED_URI is not; name the server, or drop the key."
+            )
+        if self.tiled_keys and self.tiled_uri is None:
+            raise ValueError(
+                "TWOTIME_TILED_KEYS is true but TWOTIME_TILED_URI is not set, and the embedded Tiled knows no users; "
+                "name a server that does, or drop it."
             )
         return self
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.guarded import ALICE, BEAMLINE, BOB, SERVICE, GuardedTiled
 
 from twotime.catalog.access import access_in_words
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, made
-from twotime.catalog.client import open_root
+from twotime.catalog.client import open_as, open_root, shown_containers
 from twotime.catalog.live import LiveSink
-from twotime.errors import UnusableRun
+from twotime.errors import TiledRefused, UnusableRun
 from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 
 GEOMETRY = {
@@ -111,6 +112,20 @@ def test_who_reaches_the_results_is_said_in_words(root_of: Callable[[str], Any],
     assert access_in_words(root_of(SERVICE)["processed"]).endswith("their container has everybody")
     assert "nobody else reaches them" in access_in_words(root_of(SERVICE)["hidden"])
     assert "Tiled keeps no access tags" in access_in_words(results)
+
+
+def test_caller_is_asked_for_with_his_own_key_whatever_the_environment_holds(
+    tiled: GuardedTiled, store: AnalysisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(store, "proposal_a").id
+    monkeypatch.setenv("TILED_API_KEY", tiled.keys[BEAMLINE])
+
+    for user, seen in ((ALICE, True), (BOB, False)):
+        root = open_as(tiled.settings(SERVICE), SecretStr(f"Apikey {tiled.keys[user]}"))
+        assert (key in shown_containers(root, tiled.settings(SERVICE))[1]) == seen
+        root.context.close()
+    with pytest.raises(TiledRefused):
+        open_as(tiled.settings(SERVICE), SecretStr("Apikey 00"))
 
 
 def test_tiled_without_an_access_policy_ignores_tags(results: Any) -> None:

@@ -35,6 +35,20 @@ def test_a_tiled_key_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch
         load_settings()
 
 
+def test_keys_of_tiled_need_a_tiled_that_has_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_TILED_KEYS", "true")
+
+    with pytest.raises(ValueError, match="TWOTIME_TILED_KEYS is true but TWOTIME_TILED_URI is not"):
+        load_settings()
+    assert load_settings(tiled_uri="http://localhost:8000").tiled_keys
+
+
+def test_webhook_secret_that_a_compose_file_leaves_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTIME_WEBHOOK_SECRET", "")
+
+    assert load_settings().webhook_secret is None
+
+
 def test_keys_do_not_show_in_the_representation() -> None:
     settings = Settings(api_key="quite topsecret")  # type: ignore[arg-type]  # pydantic turns the text into a secret
 

@@ -17,7 +17,7 @@ from twotime.api.keys import key_ring
 from twotime.api.limits import BodyLimit
 from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
 from twotime.api.two_times import TwoTimes
-from twotime.jobs import Service
+from twotime.jobs import Callers, Service
 from twotime.metrics import Metrics
 from twotime.settings import Settings, load_settings
 
@@ -27,7 +27,8 @@ _DESCRIPTION = """
 X-ray photon correlation spectroscopy from Tiled to Tiled: two-time correlation functions of a run, denoised and
 fitted, with errors, units and flags.
 
-Show a key of the service as header `X-API-Key`; its scopes say whether it may read, and submit. Errors are problem
+Show a key of the service as header `X-API-Key`; its scopes say whether it may read, and submit. Where the site allows
+it, your own key of Tiled will do: you see what Tiled shows you. Errors are problem
 documents (RFC 9457) whose `detail` is one sentence: field, value, remedy. Numbers that do not exist are `null`.
 """
 _TAGS = [
@@ -46,7 +47,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     for code, description in {
         400: "The request contradicts itself or the result, or its body cannot be read.",
         401: "No key, or the wrong one.",
-        403: "The key lacks the scope that this takes.",
+        403: "The key lacks the scope that this takes, or is one of Tiled and this is about all runs.",
         404: "No such run, analysis or result.",
         409: "Not now: the run still runs, or there is no result yet.",
         413: "The body is too long.",
@@ -81,11 +82,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = Service(settings, metrics)
     app.state.events = Events(app.state.service)
     app.state.two_times = TwoTimes(app.state.service)
+    service = app.state.service
+    app.state.callers = Callers(lambda: service.settings) if settings.tiled_keys else None
     app.state.key, keys = key_ring(settings)
     errors.install(app)
     _add_routes(app)
     app.add_middleware(BodyLimit, most_mib=settings.most_body_mib)
-    app.add_middleware(KeyGuard, keys=keys)
+    app.add_middleware(KeyGuard, keys=keys, service=service, callers=app.state.callers)
     app.add_middleware(_Counted, metrics=metrics)
     return app
 
@@ -101,6 +104,8 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
         relay.cancel()
         with suppress(asyncio.CancelledError):
             await relay
+        if app.state.callers is not None:
+            app.state.callers.close()
         await app.state.service.stop()
 
 

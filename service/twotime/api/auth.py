@@ -1,17 +1,25 @@
-"""Keys guard everything but health: header, cookie of the page, or once in the address."""
+"""Keys guard everything but health: header, cookie of the page, or once in the address.
+
+Where the site wants it, a key of Tiled is one too; what it opens is what Tiled shows with it.
+"""
 
 import re
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from urllib.parse import parse_qsl, urlencode
 
 import structlog
+from pydantic import SecretStr
 from starlette import types
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
-from twotime.api.keys import Brake, Key, KeyRing, Scope
+from twotime.api.keys import Brake, KeyRing, Scope
+from twotime.errors import NotFound, TiledRefused, TiledUnavailable
+from twotime.jobs import Callers, SeenService, Service
 
 log = structlog.get_logger()
 
@@ -23,6 +31,8 @@ LOGIN_PATH = "/session"
 _WEEK_S = 7 * 24 * 3600
 _LONGEST_FORM = 4096
 _PLANNING = ("/api/v1/plans", "/api/v1/plans/rois.png")
+_OF_TILED: tuple[Scope, ...] = ("read", "submit")
+_CREDENTIAL = re.compile(r"[!-~]{1,8192}")
 _SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
 
 
@@ -44,11 +54,21 @@ class KeyGuard:
 
     The cookie holds a digest, not the key, is out of reach of scripts and is sent by this site's own pages only, so
     that no other page can act in a user's name. It may do what the key may that it was given for.
+
+    Parameters
+    ----------
+    app : what is guarded
+    keys : of the service
+    service, callers : for those who show a key of Tiled; None: such keys are wrong
     """
 
-    def __init__(self, app: types.ASGIApp, keys: KeyRing) -> None:
+    def __init__(
+        self, app: types.ASGIApp, keys: KeyRing, service: Service | None = None, callers: Callers | None = None
+    ) -> None:
         self.app = app
         self.keys = keys
+        self.service = service
+        self.callers = callers
         self.brake = Brake()
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
@@ -59,14 +79,12 @@ class KeyGuard:
             await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope, receive)
-        answer = await self._answer(request)
-        if answer is None:
-            await self.app(scope, receive, send)
-        else:
-            await answer(scope, receive, send)
+        async with AsyncExitStack() as during:
+            answer = await self._answer(request, during)
+            await (answer or self.app)(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response | None:
-        """What to answer in the application's place; None to let the request through."""
+    async def _answer(self, request: Request, during: AsyncExitStack) -> Response | None:
+        """What to answer in the application's place; None to let the request through, with what it needs meanwhile."""
         if _path(request) == LOGIN_PATH and request.method == "POST":
             return self._login(request, await _typed_key(request), "/")
         in_address = request.query_params.get("api_key")
@@ -74,9 +92,32 @@ class KeyGuard:
             return self._login(request, in_address, _without_key(request))
         shown = _shown_key(request)
         key = self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
-        if key is None:
-            return _refusal(request, 401) if shown is None else self._wrong(request)
-        return _forbidden(request, key)
+        if key is not None:
+            return _forbidden(request, f"The key {key.name!r}", key.scopes)
+        if shown is None:
+            return _refusal(request, 401)
+        return self._wrong(request) if self.callers is None else await self._pass_through(request, during)
+
+    async def _pass_through(self, request: Request, during: AsyncExitStack) -> Response | None:
+        """Let a request through with a key that Tiled knows, to what Tiled shows with it."""
+        assert self.callers is not None
+        assert self.service is not None
+        authorization = _authorization(request)
+        if authorization is None:
+            return self._wrong(request)
+        wait_s = 0 if self.callers.knows(authorization) else self.brake.wait_s(_address(request))
+        if wait_s > 0:
+            return _too_many(request, wait_s)
+        try:
+            view = await during.enter_async_context(self.callers.seeing(authorization))
+        except TiledRefused:
+            return self._wrong(request)
+        except NotFound as error:
+            return problem(403, "Nothing to be seen", str(error), _path(request))
+        except TiledUnavailable as error:
+            return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
+        request.state.seen = SeenService(self.service, view)
+        return _forbidden(request, "A key of Tiled", _OF_TILED)
 
     def _login(self, request: Request, shown: str, target: str) -> Response:
         key = self.keys.of(shown)
@@ -90,13 +131,14 @@ class KeyGuard:
 
     def _wrong(self, request: Request) -> Response:
         """Refuse a key that fits nothing; cookies are not counted, as pages go on asking with those of old keys."""
-        address = request.client.host if request.client else ""
-        wait_s = self.brake.failed(address)
+        wait_s = self.brake.failed(_address(request))
         if wait_s > 0:
-            detail = f"Too many wrong keys came from this address; wait {wait_s} s."
-            return _refusal(request, 429, detail, detail, {"Retry-After": str(wait_s)})
-        log.warning("wrong_key", address=address)
-        detail = "The API key shown is not a key of this service; look it up where the service was started."
+            return _too_many(request, wait_s)
+        log.warning("wrong_key", address=_address(request))
+        nor_of_tiled = "" if self.callers is None else ", and Tiled does not accept it"
+        detail = (
+            f"The API key shown is not a key of this service{nor_of_tiled}; look it up where the service was started."
+        )
         return _refusal(request, 401, detail, "This key does not fit.")
 
 
@@ -104,16 +146,21 @@ def _is_open(method: str, path: str) -> bool:
     return path in OPEN_PATHS or (method == "POST" and path in SIGNED_PATHS)
 
 
-def _forbidden(request: Request, key: Key) -> Response | None:
-    """The answer to a request that the key may not make; None if it may."""
+def _forbidden(request: Request, named: str, scopes: Sequence[Scope]) -> Response | None:
+    """The answer to a request that a key may not make; None if it may."""
     needed = scope_needed(request.method, _path(request))
-    if needed in key.scopes:
+    if needed in scopes:
         return None
     detail = (
-        f"The key {key.name!r} may {' and '.join(key.scopes)}, but {request.method} {_path(request)} takes the scope "
+        f"{named} may {' and '.join(scopes)}, but {request.method} {_path(request)} takes the scope "
         f"{needed!r}; ask for a key that has it (twotime key NAME --scope {needed})."
     )
     return problem(403, "Scope missing", detail, _path(request))
+
+
+def _too_many(request: Request, wait_s: int) -> Response:
+    detail = f"Too many wrong keys came from this address; wait {wait_s} s."
+    return _refusal(request, 429, detail, detail, {"Retry-After": str(wait_s)})
 
 
 def _refusal(
@@ -156,6 +203,18 @@ def _shown_key(request: Request) -> str | None:
         return header
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     return credential.strip() if scheme.lower() in ("apikey", "bearer") else None
+
+
+def _authorization(request: Request) -> SecretStr | None:
+    """The shown key as Tiled wants it; None where it cannot be one."""
+    scheme, _, _ = request.headers.get("authorization", "").partition(" ")
+    bearer = "x-api-key" not in request.headers and scheme.lower() == "bearer"
+    shown = _shown_key(request) or ""
+    return SecretStr(f"{'Bearer' if bearer else 'Apikey'} {shown}") if _CREDENTIAL.fullmatch(shown) else None
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _cookie(request: Request) -> str:

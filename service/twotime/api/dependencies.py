@@ -9,13 +9,31 @@ from starlette.responses import Response
 
 from twotime.api.two_times import TwoTimes
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.errors import NotReady
-from twotime.jobs import Service
+from twotime.errors import NotForCallers, NotReady
+from twotime.jobs import SeenService, Service
 
 
-def get_service(request: Request) -> Service:
-    """The service that this application runs."""
+def get_service(request: Request) -> Service | SeenService:
+    """The service that this application runs, or what of it is open to a caller with a key of Tiled."""
     service: Service = request.app.state.service
+    seen: SeenService | None = getattr(request.state, "seen", None)
+    return service if seen is None else seen
+
+
+def get_whole_service(request: Request) -> Service:
+    """The service, for what is about all runs.
+
+    Raises
+    ------
+    NotForCallers
+        If the key is one of Tiled.
+    """
+    service = get_service(request)
+    if isinstance(service, SeenService):
+        raise NotForCallers(
+            f"{request.url.path} is about all runs, but a key of Tiled stands for those that Tiled shows; ask with a "
+            "key of this service."
+        )
     return service
 
 
@@ -25,7 +43,8 @@ def get_two_times(request: Request) -> TwoTimes:
     return two_times
 
 
-TheService = Annotated[Service, Depends(get_service)]
+TheService = Annotated[Service | SeenService, Depends(get_service)]
+TheWholeService = Annotated[Service, Depends(get_whole_service)]
 TheTwoTimes = Annotated[TwoTimes, Depends(get_two_times)]
 AnalysisId = Annotated[str, Path(description="id of the analysis", examples=["6a1f3c2b-9f2d4c11ab"])]
 Roi = Annotated[int, Path(description="number of the ROI, from 1", examples=[1])]
@@ -40,15 +59,19 @@ async def get_record(analysis_id: AnalysisId, service: TheService) -> AnalysisRe
 TheRecord = Annotated[AnalysisRecord, Depends(get_record)]
 
 
-async def get_finished(record: TheRecord) -> AnalysisRecord:
+async def get_finished(record: TheRecord, service: TheService) -> AnalysisRecord:
     """The analysis that the address names, if it has a result.
 
     Raises
     ------
+    AnalysisNotFound
+        If Tiled gives the caller none of its data.
     NotReady
         If it waits, runs, failed or was cancelled; says which and what to do.
     """
     if record.status == "done":
+        if isinstance(service, SeenService):
+            await service.check_data(record.id)
         return record
     if record.status == "failed":
         raise NotReady(

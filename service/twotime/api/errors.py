@@ -30,6 +30,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.TiledUnavailable: (503, "Tiled does not answer"),
     errors.TiledFailing: (503, "Tiled fails"),
     errors.TiledRefused: (502, "Tiled refuses the service"),
+    errors.NotForCallers: (403, "Not with a key of Tiled"),
     errors.WeightsDamaged: (503, "Weights are damaged"),
     errors.Cancelled: (409, "Cancelled"),
     errors.TwotimeError: (500, "Analysis service error"),

@@ -7,19 +7,20 @@ os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
 os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from databroker.client import CatalogOfBlueskyRuns
+from pydantic import SecretStr
 from tiled.client.constructors import from_context
 from tiled.client.container import Container
 from tiled.client.context import CannotPrompt, Context
 from tiled.client.utils import ClientError
 from tiled.structures.core import Spec
 
-from twotime.errors import TiledFailing, TiledRefused, TiledUnavailable
+from twotime.errors import NotFound, TiledFailing, TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 
 RUNS_SPEC = Spec("CatalogOfBlueskyRuns", "3.0")
@@ -78,9 +79,7 @@ def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
             if len(root) > 0:
                 raise
             node = _made_path(root, settings.raw_path, [RUNS_SPEC])
-        if isinstance(node, CatalogOfBlueskyRuns):
-            return node
-        return CatalogOfBlueskyRuns(node.context, item=node.item, structure_clients=node.structure_clients)
+        return _as_catalog(node)
 
 
 def results_container(root: Container, settings: Settings) -> Container:
@@ -93,6 +92,47 @@ def results_container(root: Container, settings: Settings) -> Container:
     """
     with tiled_errors(str(settings.tiled_uri)):
         return _made_path(root, settings.results_path)
+
+
+def open_as(settings: Settings, authorization: SecretStr) -> Container:
+    """Connect to the same server with the key of somebody else.
+
+    Parameters
+    ----------
+    authorization : as the header of that name has it
+
+    Raises
+    ------
+    TiledUnavailable
+        If the server does not answer.
+    TiledRefused
+        If it does not accept that key.
+    NotFound
+        If it accepts the key and shows it nothing.
+    """
+    with tiled_errors(str(settings.tiled_uri)), _shown():
+        context, path = Context.from_any_uri(str(settings.tiled_uri))
+        try:
+            context.http_client.auth, context.has_external_auth = _As(authorization), True
+            root: Container = from_context(context, node_path_parts=path)
+        except BaseException:
+            context.close()
+            raise
+    return root
+
+
+def shown_containers(root: Container, settings: Settings) -> tuple[CatalogOfBlueskyRuns, Container]:
+    """Those of the runs and of the analyses, as far as they are shown; makes none; raises `NotFound`."""
+    with tiled_errors(str(settings.tiled_uri)), _shown():
+        try:
+            raw = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
+            results: Container = descend(root, settings.results_path, "TWOTIME_RESULTS_PATH")
+        except TiledRefused:
+            raise NotFound(
+                "Tiled accepts this key, but does not show it the containers of runs and analyses; ask the "
+                "administrators of Tiled for access to them."
+            ) from None
+    return _as_catalog(raw), results
 
 
 @contextmanager
@@ -133,6 +173,34 @@ def suppress_conflict() -> Iterator[None]:
     except ClientError as error:
         if error.response.status_code != 409:
             raise
+
+
+class _As(httpx.Auth):
+    """Shows what a caller showed, whatever the environment or a token kept on disk holds."""
+
+    def __init__(self, authorization: SecretStr) -> None:
+        self._authorization = authorization
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = self._authorization.get_secret_value()
+        yield request
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Turn the answer 404 to a question for the root itself into `NotFound`."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.status_code != 404:
+            raise
+        raise NotFound("Tiled accepts this key, but shows it nothing; ask its administrators for access.") from error
+
+
+def _as_catalog(node: Any) -> CatalogOfBlueskyRuns:
+    if isinstance(node, CatalogOfBlueskyRuns):
+        return node
+    return CatalogOfBlueskyRuns(node.context, item=node.item, structure_clients=node.structure_clients)
 
 
 def _connected(uri: str, key: str | None) -> Container:

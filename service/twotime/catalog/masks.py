@@ -28,10 +28,12 @@ class MaskLibrary:
     ----------
     root : client of the whole Tiled server; None: there is none, and only files are read
     settings : `masks_path`, `mask_dir` and `memory_gib` count
+    named : client for label arrays that recipes name by their path; None: `root`
     """
 
-    def __init__(self, root: Container | None, settings: Settings) -> None:
+    def __init__(self, root: Container | None, settings: Settings, named: Container | None = None) -> None:
         self._root = root
+        self._named = root if named is None else named
         self._path = settings.masks_path
         self._folder = settings.mask_dir
         self.budget_bytes = int(settings.memory_gib * 2**30)
@@ -73,11 +75,11 @@ class MaskLibrary:
         """A label array from a file of the folder, or from Tiled where it begins with ``tiled:``."""
         if not reference.startswith("tiled:"):
             return _as_labels(_array(self._place(reference, "rois.array", _ARRAYS), "rois.array"), reference)
-        if self._root is None:
+        if self._named is None:
             raise RecipeError(f"rois.array is {reference!r}, but there is no Tiled server here; name a file.")
         with tiled_errors():
             try:
-                node = descend(self._root, reference.removeprefix("tiled:").strip("/"), "rois.array")
+                node = descend(self._named, reference.removeprefix("tiled:").strip("/"), "rois.array")
             except TiledRefused as error:
                 raise RecipeError(f"rois.array is {reference!r}. {error}") from None
             if not isinstance(node, ArrayClient) or node.ndim != 2:

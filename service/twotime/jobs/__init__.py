@@ -1,8 +1,10 @@
 """Scheduling: which runs are analysed, when, in which process, and what happens when something dies.
 
-`Service` is all that the layers above need.
+The layers above need `Service`, and for callers who show a key of Tiled `Callers` and `SeenService`.
 """
 
+from twotime.jobs.callers import Callers
+from twotime.jobs.seen import SeenService
 from twotime.jobs.service import Service
 
-__all__ = ["Service"]
+__all__ = ["Callers", "SeenService", "Service"]

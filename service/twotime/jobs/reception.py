@@ -14,6 +14,7 @@ from twotime.catalog.models import load_ensemble
 from twotime.catalog.previews import mean_of_frames
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound, QueueFull
+from twotime.jobs.callers import View
 from twotime.jobs.link import TiledLink
 from twotime.pipeline import Plan, plan
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
@@ -66,12 +67,17 @@ class Reception:
             parents=parents,
         )
 
-    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> dict[str, Any]:
-        """What `submit` would do, with the id it would give and the status of the analysis that has it already."""
-        asked, the_plan = self._plan(reference, recipe)
+    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None) -> dict[str, Any]:
+        """What `submit` would do, with the id it would give and the status of the analysis that has it already.
+
+        Parameters
+        ----------
+        seen : by whoever asks, where that is less than the service sees
+        """
+        asked, the_plan = self._plan(reference, recipe, seen)
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         try:
-            status: str | None = self.link.store.get(key).status
+            status: str | None = (seen or self.link).store.get(key).status
         except AnalysisNotFound:
             status = None
         request = asked.model_dump(mode="json", exclude_unset=True)
@@ -83,19 +89,25 @@ class Reception:
             "status": status,
         }
 
-    def labels(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> NDArray[np.int32]:
+    def labels(
+        self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None
+    ) -> NDArray[np.int32]:
         """Where the ROIs of a plan lie in the analysis frame."""
-        return self._plan(reference, recipe)[1].rois.labels
+        return self._plan(reference, recipe, seen)[1].rois.labels
 
-    def frame(self, reference: str, **which: Any) -> NDArray[np.float32]:
+    def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
         """See `twotime.catalog.previews.mean_of_frames`."""
-        return mean_of_frames(find_run(self.link.raw, reference), self.link.settings, **which)
+        # Frames for somebody else come from Tiled, which knows whether he may have them; files do not.
+        settings = self.link.settings.model_copy(update={} if seen is None else {"read_in_place": False})
+        return mean_of_frames(find_run((seen or self.link).raw, reference), settings, **which)
 
-    def _plan(self, reference: str, recipe: Recipe | dict[str, Any] | None) -> tuple[Recipe, Plan]:
+    def _plan(
+        self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None
+    ) -> tuple[Recipe, Plan]:
         asked = self.site_recipe if recipe is None else recipe
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
-        run = find_run(self.link.raw, reference)
+        run = find_run((seen or self.link).raw, reference)
         settings = self.link.settings
         facts = run_facts(
             run,
@@ -105,7 +117,9 @@ class Reception:
             path_map=settings.path_map,
             folders=settings.detector_dirs,
         )
-        library = MaskLibrary(self.link.root, settings)
+        # What a recipe of the site names was chosen by the site; what a caller names, Tiled must show to him.
+        named = None if seen is None or recipe is None else seen.root
+        library = MaskLibrary(self.link.root, settings, named)
         return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
 
     def _known(self, the_plan: Plan, force: bool) -> AnalysisRecord:

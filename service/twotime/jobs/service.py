@@ -16,6 +16,7 @@ from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_arra
 from twotime.catalog.runs import RunSummary, list_runs, search_runs
 from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
 from twotime.jobs.automatic import Automatic
+from twotime.jobs.callers import View
 from twotime.jobs.crew import Crew
 from twotime.jobs.events import EventHub
 from twotime.jobs.link import TiledLink
@@ -96,7 +97,12 @@ class Service:
         await self._link.close()
 
     async def submit(
-        self, reference: str, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False
+        self,
+        reference: str,
+        recipe: Recipe | dict[str, Any] | None = None,
+        *,
+        force: bool = False,
+        seen: View | None = None,
     ) -> AnalysisRecord:
         """Ask for the analysis of a run; the same request is found again, not computed again, unless forced.
 
@@ -104,6 +110,7 @@ class Service:
         ----------
         reference : uid, beginning of a uid, scan_id, or -1 for the newest run
         recipe : what to do with it; none: the site's default recipe
+        seen : by whoever asks, where that is less than the service sees; also in the methods below
 
         Raises
         ------
@@ -112,22 +119,28 @@ class Service:
         QueueFull
             If too many wait already and this one does not yet.
         """
+        if seen is not None:
+            reference = (await self.plan(reference, recipe, seen))["raw_uid"]
         full = self._crew.queue.n_asked >= self.settings.most_queued
         record = await self._link.call(self._reception.submit, reference, recipe, force=force, only_known=full)
         self._enqueue(record)
         return record
 
-    async def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> dict[str, Any]:
+    async def plan(
+        self, reference: str, recipe: Recipe | dict[str, Any] | None = None, seen: View | None = None
+    ) -> dict[str, Any]:
         """What `submit` would do: recipe, sources, ROIs with q and pixel counts, the analysis id and its status."""
-        return await self._link.call(self._reception.plan, reference, recipe)
+        return await (seen or self._link).call(self._reception.plan, reference, recipe, seen)
 
-    async def planned_labels(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> NDArray[np.int32]:
+    async def planned_labels(
+        self, reference: str, recipe: Recipe | dict[str, Any] | None = None, seen: View | None = None
+    ) -> NDArray[np.int32]:
         """Where the ROIs of `plan` lie: (H, W) in the analysis frame, 0 outside all ROIs."""
-        return await self._link.call(self._reception.labels, reference, recipe)
+        return await (seen or self._link).call(self._reception.labels, reference, recipe, seen)
 
-    async def frame(self, reference: str, **which: Any) -> NDArray[np.float32]:
+    async def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
         """One frame of a run or the mean of its first; see `twotime.catalog.previews.mean_of_frames`."""
-        return await self._link.call(self._reception.frame, reference, **which)
+        return await (seen or self._link).call(self._reception.frame, reference, seen, **which)
 
     async def analysis(self, analysis_id: str) -> AnalysisRecord:
         """One analysis; raises `AnalysisNotFound`."""
@@ -164,13 +177,19 @@ class Service:
         return record
 
     async def submit_many(
-        self, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False, limit: int = 100, **which: Any
+        self,
+        recipe: Recipe | dict[str, Any] | None = None,
+        *,
+        force: bool = False,
+        limit: int = 100,
+        seen: View | None = None,
+        **which: Any,
     ) -> list[Submitted]:
         """Ask for the analysis of every run that fits, oldest first; runs that cannot be used are told with the reason.
 
         Parameters
         ----------
-        recipe, force : as in `submit`
+        recipe, force, seen : as in `submit`
         limit : at most so many, the newest
         which : see `twotime.catalog.runs.search_runs`
 
@@ -181,11 +200,11 @@ class Service:
         """
         if isinstance(recipe, dict):
             recipe = parse_recipe(recipe)
-        found = await self._link.call(search_runs, self._link.raw, limit=limit, **which)
+        found = await (seen or self._link).call(search_runs, (seen or self._link).raw, limit=limit, **which)
         submitted = []
         for uid, scan_id in reversed(found):
             try:
-                record = await self.submit(uid, recipe, force=force)
+                record = await self.submit(uid, recipe, force=force, seen=seen)
             except InputError as error:
                 submitted.append(Submitted(uid, scan_id, None, str(error)))
             else:
@@ -226,14 +245,16 @@ class Service:
             )
         return self.queue()
 
-    async def runs(self, *, limit: int = 20) -> list[RunListing]:
+    async def runs(self, *, limit: int = 20, seen: View | None = None) -> list[RunListing]:
         """The newest raw runs, with what the automatic mode made of each and why."""
-        return await self._shared.get(("runs", limit), lambda: self._runs(limit))
+        if seen is not None:
+            return await self._runs(limit, seen)
+        return await self._shared.get(("runs", limit), lambda: self._runs(limit, self._link))
 
-    async def _runs(self, limit: int) -> list[RunListing]:
-        found = await self._link.call(list_runs, self._link.raw, limit=limit)
+    async def _runs(self, limit: int, seen: "View | TiledLink") -> list[RunListing]:
+        found = await seen.call(list_runs, seen.raw, limit=limit)
         uids = [summary.uid for summary in found]
-        known, _ = await self._link.call(self._link.store.search, raw_uid=uids, limit=_MOST_OPEN)
+        known, _ = await seen.call(seen.store.search, raw_uid=uids, limit=_MOST_OPEN)
         return [self._listing(summary, [one.id for one in known if one.raw_uid == summary.uid]) for summary in found]
 
     async def read_array(self, analysis_id: str, name: str, roi: int | None = None) -> NDArray[Any]:

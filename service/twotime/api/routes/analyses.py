@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from twotime.api import schemas
-from twotime.api.dependencies import AnalysisId, TheRecord, TheService
+from twotime.api.dependencies import AnalysisId, TheRecord, TheService, TheWholeService
 from twotime.catalog.analyses import AnalysisRecord
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
@@ -66,7 +66,7 @@ async def cancel(analysis_id: AnalysisId, service: TheService) -> schemas.Analys
 
 
 @router.post("/{analysis_id}/first", status_code=202, response_model=schemas.Queue)
-async def first(analysis_id: AnalysisId, service: TheService) -> schemas.Queue:
+async def first(analysis_id: AnalysisId, service: TheWholeService) -> schemas.Queue:
     """Let an analysis that waits be the next one."""
     return schemas.Queue.model_validate(asdict(service.advance(analysis_id)))
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from twotime.api.dependencies import AnalysisId, TheRecord, TheService
+from twotime.api.dependencies import AnalysisId, TheRecord, TheService, TheWholeService
 from twotime.api.events import Event, Events
 
 router = APIRouter(tags=["events"])
 
 
 @router.get("/events", response_class=EventSourceResponse)
-async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
+async def events(request: Request, _whole: TheWholeService) -> AsyncIterator[ServerSentEvent]:
     """Changes of all analyses (`event: analysis`), runs (`run`) and of Tiled (`tiled`).
 
     A comment is sent every 15 s of silence. Nothing is replayed, whatever Last-Event-ID says: after a gap ask for the

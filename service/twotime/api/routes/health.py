@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 import twotime
 from twotime.api import schemas
-from twotime.api.dependencies import TheService
+from twotime.api.dependencies import TheWholeService
 from twotime.jobs.views import Health
 
 router = APIRouter(tags=["health"])
@@ -23,7 +23,7 @@ async def healthz() -> schemas.Health:
     response_model=schemas.Readiness,
     responses={503: {"model": schemas.Readiness, "description": "Something is missing; `checks` say what."}},
 )
-async def readyz(service: TheService, response: Response) -> schemas.Readiness:
+async def readyz(service: TheWholeService, response: Response) -> schemas.Readiness:
     """Whether Tiled answers, runs are watched, workers live and the weights are the published ones. No key needed."""
     health = service.health()
     checks = _checks(health)
@@ -35,7 +35,7 @@ async def readyz(service: TheService, response: Response) -> schemas.Readiness:
 @router.get(
     "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Numbers."}}
 )
-async def metrics(service: TheService) -> Response:
+async def metrics(service: TheWholeService) -> Response:
     """Numbers for Prometheus: analyses by status, seconds by stage, queue, Tiled, requests."""
     return Response(service.metrics.text(), media_type=service.metrics.content_type)
 

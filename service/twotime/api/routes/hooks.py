@@ -9,7 +9,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from twotime.api.dependencies import TheService
+from twotime.api.dependencies import TheWholeService
 from twotime.api.errors import problem
 from twotime.errors import NotFound, RunNotFound
 
@@ -23,7 +23,7 @@ _UPDATED = "container-child-metadata-updated"
 
 
 @router.post("/tiled", status_code=204, response_class=Response)
-async def tiled(request: Request, service: TheService) -> Response:
+async def tiled(request: Request, service: TheWholeService) -> Response:
     """A delivery of a Tiled webhook, signed with `TWOTIME_WEBHOOK_SECRET`; no key needed.
 
     One that names a finished run has it judged like any other; the same run named again, and all else, has no effect.
