@@ -13,7 +13,7 @@ import yaml
 
 from twotime.cli import app
 from twotime.metrics import Metrics
-from twotime.settings import PREFIX, Settings
+from twotime.settings import PREFIX, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -105,6 +105,18 @@ def test_every_service_is_pinned_checked_limited_and_started_again(name: str) ->
     assert service["restart"] == "unless-stopped"
     assert service["deploy"]["resources"]["limits"]["memory"]
     assert service["healthcheck"]["test"]
+
+
+def test_compose_file_passes_on_what_a_site_may_set_and_may_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = SERVICES["twotime"]["environment"]
+    for name in ("TWOTIME_TILED_KEYS", "TWOTIME_WEBHOOK_SECRET"):
+        (variable, default) = re.fullmatch(r"\$\{(\w+):-(\w*)\}", given[name]).groups()  # type: ignore[union-attr]
+        assert variable == name
+        monkeypatch.setenv(name, default)
+
+    settings = load_settings(tiled_uri="http://tiled:8000")
+
+    assert (settings.tiled_keys, settings.webhook_secret) == (False, None)
 
 
 def test_folders_that_the_compose_file_mounts_exist() -> None:
