@@ -112,6 +112,7 @@ def test_doctor_finds_nothing_wrong(var: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "10 models, checksums right" in done.stdout
     assert "read in place from its files" in done.stdout
+    assert "Tiled keeps no access tags" in done.stdout
 
 
 def test_doctor_says_that_tiled_is_unreachable(tmp_path: Path) -> None:
