@@ -171,6 +171,16 @@ def test_container_of_runs_is_no_analysis(store, claimed, results):
     assert "runs" not in [record.id for record in store.search(limit=1000)[0]]
 
 
+def test_window_of_an_array_is_read_alone(store, claimed):
+    analysis = small_analysis(n=1203)
+    TiledSink(store, claimed).publish(analysis)
+    window = (slice(990, 1010), slice(3, 1203, 100))
+
+    part = read_array(store, claimed.id, "two_time", 2, window)
+
+    assert np.array_equal(part, analysis.arrays["two_time"][(1, *window)], equal_nan=True)
+
+
 def test_reading_what_is_not_there_says_what_is(store, claimed):
     with pytest.raises(NotReady, match="is running; its results come when it is done"):
         read_array(store, claimed.id, "two_time")

@@ -1,7 +1,7 @@
 """What routes ask for: the service, one analysis, its arrays."""
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from starlette.requests import Request
@@ -100,20 +100,3 @@ def unchanged(request: Request, tag: str) -> Response | None:
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
     return None
-
-
-def frame_time_s(record: AnalysisRecord) -> float:
-    """Time between two analysed frames, s."""
-    frames = record.recipe["frames"]
-    return float(record.recipe["geometry"]["frame_time_s"]) * int(frames["stride"]) * _bin(frames)
-
-
-def n_frames(record: AnalysisRecord) -> int:
-    """Number of analysed frames."""
-    frames = record.recipe["frames"]
-    return len(range(frames["start"], frames["stop"], frames["stride"])) // _bin(frames)
-
-
-def _bin(frames: dict[str, Any]) -> int:
-    """How many frames were added to one; analyses of earlier versions added none."""
-    return int(frames.get("bin", 1))

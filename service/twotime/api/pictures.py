@@ -22,7 +22,8 @@ LABELS = {
     "difference": "C2 measured − denoised",
 }
 MISSING = "#8a8a8a"
-_SAMPLED = 1000  # frames along each axis that a colour scale looks at
+SAMPLED = 1000
+"""Frames along each axis that a colour scale looks at."""
 
 _drawing = threading.Lock()  # matplotlib's font cache is shared by all figures
 
@@ -35,7 +36,7 @@ def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
     values : (N, N) array
     kind : ``raw`` or ``denoised``: 1st to 99.5th percentile; ``spread``: from 0; ``difference``: symmetric about 0
     """
-    step = max(1, len(values) // _SAMPLED)
+    step = max(1, len(values) // SAMPLED)
     sample = values[::step, ::step]
     off_diagonal = sample[~np.eye(len(sample), dtype=bool)]
     finite = off_diagonal[np.isfinite(off_diagonal)]

@@ -108,13 +108,16 @@ def run_uid(analysis_id: str) -> str:
     return str(uuid.uuid5(_RUN_NAMESPACE, analysis_id))
 
 
-def read_array(store: AnalysisStore, analysis_id: str, name: str, roi: int | None = None) -> NDArray[Any]:
+def read_array(
+    store: AnalysisStore, analysis_id: str, name: str, roi: int | None = None, window: tuple[slice, ...] = ()
+) -> NDArray[Any]:
     """A published array.
 
     Parameters
     ----------
     name : as in `twotime.results.NODES`
     roi : number of the ROI to take out, from 1; none: the whole array
+    window : parts of the axes after that of the ROIs; nothing else is asked of Tiled
 
     Raises
     ------
@@ -136,7 +139,7 @@ def read_array(store: AnalysisStore, analysis_id: str, name: str, roi: int | Non
         number = node.shape[axis]
         if not 1 <= roi <= number:
             raise InputError(f"roi is {roi}, but analysis {analysis_id} has the ROIs 1 to {number}.")
-        return np.asarray(node[(*([slice(None)] * axis), roi - 1)])
+        return np.asarray(node[(*([slice(None)] * axis), roi - 1, *window)])
 
 
 def read_table(store: AnalysisStore, analysis_id: str, name: str) -> pd.DataFrame:

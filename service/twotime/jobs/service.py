@@ -257,9 +257,14 @@ class Service:
         known, _ = await seen.call(seen.store.search, raw_uid=uids, limit=_MOST_OPEN)
         return [self._listing(summary, [one.id for one in known if one.raw_uid == summary.uid]) for summary in found]
 
-    async def read_array(self, analysis_id: str, name: str, roi: int | None = None) -> NDArray[Any]:
-        """A published array; `roi` counts from 1 and takes out one ROI. Raises `NotReady` before status is done."""
-        return await self._link.call(publish.read_array, self._link.store, analysis_id, name, roi)
+    async def read_array(
+        self, analysis_id: str, name: str, roi: int | None = None, window: tuple[slice, ...] = ()
+    ) -> NDArray[Any]:
+        """A published array; `roi` counts from 1 and takes out one ROI, `window` parts of its further axes.
+
+        Raises `NotReady` before status is done.
+        """
+        return await self._link.call(publish.read_array, self._link.store, analysis_id, name, roi, window)
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""

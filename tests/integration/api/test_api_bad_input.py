@@ -156,6 +156,30 @@ def test_frames_beyond_the_end(client: httpx.Client, done: dict[str, Any]) -> No
     assert "there are 120 frames" in problem(answer, 400)
 
 
+@pytest.mark.parametrize(
+    ("window", "sentence"),
+    [
+        (
+            {"start_2": 50, "stop_2": 50},
+            "start_2 is 50 and stop_2 is 50, but there are 120 frames; give 0 <= start_2 <",
+        ),
+        ({"start": 30, "stop_2": 20}, "start_2 is 30 and stop_2 is 20"),
+        ({"stop": 40, "stop_2": 121}, "start_2 is 0 and stop_2 is 121"),
+    ],
+)
+def test_window_that_leaves_the_frames(
+    client: httpx.Client, done: dict[str, Any], window: dict[str, int], sentence: str
+) -> None:
+    answer = client.get(f"/analyses/{done['id']}/two-time/1.f32", params=window)
+    assert sentence in problem(answer, 400)
+
+
+@pytest.mark.parametrize("start", [-1, "first"])
+def test_frame_that_is_none(client: httpx.Client, done: dict[str, Any], start: Any) -> None:
+    sentence = problem(client.get(f"/analyses/{done['id']}/two-time/1.f32", params={"start_2": start}), 422)
+    assert sentence.startswith("start_2: ")
+
+
 def test_unknown_kind_of_picture(client: httpx.Client, done: dict[str, Any]) -> None:
     answer = client.get(f"/analyses/{done['id']}/two-time/1.png", params={"kind": "smooth"})
     assert "'raw', 'denoised', 'spread' or 'difference'" in problem(answer, 422)

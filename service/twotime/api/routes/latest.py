@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from twotime.api import schemas
-from twotime.api.dependencies import TheService, frame_time_s, n_frames
+from twotime.api.dependencies import TheService
+from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.catalog.live import LiveScan
 from twotime.errors import NotReady

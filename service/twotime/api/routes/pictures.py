@@ -14,9 +14,9 @@ from twotime.api.dependencies import (
     TheService,
     TheTwoTimes,
     entity_tag,
-    frame_time_s,
     unchanged,
 )
+from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.pictures import frame_png, two_time_figure, two_time_png
 from twotime.errors import InputError
 from twotime.results import shrink
@@ -70,8 +70,9 @@ async def two_time_picture(
         200: {
             "content": {"application/octet-stream": {}},
             "description": (
-                "Little-endian float32, row after row. X-Shape: rows,columns. X-Dtype: <f4. X-Start: first frame. "
-                "X-Step: frames per point. X-Frame-Time: s. X-Scale: ends of the colour scale. NaN where unknown."
+                "Little-endian float32, row after row. X-Shape: rows,columns. X-Dtype: <f4. X-Start: first frames of "
+                "rows and columns. X-Step: each point is the mean of this many frames squared. X-Frame-Time: s. "
+                "X-Scale: ends of the colour scale of the whole. NaN where unknown."
             ),
         }
     },
@@ -82,29 +83,31 @@ async def two_time_numbers(
     two_times: TheTwoTimes,
     roi: Roi,
     kind: Kind = "raw",
-    start: Annotated[int, Query(ge=0, description="first frame")] = 0,
+    start: Annotated[int, Query(ge=0, description="first frame of the rows")] = 0,
     stop: Annotated[int | None, Query(ge=1, description="one past the last frame; none: all")] = None,
+    start_2: Annotated[int | None, Query(ge=0, description="first frame of the columns; none: as the rows")] = None,
+    stop_2: Annotated[int | None, Query(ge=1, description="one past their last frame; none: as the rows")] = None,
     size: Annotated[int | None, Query(ge=16, le=8192, description="average to at most this many points")] = None,
 ) -> Response:
-    """Two-time correlation function as numbers, all or a square of it, at full resolution unless `size` is given."""
+    """Two-time correlation function as numbers, all or a window of it, at full resolution unless `size` is given."""
     tag = entity_tag(request, record)
     same = unchanged(request, tag)
     if same is not None:
         return same
-    values = await two_times.values(record, kind, roi)
-    end = len(values) if stop is None else stop
-    if not start < end <= len(values):
-        raise InputError(
-            f"start is {start} and stop is {end}, but there are {len(values)} frames; "
-            f"give 0 <= start < stop <= {len(values)}."
-        )
-    part, step = await asyncio.to_thread(shrink, values[start:end, start:end], size or len(values))
+    number = n_frames(record)
+    last = number if stop is None else stop
+    rows = _frames(start, last, number, "start", "stop")
+    columns = _frames(
+        start if start_2 is None else start_2, last if stop_2 is None else stop_2, number, "start_2", "stop_2"
+    )
+    values = await two_times.values(record, kind, roi, (rows, columns))
+    part, step = await asyncio.to_thread(shrink, values, size or number)
     low, high = await two_times.scale(record, kind, roi)
     headers = {
         "ETag": tag,
         "X-Shape": ",".join(str(edge) for edge in part.shape),
         "X-Dtype": "<f4",
-        "X-Start": str(start),
+        "X-Start": f"{rows.start},{columns.start}",
         "X-Step": str(step),
         "X-Frame-Time": repr(frame_time_s(record)),
         "X-Scale": f"{low:.6g},{high:.6g}",
@@ -134,3 +137,14 @@ async def mean_frame(
     labels = await service.read_array(record.id, "roi_labels") if rois else None
     content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic)
     return Response(content, media_type="image/png", headers={"ETag": tag})
+
+
+def _frames(start: int, stop: int, number: int, *names: str) -> slice:
+    """One edge of a window; raises `InputError` where it leaves the frames."""
+    if start < stop <= number:
+        return slice(start, stop)
+    first, last = names
+    raise InputError(
+        f"{first} is {start} and {last} is {stop}, but there are {number} frames; "
+        f"give 0 <= {first} < {last} <= {number}."
+    )

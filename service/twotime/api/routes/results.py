@@ -15,7 +15,8 @@ from starlette.background import BackgroundTask
 
 from twotime.api import schemas
 from twotime.api.age_cuts import age_cut as cut_at_age
-from twotime.api.dependencies import Finished, TheService, TheTwoTimes, entity_tag, frame_time_s, n_frames, unchanged
+from twotime.api.dependencies import Finished, TheService, TheTwoTimes, entity_tag, unchanged
+from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
 from twotime.errors import InputError, NotFound
@@ -48,18 +49,18 @@ async def result(record: Finished, service: TheService) -> schemas.Result:
     response_class=FileResponse,
     responses={
         200: {
-            "content": {"application/x-hdf5": {}, "text/html": {}, "text/plain": {}},
+            "content": {"application/x-hdf5": {}, "text/html": {}, "application/pdf": {}, "text/plain": {}},
             "description": "The whole analysis in one file.",
         }
     },
 )
 async def export(
-    record: Finished, service: TheService, ending: Literal["nxs", "h5", "pychx.h5", "html", "txt"]
+    record: Finished, service: TheService, ending: Literal["nxs", "h5", "pychx.h5", "html", "pdf", "txt"]
 ) -> FileResponse:
     """The whole analysis in one file.
 
     NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
-    pictures that needs nothing else, or its numbers as text.
+    pictures that needs nothing else as HTML or PDF, or its numbers as text.
     """
     analysis = await service.read_analysis(record.id)
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
@@ -111,7 +112,11 @@ async def age_cut(
     return await asyncio.to_thread(cut_at_age, c2, g2, ages, age_s, width)
 
 
-_MEDIA_TYPES = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"}
+_MEDIA_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "pdf": "application/pdf",
+    "txt": "text/plain; charset=utf-8",
+}
 _PER_FRAME = ("intensity", "frame_number", "bad_frames")
 
 
