@@ -84,6 +84,7 @@ def test_process_finds_the_newest_run_and_publishes(var: Path, tmp_path: Path) -
     assert {path.name.rsplit("_", 1)[-1] for path in (tmp_path / "folder").iterdir()} == {
         "Res.h5",
         "g2.csv",
+        "g2b.csv",
         "paras.csv",
     }
 

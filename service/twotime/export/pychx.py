@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotime.export.curves import by_roi
 from twotime.results import Analysis
 
-FIT_COLUMNS = ("beta", "alpha", "relaxation_rate", "baseline")
+FIT_COLUMNS = ("beta", "relaxation_rate", "alpha", "baseline")
 HDF5_ENDINGS = (".h5", ".hdf5")
 
 
@@ -21,7 +21,7 @@ def write_pychx(path: Path, analysis: Analysis) -> None:
     Parameters
     ----------
     path : ending in .h5, the one HDF5 file; without ending, a folder that gets ``uid=<uid>_Res.h5``,
-        ``uid=<uid>_g2.csv`` and ``uid=<uid>_g2_fit_paras.csv``
+        ``uid=<uid>_g2.csv``, ``uid=<uid>_g2b.csv`` and ``uid=<uid>_g2b_fit_paras.csv``
     analysis : with all its arrays and tables
 
     Notes
@@ -32,21 +32,25 @@ def write_pychx(path: Path, analysis: Analysis) -> None:
     ``bad_frame_list``. Lags start at 0 with NaN, because readers of these files drop the first lag as shot noise; a
     curve that ends earlier than others is filled with NaN.
 
+    Columns of the CSV files and their order are those of ``save_g2_general``, and of ``save_g2_fit_para_tocsv`` with
+    what ``get_g2_fit_general`` returns, in pyCHX 4.4.2; compared with files that these functions wrote.
+
     All of it is measured: pyCHX has no place for denoised results. The fits are those of the measured ``g2b``; they
-    stand in the CSV only, because pyCHX reads ``g2_fit_paras`` from HDF5 through PyTables.
+    stand in the CSV only, because pyCHX reads ``g2b_fit_paras`` from HDF5 through PyTables.
     """
     if path.suffix.lower() in HDF5_ENDINGS:
         _write_hdf5(path, analysis)
         return
     stem = f"uid={analysis.resolved.get('raw_uid', '')}"
     _write_hdf5(path / f"{stem}_Res.h5", analysis)
-    _write_csv(path / f"{stem}_g2.csv", g2_table(analysis))
-    _write_csv(path / f"{stem}_g2_fit_paras.csv", fit_table(analysis))
+    _write_csv(path / f"{stem}_g2.csv", g2_table(analysis, "g2_multitau", "g2"))
+    _write_csv(path / f"{stem}_g2b.csv", g2_table(analysis, "g2", "g2_raw"))
+    _write_csv(path / f"{stem}_g2b_fit_paras.csv", fit_table(analysis))
 
 
-def g2_table(analysis: Analysis) -> pd.DataFrame:
-    """Multi-tau g2: column ``tau`` in s, then one column per ROI, named by its q in 1/Å (and φ in degrees)."""
-    taus, g2 = _curves(analysis, "g2_multitau", "g2")
+def g2_table(analysis: Analysis, table: str, column: str) -> pd.DataFrame:
+    """g2 of a published table: column ``tau`` in s, then one per ROI, named by its q in 1/Å (and φ in degrees)."""
+    taus, g2 = _curves(analysis, table, column)
     names = ["_".join(str(one) for one in place) for place in _q_values(analysis)]
     return pd.DataFrame(np.column_stack([taus, g2]), columns=["tau", *names])
 
