@@ -220,7 +220,7 @@ class AnalysisHandle:
         return found
 
     def save(self, path: str) -> None:
-        """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html`` (report), ``.txt``."""
+        """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html``, ``.pdf``, ``.txt``."""
         ending = path.rsplit(".", 1)[-1]
         answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}")
         with open(path, "wb") as file:  # noqa: PTH123 - any path that open takes

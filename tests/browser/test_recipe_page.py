@@ -237,19 +237,3 @@ def test_queue_is_shown_reordered_and_resumed(
     until(lambda: browser.find_element(By.ID, "queue-section").get_attribute("hidden") is not None)
     assert api.get("/queue").json()["paused"] is False
     assert complaints(browser) == []
-
-
-@pytest.mark.usefixtures("done")
-def test_reasons_are_said_once_and_in_symbols(browse: Browse) -> None:
-    browser = browse()
-    doubt = "relaxation_rate ended on a bound; the decay is incomplete"
-    roi = {
-        "headline": "raw",
-        "raw": {"reason": doubt},
-        "flag": f"{doubt}; raw leads: of the denoised curve, it is noise; it is noise",
-    }
-    script = "import('/page/rois.js').then((rois) => arguments[1](rois.reason(arguments[0])))"
-
-    words = browser.execute_async_script(script, roi)
-
-    assert words == "Γ ended on a bound; the decay is incomplete; raw leads: of the denoised curve, it is noise"

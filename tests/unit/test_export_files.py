@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 
 from cnn_ed import Ensemble
 from twotime.errors import RecipeError
 from twotime.export.files import Dialect, write_file
-from twotime.export.report import MOST_ROIS, report_html
-from twotime.export.report_pictures import scattering_picture
+from twotime.export.logbook import logbook_text
+from twotime.export.report import report_html
+from twotime.export.report_pictures import draw_scattering, png
+from twotime.export.words import MOST_ROIS, flag_sentences, headline_rows
 from twotime.files import NumpyStack
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -160,18 +164,22 @@ def test_pychx_finds_its_names_shapes_and_our_numbers(analysis: Analysis, tmp_pa
         assert np.isnan(file["g2"][0]).all()  # lag 0, which readers of pyCHX files drop
 
 
-def test_pychx_folder_holds_its_three_files(analysis: Analysis, tmp_path: Path) -> None:
+def test_pychx_folder_holds_its_files_with_its_columns(analysis: Analysis, tmp_path: Path) -> None:
     write_file(tmp_path / "results", analysis, Dialect.PYCHX)
 
     stem = f"uid={analysis.resolved['raw_uid']}"
     names = {path.name for path in (tmp_path / "results").iterdir()}
-    assert names == {f"{stem}_Res.h5", f"{stem}_g2.csv", f"{stem}_g2_fit_paras.csv"}
+    assert names == {f"{stem}_{end}" for end in ("Res.h5", "g2.csv", "g2b.csv", "g2b_fit_paras.csv")}
     g2 = pd.read_csv(tmp_path / "results" / f"{stem}_g2.csv", index_col=0)
     published = analysis.tables["g2_multitau"].query("roi == 1")
     assert g2.columns.tolist() == ["tau", *map(str, analysis.tables["fits"]["q"])]
     np.testing.assert_allclose(g2.iloc[1:, 1], published["g2"])
-    fits = pd.read_csv(tmp_path / "results" / f"{stem}_g2_fit_paras.csv", index_col=0)
-    for name in ("beta", "alpha", "relaxation_rate", "baseline"):
+    g2b = pd.read_csv(tmp_path / "results" / f"{stem}_g2b.csv", index_col=0)
+    assert g2b.columns.tolist() == g2.columns.tolist()
+    np.testing.assert_allclose(g2b.iloc[1:, 2], analysis.tables["g2"].query("roi == 2")["g2_raw"])
+    fits = pd.read_csv(tmp_path / "results" / f"{stem}_g2b_fit_paras.csv", index_col=0)
+    assert fits.columns.tolist() == ["beta", "relaxation_rate", "alpha", "baseline"]
+    for name in fits.columns:
         np.testing.assert_allclose(fits[name], analysis.tables["fits"][f"raw_{name}"])
 
 
@@ -229,6 +237,54 @@ def test_report_says_the_numbers_flags_recipe_and_source(analysis: Analysis) -> 
     assert analysis.resolved["raw_uid"] in page
 
 
+def test_sentence_of_a_flag_stands_once_and_its_letter_in_every_row(analysis: Analysis) -> None:
+    flag = "the error of the rate exceeds the rate"
+    fits = analysis.tables["fits"].assign(flag=flag, trusted=False)
+    one = replace(analysis, tables={**analysis.tables, "fits": fits})
+
+    page = re.sub(r' title="[^"]*"', "", report_html(one))
+    text = logbook_text(one)
+
+    for report in (page, text):
+        assert report.count("not trusted (a)") == len(fits)
+        assert report.count(flag) == 1
+
+
+def test_pdf_says_the_numbers_flags_recipe_and_source_as_text(analysis: Analysis, tmp_path: Path) -> None:
+    write_file(tmp_path / "report.pdf", replace(analysis, warnings=["Frame 3 was left out, for $2 and $3."]))
+
+    pages = PdfReader(tmp_path / "report.pdf").pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    for row in headline_rows(analysis):
+        for cell in row:
+            assert cell in text
+    for mark, sentence in flag_sentences(analysis):
+        assert f"{mark} {sentence}" in text
+    for words in ("Frame 3 was left out, for $2 and $3.", "Sci. Rep. 11, 14756 (2021)", analysis.resolved["raw_uid"]):
+        assert words in text
+    assert "edges:" in text
+    assert f"{len(pages)} / {len(pages)}" in pages[-1].extract_text()
+    assert all(float(page.mediabox.height) == pytest.approx(842, abs=1) for page in pages)
+
+
+def test_table_of_many_rois_goes_on_on_the_next_page_under_its_header(analysis: Analysis, tmp_path: Path) -> None:
+    number = 120
+    tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
+    arrays = {
+        name: np.repeat(array[:1], number, axis=0) if array.ndim == 3 else array
+        for name, array in analysis.arrays.items()
+    }
+
+    write_file(tmp_path / "report.pdf", replace(analysis, tables={**analysis.tables, **tables}, arrays=arrays))
+
+    texts = [page.extract_text() for page in PdfReader(tmp_path / "report.pdf").pages]
+    assert sum("contrast" in text and "trust" in text for text in texts[:3]) >= 2
+    numbers = [
+        int(one) for text in texts for one in re.findall(rf"^(\d+)\s+{analysis.tables['fits']['q'][0]:.5f}", text, re.M)
+    ]
+    assert numbers == list(range(1, number + 1))
+
+
 def test_report_without_denoising_draws_what_was_measured(analysis: Analysis) -> None:
     measured = {name: array for name, array in analysis.arrays.items() if "denoised" not in name}
 
@@ -270,4 +326,6 @@ def test_report_of_a_large_detector_with_a_dark_frame_is_drawn_without_a_warning
     labels[700:800, 100:1300], labels[900:950] = 1, 2
     large = {"roi_labels": labels, "mask": labels >= 0, "mean_frame": np.zeros(labels.shape, np.float32)}
 
-    assert scattering_picture(replace(analysis, arrays={**analysis.arrays, **large})).startswith(b"\x89PNG")
+    one = replace(analysis, arrays={**analysis.arrays, **large})
+
+    assert png(partial(draw_scattering, analysis=one), 4.6).startswith(b"\x89PNG")

@@ -109,6 +109,7 @@ RESULT: dict[str, JsonValue] = {
             "denoised_stride": 1,
         }
     ],
+    "flags": [],
     "q_dependence": [
         {
             "kind": "headline",

@@ -279,6 +279,14 @@ class QDependence(Body):
     reason: str = Field(description="why a value is missing; empty when none is")
 
 
+class Flag(Body):
+    """One thing to mind of some ROIs."""
+
+    mark: str = Field(description="letter that stands for it")
+    sentence: str = Field(description="where the ROIs differ in a number, from its least to its largest value")
+    rois: list[int]
+
+
 class Result(Body):
     """Headline numbers of a finished analysis."""
 
@@ -291,6 +299,7 @@ class Result(Body):
     n_frames: int
     frame_time_s: float | None = Field(description="between two analysed frames, s")
     rois: list[RoiResult]
+    flags: list[Flag] = Field(description="what the flags of the ROIs say, each thing once")
     q_dependence: list[QDependence]
     warnings: list[str]
     versions: dict[str, str]
@@ -328,9 +337,10 @@ class LiveList(Body):
 class LiveView(LiveScan):
     """What the frames of a scan say so far; preliminary until its analysis is done."""
 
-    model_config = _shows({**LIVE, "rois": [], "q_dependence": []})
+    model_config = _shows({**LIVE, "rois": [], "flags": [], "q_dependence": []})
 
     rois: list[RoiResult] = Field(description="empty before the first ten frames")
+    flags: list[Flag] = Field(description="what the flags of the ROIs say, each thing once")
     q_dependence: list[QDependence]
 
 

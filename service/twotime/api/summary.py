@@ -8,6 +8,7 @@ import pandas as pd
 from twotime.api import schemas
 from twotime.api.tables import number, unit_of
 from twotime.catalog.analyses import AnalysisRecord
+from twotime.export.flags import flags
 from twotime.recipe import DECAY_PARAMETERS
 
 
@@ -23,10 +24,17 @@ def summary(
         n_frames=n_frames,
         frame_time_s=number(frame_time_s),
         rois=[roi_result(row) for row in fits.to_dict("records")],
+        flags=roi_flags(fits.to_dict("records")),
         q_dependence=[q_dependence(row) for row in q_fit.to_dict("records")],
         warnings=list(record.warnings),
         versions=record.versions,
     )
+
+
+def roi_flags(rows: list[dict[Any, Any]]) -> list[schemas.Flag]:
+    """What the rows of the table `fits` say to mind, each thing once."""
+    found = flags({row["roi"]: row["flag"] for row in rows})
+    return [schemas.Flag(mark=one.mark, sentence=one.sentence, rois=list(one.rois)) for one in found]
 
 
 def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:

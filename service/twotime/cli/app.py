@@ -219,8 +219,8 @@ def export(
     out: Annotated[
         Path,
         typer.Argument(
-            help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node, .html for a report with "
-            "pictures, .txt for its numbers"
+            help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node, .html or .pdf for a "
+            "report with pictures, .txt for its numbers"
         ),
     ],
     dialect: Annotated[

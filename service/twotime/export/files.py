@@ -9,6 +9,7 @@ from twotime.export.logbook import write_logbook
 from twotime.export.nexus import write_nexus
 from twotime.export.pychx import HDF5_ENDINGS, write_pychx
 from twotime.export.report import write_report
+from twotime.export.report_pdf import write_pdf
 from twotime.export.results_file import write_results
 from twotime.results import Analysis
 
@@ -17,9 +18,10 @@ WRITERS: dict[str, Callable[[Path, Analysis], None]] = {
     ".h5": write_results,
     ".hdf5": write_results,
     ".html": write_report,
+    ".pdf": write_pdf,
     ".txt": write_logbook,
 }
-"""NeXus (NXxpcs with the paths of the APS), one dataset for each published node, a report, the report's numbers."""
+"""NeXus (NXxpcs with the paths of the APS), one dataset for each published node, a report twice, its numbers."""
 
 
 class Dialect(StrEnum):
@@ -38,8 +40,8 @@ def check_name(path: Path, dialect: Dialect | None = None) -> None:
             )
     elif ending not in WRITERS:
         raise RecipeError(
-            f"The file {path} has no known ending; .nxs gives NeXus, .h5 one dataset for each node, .html a report "
-            "with pictures, .txt its numbers."
+            f"The file {path} has no known ending; .nxs gives NeXus, .h5 one dataset for each node, .html and "
+            ".pdf a report with pictures, .txt its numbers."
         )
 
 

@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from twotime.export.words import CITATION, HEADLINE, facts, headline_rows, q_sentences, steadiness, title
+from twotime.export.words import (
+    CITATION,
+    HEADLINE,
+    facts,
+    flag_sentences,
+    headline_rows,
+    q_sentences,
+    steadiness,
+    title,
+)
 from twotime.results import Analysis
 
 
@@ -20,6 +29,7 @@ def logbook_text(analysis: Analysis) -> str:
     lines = [f"XPCS of {title(analysis)}", ""]
     lines += [f"{name:<12} {value}" for name, value in known]
     lines += ["", *columns(HEADLINE, headline_rows(analysis)), ""]
+    lines += [*(f"({mark}) {sentence}" for mark, sentence in flag_sentences(analysis)), ""]
     lines += [*q_sentences(analysis), *steadiness(analysis)]
     if analysis.warnings:
         lines += ["", "Warnings", *(f"- {warning}" for warning in analysis.warnings)]

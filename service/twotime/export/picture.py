@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
 from twotime.results import colour_range
@@ -23,6 +23,26 @@ def before_and_after(
     frame_time_s: float,
     title: str,
 ) -> bytes:
+    """Raw and denoised two-time correlation functions and their one-time curves side by side; a PNG picture.
+
+    See `draw_before_and_after`.
+    """
+    figure = Figure(figsize=(13, 4.3), layout="constrained")
+    draw_before_and_after(figure, raw, denoised, mask, g2, frame_time_s, title)
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    return png.getvalue()
+
+
+def draw_before_and_after(
+    figure: FigureBase,
+    raw: NDArray[np.float32],
+    denoised: NDArray[np.float32] | None,
+    mask: NDArray[np.bool_] | None,
+    g2: pd.DataFrame,
+    frame_time_s: float,
+    title: str,
+) -> None:
     """Draw raw and denoised two-time correlation functions and their one-time curves side by side.
 
     Parameters
@@ -32,13 +52,7 @@ def before_and_after(
     g2 : rows of that ROI in the published table ``g2``
     frame_time_s : time between two frames, s
     title : one line above the panels
-
-    Returns
-    -------
-    bytes
-        A PNG picture.
     """
-    figure = Figure(figsize=(13, 4.3), layout="constrained")
     shown = {"measured": raw} if denoised is None else {"measured": raw, "denoised": denoised}
     axes = figure.subplots(1, len(shown) + 1, width_ratios=(*(1 for _ in shown), 1.15))
     low, high = colour_range(raw if denoised is None or mask is None else np.where(mask, denoised, np.nan))
@@ -51,9 +65,6 @@ def before_and_after(
     figure.colorbar(image, ax=axes[:-1], label="$C_2(t_1, t_2)$", shrink=0.85)
     _draw_g2(axes[-1], g2)
     figure.suptitle(title, fontsize=11)
-    png = BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    return png.getvalue()
 
 
 def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:

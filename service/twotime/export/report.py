@@ -1,17 +1,38 @@
 """An analysis as one page that needs nothing else: to read, to print, to send."""
 
 from base64 import b64encode
+from functools import partial
 from html import escape
 from pathlib import Path
 
-import yaml
-
-from twotime.export.report_pictures import dynamics_picture, roi_picture, scattering_picture
-from twotime.export.words import CITATION, HEADLINE, facts, headline_rows, q_sentences, steadiness, title
+from twotime.export.report_pictures import (
+    DYNAMICS_HEIGHT,
+    ROI_HEIGHT,
+    SCATTERING_HEIGHT,
+    draw_dynamics,
+    draw_roi,
+    draw_scattering,
+    png,
+)
+from twotime.export.words import (
+    CITATION,
+    DYNAMICS_CAPTION,
+    MODEL,
+    ORIGINS,
+    ROI_CAPTION,
+    SCATTERING_CAPTION,
+    drawn_rois,
+    facts,
+    flag_sentences,
+    headline_table,
+    origins,
+    q_sentences,
+    recipe_text,
+    steadiness,
+    title,
+)
 from twotime.results import Analysis
 
-MOST_ROIS = 8
-"""Of which two-time functions are drawn; more make a page that no browser likes."""
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2933; margin: 0 auto;
@@ -20,7 +41,8 @@ h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 34px 0 8p
 p, ul { margin: 6px 0; } .quiet { color: #52606d; }
   pre { font-family: ui-monospace, "DejaVu Sans Mono", monospace; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 14px 0 0; }
-dt { color: #52606d; } dd { margin: 0; }
+dt { color: #52606d; } dd { margin: 0; } .flags { gap: 0 10px; margin-top: 8px; font-size: 13.5px; color: #9a3412; }
+.flags dt { color: inherit; font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: #52606d; border-bottom: 2px solid #9aa5b1; padding: 4px 14px 4px 0; }
 td { border-bottom: 1px solid #e4e7eb; padding: 4px 14px 4px 0; vertical-align: top; white-space: nowrap; }
@@ -68,19 +90,20 @@ def _header(analysis: Analysis) -> str:
 
 
 def _numbers(analysis: Analysis) -> str:
-    trusted = [bool(one) for one in analysis.tables["fits"]["trusted"]]
-    rows = headline_rows(analysis)
-    # A column of φ says nothing where no ROI has one.
-    shown = [k for k, name in enumerate(HEADLINE) if name != "φ (°)" or any(row[k] != "-" for row in rows)]
-    head = "".join(f"<th>{escape(HEADLINE[k])}</th>" for k in shown)
+    fits = analysis.tables["fits"]
+    header, rows = headline_table(analysis)
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(
-        f'<tr class="{"" if sound else "doubt"}">' + "".join(f"<td>{escape(row[k])}</td>" for k in shown) + "</tr>"
-        for row, sound in zip(rows, trusted, strict=True)
+        f'<tr title="{escape(flag)}"{"" if sound else " class=doubt"}>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for row, sound, flag in zip(rows, fits["trusted"], fits["flag"], strict=True)
     )
+    legend = "".join(f"<dt>{mark}</dt><dd>{escape(sentence)}</dd>" for mark, sentence in flag_sentences(analysis))
     return (
         f"<h2>Fits</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        '<p class="quiet">g₂(t) = C∞ + β exp(−2 (Γ t)^α); values with standard errors. "From": the curve whose fit '
-        "leads, measured (raw) or denoised.</p>"
+        + (f'<dl class="flags">{legend}</dl>' if legend else "")
+        + f'<p class="quiet">{escape(MODEL)}</p>'
     )
 
 
@@ -89,47 +112,31 @@ def _warnings(analysis: Analysis) -> str:
 
 
 def _dynamics(analysis: Analysis) -> str:
-    caption = "Filled points count for D, open ones do not. Lines: weighted fits of Γ = D q², with the error of D."
+    picture = png(partial(draw_dynamics, analysis=analysis), DYNAMICS_HEIGHT)
     said = _list([*q_sentences(analysis), *steadiness(analysis)])
-    return f"<h2>Dependence on q and age</h2>{_figure(dynamics_picture(analysis), caption)}{said}"
+    return f"<h2>Dependence on q and age</h2>{_figure(picture, DYNAMICS_CAPTION)}{said}"
 
 
 def _rois(analysis: Analysis) -> str:
-    numbers = [int(number) for number in analysis.tables["fits"]["roi"]]
-    parts = ["<h2>Two-time and one-time correlation functions</h2>"]
-    if len(numbers) > MOST_ROIS:
-        chosen = [numbers[round(k * (len(numbers) - 1) / (MOST_ROIS - 1))] for k in range(MOST_ROIS)]
-        parts.append(f"<p>{MOST_ROIS} of {len(numbers)} ROIs are drawn: {', '.join(map(str, chosen))}.</p>")
-        numbers = chosen
-    parts += [
-        _figure(roi_picture(analysis, number), f"ROI {number}: points with standard errors, lines are fits.")
-        for number in numbers
-    ]
+    numbers, words = drawn_rois(analysis)
+    parts = ["<h2>Two-time and one-time correlation functions</h2>", f"<p>{words}</p>" if words else ""]
+    for number in numbers:
+        picture = png(partial(draw_roi, analysis=analysis, number=number), ROI_HEIGHT)
+        parts.append(_figure(picture, f"ROI {number}: {ROI_CAPTION}"))
     return "".join(parts)
 
 
 def _scattering(analysis: Analysis) -> str:
-    caption = "Mean of the analysed frames on a logarithmic scale; masked pixels are white."
-    return f"<h2>Scattering</h2>{_figure(scattering_picture(analysis), caption)}"
+    picture = png(partial(draw_scattering, analysis=analysis), SCATTERING_HEIGHT)
+    return f"<h2>Scattering</h2>{_figure(picture, SCATTERING_CAPTION)}"
 
 
 def _recipe(analysis: Analysis) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(row['name'])}</td><td>{float(row['value']):.6g} {escape(row['unit'])}</td>"
-        f"<td>{escape(row['source'])}</td></tr>"
-        for row in analysis.resolved["geometry"]
-    )
-    known = {f"geometry.{row['name']}" for row in analysis.resolved["geometry"]}
-    rows += "".join(
-        f"<tr><td>{escape(name)}</td><td></td><td>{escape(str(source))}</td></tr>"
-        for name, source in analysis.resolved.get("sources", {}).items()
-        if name not in known
-    )
-    text = yaml.safe_dump(analysis.resolved["recipe"], sort_keys=False, allow_unicode=True)
-    head = "<tr><th>field</th><th>value</th><th>source</th></tr>"
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in origins(analysis))
+    head = "".join(f"<th>{name}</th>" for name in ORIGINS)
     return (
-        f"<h2>Recipe</h2><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-        f"<p>All of it, as it was resolved:</p><pre>{escape(text)}</pre>"
+        f"<h2>Recipe</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<p>All of it, as it was resolved:</p><pre>{escape(recipe_text(analysis))}</pre>"
     )
 
 
@@ -137,6 +144,6 @@ def _list(sentences: list[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def _figure(png: bytes, caption: str) -> str:
-    source = f"data:image/png;base64,{b64encode(png).decode()}"
+def _figure(picture: bytes, caption: str) -> str:
+    source = f"data:image/png;base64,{b64encode(picture).decode()}"
     return f'<figure><img alt="{escape(caption)}" src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'

@@ -1,14 +1,15 @@
-"""The pictures of a report, as PNG."""
+"""The pictures of a report."""
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
-from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, before_and_after
+from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, draw_before_and_after
 from twotime.export.tables import with_error
 from twotime.export.words import with_power
 from twotime.results import Analysis, shrink
@@ -17,11 +18,23 @@ COLOURS = {"raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
 NAMES = {"raw": "measured", "denoised": "denoised"}
 BAD_COLOUR = "#b91c1c"
 MOST_NUMBERS = 8
+WIDTH = 13
+ROI_HEIGHT, DYNAMICS_HEIGHT, SCATTERING_HEIGHT = 4.3, 4.3, 4.6
+"""Of the pictures, inches on a screen."""
 LONGEST_EDGE = 600
 """Points of the mean frame; more than a page shows, and outlines of many ROIs take their time."""
 
 
-def roi_picture(analysis: Analysis, number: int) -> bytes:
+def png(draw: Callable[[FigureBase], None], height: float) -> bytes:
+    """What `draw` puts on a figure, as PNG of the width of a page and this height, both in inches of the screen."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    draw(figure)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()
+
+
+def draw_roi(figure: FigureBase, analysis: Analysis, number: int) -> None:
     """Two-time function before and after denoising, and the one-time curves with fits and errors, of ROI `number`."""
     place = number - 1
     row = analysis.tables["fits"].to_dict("records")[place]
@@ -32,7 +45,8 @@ def roi_picture(analysis: Analysis, number: int) -> bytes:
         f"{NAMES[kind]} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
         for kind in (("raw", "denoised") if was_denoised else ("raw",))
     )
-    return before_and_after(
+    draw_before_and_after(
+        figure,
         analysis.arrays["two_time"][place],
         denoised[place] if denoised is not None and was_denoised else None,
         mask[place] if mask is not None and was_denoised else None,
@@ -42,22 +56,18 @@ def roi_picture(analysis: Analysis, number: int) -> bytes:
     )
 
 
-def dynamics_picture(analysis: Analysis) -> bytes:
+def draw_dynamics(figure: FigureBase, analysis: Analysis) -> None:
     """Γ against q² with the line of D, and Γ against age."""
-    figure = Figure(figsize=(13, 4.3), layout="constrained")
     by_q, by_age = figure.subplots(1, 2)
     _draw_q(by_q, analysis.tables["fits"], analysis.tables["q_fit"])
     _draw_ages(by_age, analysis.tables["fits"], analysis.tables["fits_age"])
-    return _png(figure)
 
 
-def scattering_picture(analysis: Analysis) -> bytes:
+def draw_scattering(figure: FigureBase, analysis: Analysis) -> None:
     """Mean frame with the outlines of the ROIs, and the intensity of each frame with those that were left out."""
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
     frame, intensity = figure.subplots(1, 2, width_ratios=(1, 1.4))
     _draw_frame(frame, analysis)
     _draw_intensity(intensity, analysis)
-    return _png(figure)
 
 
 def _draw_q(panel: Axes, fits: pd.DataFrame, q_fit: pd.DataFrame) -> None:
@@ -159,9 +169,3 @@ def _finish(panel: Axes) -> None:
     if panel.get_legend_handles_labels()[0]:
         panel.legend(frameon=False, fontsize=8)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: Figure) -> bytes:
-    png = BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    return png.getvalue()

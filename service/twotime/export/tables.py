@@ -5,6 +5,9 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
+
+from twotime.export.flags import flags, marks
 
 
 def with_error(value: float, error: float) -> str:
@@ -30,14 +33,16 @@ def with_error(value: float, error: float) -> str:
 
 
 def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Table:
-    """The table of fits for a terminal, one row per ROI.
+    """The table of fits for a terminal, one row per ROI, the sentences of their flags below.
 
     Parameters
     ----------
     fits : published table ``fits``
     truth : by ROI, the true relaxation rate where it is known, 1/s
     """
-    table = Table(show_edge=False, pad_edge=False)
+    found = flags(dict(zip(fits["roi"], fits["flag"], strict=True)))
+    legend = "\n".join(f"({one.mark}) {one.sentence}" for one in found)
+    table = Table(show_edge=False, pad_edge=False, caption=Text(legend) if found else None, caption_justify="left")
     for name in ("ROI", "q (1/Å)", *(["Γ true (1/s)"] if truth else []), "Γ raw (1/s)", "Γ denoised (1/s)"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("β", "C∞", "α"):
@@ -49,7 +54,9 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
             cells.append(f"{truth[row['roi']]:.3f}" if row["roi"] in truth else "-")
         cells += [_rate(row, kind) for kind in ("raw", "denoised")]
         cells += [with_error(row[name], row[f"{name}_error"]) for name in ("beta", "baseline", "alpha")]
-        table.add_row(*cells, row["flag"] or f"{row['headline']}, trusted")
+        own = marks(found, row["roi"])
+        trust = f"{row['headline']}, {'trusted' if row['trusted'] else 'not trusted'}"
+        table.add_row(*cells, trust + (f" ({own})" if own else ""))
     return table
 
 

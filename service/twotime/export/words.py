@@ -1,9 +1,12 @@
-"""What an analysis found, in words and cells that the report and the logbook share."""
+"""What an analysis found, in words and cells that the reports and the logbook share."""
 
 import math
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
+
+from twotime.export.flags import Flag, flags, marks
 from twotime.export.tables import with_error
 from twotime.results import Analysis
 
@@ -15,9 +18,34 @@ CITATION = (
 HEADLINE = ("ROI", "q (1/Å)", "φ (°)", "Γ (1/s)", "β", "C∞", "α", "contrast", "from", "trust")
 
 
+MODEL = (
+    'g₂(t) = C∞ + β exp(−2 (Γ t)^α); values with standard errors. "From": the curve whose fit leads, measured (raw) '
+    "or denoised."
+)
+DYNAMICS_CAPTION = "Filled points count for D, open ones do not. Lines: weighted fits of Γ = D q², with the error of D."
+ROI_CAPTION = "points with standard errors, lines are fits."
+SCATTERING_CAPTION = "Mean of the analysed frames on a logarithmic scale; masked pixels are white."
+ORIGINS = ("field", "value", "source")
+MOST_ROIS = 8
+"""Of which two-time functions are drawn; more make a report that nobody opens."""
+
+
+def headline_table(analysis: Analysis) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """`HEADLINE` and `headline_rows`, without the column of φ where no ROI has one."""
+    rows = headline_rows(analysis)
+    shown = [k for k, name in enumerate(HEADLINE) if name != "φ (°)" or any(row[k] != "-" for row in rows)]
+    return tuple(HEADLINE[k] for k in shown), [tuple(row[k] for k in shown) for row in rows]
+
+
 def headline_rows(analysis: Analysis) -> list[tuple[str, ...]]:
-    """One row per ROI under `HEADLINE`: values with standard errors, the curve they come from, and the flag."""
-    return [_row(row) for row in analysis.tables["fits"].to_dict("records")]
+    """One row per ROI under `HEADLINE`: values with standard errors, the curve they come from, and its flags."""
+    found = _flags(analysis)
+    return [_row(row, marks(found, int(row["roi"]))) for row in analysis.tables["fits"].to_dict("records")]
+
+
+def flag_sentences(analysis: Analysis) -> list[tuple[str, str]]:
+    """Letters of the flags in `headline_rows` and what they mean, with the ROIs that have them."""
+    return [(one.mark, f"{one.sentence} (ROI {', '.join(map(str, one.rois))})") for one in _flags(analysis)]
 
 
 def title(analysis: Analysis) -> str:
@@ -53,6 +81,31 @@ def steadiness(analysis: Analysis) -> list[str]:
     return [f"ROI {row['roi']}: {row['stationarity']}." for row in fits.to_dict("records") if row["stationarity"]]
 
 
+def drawn_rois(analysis: Analysis) -> tuple[list[int], str]:
+    """Numbers of the ROIs whose two-time functions are drawn, and a sentence where these are not all."""
+    numbers = [int(number) for number in analysis.tables["fits"]["roi"]]
+    if len(numbers) <= MOST_ROIS:
+        return numbers, ""
+    chosen = [numbers[round(k * (len(numbers) - 1) / (MOST_ROIS - 1))] for k in range(MOST_ROIS)]
+    return chosen, f"{MOST_ROIS} of {len(numbers)} ROIs are drawn: {', '.join(map(str, chosen))}."
+
+
+def origins(analysis: Analysis) -> list[tuple[str, str, str]]:
+    """Rows under `ORIGINS`: the geometry and whatever else the recipe left to be found, and where it was found."""
+    geometry = analysis.resolved["geometry"]
+    known = {f"geometry.{row['name']}" for row in geometry}
+    sources = analysis.resolved.get("sources", {})
+    return [
+        *((row["name"], f"{float(row['value']):.6g} {row['unit']}", row["source"]) for row in geometry),
+        *((name, "", str(source)) for name, source in sources.items() if name not in known),
+    ]
+
+
+def recipe_text(analysis: Analysis) -> str:
+    """All of the recipe as it was resolved, as YAML."""
+    return yaml.safe_dump(analysis.resolved["recipe"], sort_keys=False, allow_unicode=True)
+
+
 def with_power(value: float, error: float) -> str:
     """Value and standard error with a common power of ten, for numbers that have many digits before the point.
 
@@ -66,7 +119,12 @@ def with_power(value: float, error: float) -> str:
     return f"({with_error(value / 10**power, error / 10**power)})·10{raised}"
 
 
-def _row(row: dict[Any, Any]) -> tuple[str, ...]:
+def _flags(analysis: Analysis) -> list[Flag]:
+    fits = analysis.tables["fits"]
+    return flags({int(roi): str(flag) for roi, flag in zip(fits["roi"], fits["flag"], strict=True)})
+
+
+def _row(row: dict[Any, Any], own: str) -> tuple[str, ...]:
     bounds = str(row[f"{row['headline']}_on_bound"]).split(", ")
     cells = [
         "at bound" if name in bounds else with_error(row[name], row[f"{name}_error"])
@@ -74,7 +132,7 @@ def _row(row: dict[Any, Any]) -> tuple[str, ...]:
     ]
     phi = f"{row['phi']:.1f}" if math.isfinite(row["phi"]) else "-"
     contrast = with_error(row["contrast"], row["contrast_error"])
-    trust = ("trusted" if row["trusted"] else "not trusted") + (f"; {row['flag']}" if row["flag"] else "")
+    trust = ("trusted" if row["trusted"] else "not trusted") + (f" ({own})" if own else "")
     return (str(row["roi"]), f"{row['q']:.5f}", phi, *cells, contrast, str(row["headline"]), trust)
 
 

@@ -309,8 +309,9 @@ def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) 
 
 def _distrust(denoised: DenoisedTwoTime, curve: Curve, raw: Curve) -> str:
     reasons = list(denoised.applicability.reasons)
-    if not curve.fits.trusted[0]:
-        reasons.append(str(curve.fits.reason[0]))
+    own = f"of the denoised curve, {curve.fits.reason[0]}"
+    if not curve.fits.trusted[0] and own not in reasons:
+        reasons.append(own)
     if not reasons and raw.fits.trusted[0] and _relative_error(raw) < _relative_error(curve):
         reasons.append("the raw fit is more precise")
     return "; ".join(reasons)

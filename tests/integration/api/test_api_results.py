@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from pypdf import PdfReader
+
+from twotime.export.tables import with_error
 
 
 def refuse_constant(name: str) -> None:
@@ -80,6 +83,35 @@ def test_raw_numbers_have_the_symmetry_of_a_two_time_correlation(client: httpx.C
 def test_square_of_the_numbers_is_cut_out(client: httpx.Client, done: dict[str, Any]) -> None:
     part = two_time(client, done, start=10, stop=40, kind="denoised")
     np.testing.assert_array_equal(part, two_time(client, done, kind="denoised")[10:40, 10:40])
+
+
+def test_window_beside_the_diagonal_is_cut_out_and_keeps_the_scale_of_the_whole(
+    client: httpx.Client, done: dict[str, Any]
+) -> None:
+    params = {"start": 10, "stop": 40, "start_2": 60, "stop_2": 110, "kind": "denoised"}
+    answer = client.get(f"/analyses/{done['id']}/two-time/1.f32", params=params)
+    whole = client.get(f"/analyses/{done['id']}/two-time/1.f32", params={"kind": "denoised"})
+
+    assert (answer.headers["x-shape"], answer.headers["x-start"], answer.headers["x-step"]) == ("30,50", "10,60", "1")
+    assert answer.headers["x-scale"] == whole.headers["x-scale"]
+    np.testing.assert_array_equal(
+        np.frombuffer(answer.content, "<f4").reshape(30, 50),
+        np.frombuffer(whole.content, "<f4").reshape(120, 120)[10:40, 60:110],
+    )
+
+
+@pytest.mark.parametrize("kind", ["raw", "denoised", "spread", "difference"])
+def test_window_for_the_screen_is_averaged_over_what_is_known(
+    client: httpx.Client, done: dict[str, Any], kind: str
+) -> None:
+    window = {"start": 11, "stop": 60, "start_2": 5, "stop_2": 30}
+
+    small = two_time(client, done, kind=kind, size=17, **window)
+
+    values = two_time(client, done, kind=kind)[11:60, 5:30]
+    blocks = [[values[i : i + 3, j : j + 3] for j in range(0, 25, 3)] for i in range(0, 49, 3)]
+    means = [[np.nan if np.isnan(one).all() else np.nanmean(one) for one in row] for row in blocks]
+    np.testing.assert_allclose(small, means, rtol=1e-5, atol=1e-6)
 
 
 def test_numbers_for_the_screen_are_averages(client: httpx.Client, done: dict[str, Any]) -> None:
@@ -172,6 +204,16 @@ def test_report_and_its_numbers_are_read_in_the_browser(client: httpx.Client, do
         assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
         assert done["raw_uid"] in answer.text
         assert "UTC" in answer.text
+
+
+def test_report_comes_as_pdf(client: httpx.Client, done: dict[str, Any]) -> None:
+    answer = client.get(f"/analyses/{done['id']}/export.pdf")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    first = PdfReader(BytesIO(answer.content)).pages[0].extract_text()
+    assert done["raw_uid"] in first
+    row = pd.read_csv(StringIO(client.get(f"/analyses/{done['id']}/fits.csv").text)).iloc[0]
+    assert with_error(row["alpha"], row["alpha_error"]) in first
 
 
 def test_names_of_pychx_come_as_one_file(client: httpx.Client, done: dict[str, Any], tmp_path: Path) -> None:

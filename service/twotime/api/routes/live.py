@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotime.api import schemas
 from twotime.api.dependencies import Roi, Size, TheService
 from twotime.api.pictures import frame_png, scale, two_time_png
-from twotime.api.summary import q_dependence, roi_result
+from twotime.api.summary import q_dependence, roi_flags, roi_result
 from twotime.api.tables import number
 from twotime.catalog.live import G2_QUANTITIES, LiveScan
 from twotime.errors import NotReady
@@ -35,9 +35,11 @@ async def view(uid: Uid, service: TheService) -> schemas.LiveView:
     """The numbers of each ROI so far, with errors and flags. They are preliminary: the analysis follows the scan."""
     scan = await service.live_scan(uid)
     known = scan.metadata
+    fits = [_with_nan(row) for row in known.get("fits") or []]
     return schemas.LiveView(
         **_state(scan).model_dump(),
-        rois=[roi_result(_with_nan(row)) for row in known.get("fits") or []],
+        rois=[roi_result(row) for row in fits],
+        flags=roi_flags(fits),
         q_dependence=[q_dependence(_with_nan(row)) for row in known.get("q_fit") or []],
     )
 

@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
-import { agePlot, dispersionPlot, g2Plot, intensityPlot, markAge, twoTimePlot } from "./plots.js";
-import { inWords, reason, roiTable, select } from "./rois.js";
+import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
+import { inWords, roiTable, select } from "./rois.js";
+import { twoTimes } from "./two_times.js";
 
-const POINTS = 420;
+const DOUBLE_CLICK_MS = 320;
 
 /** Fill `main` with the analysis while it is the `current` one; returns what redraws the plots, or null without a result. */
 export async function showAnalysis(main, record, actions, current) {
@@ -47,6 +48,7 @@ function header(record, { cancel, again, change }) {
           ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
           : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
         el("button", { class: "button", type: "button", onclick: () => change(record) }, "Change the recipe"),
+        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/export.pdf`, download: `${record.id}.pdf` }, "Report as PDF") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/fits.csv`, download: `${record.id}-fits.csv` }, "Fits as CSV") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/g2.csv`, download: `${record.id}-g2.csv` }, "g₂ as CSV") : null,
       ),
@@ -97,17 +99,22 @@ function layout(record, result) {
   const known = Object.fromEntries([...new Set(result.rois.map((roi) => roi.roi))].map((roi) => [roi, true]));
   const sound = result.rois.find((roi) => roi.headline === "denoised" && roi.denoised?.trusted) ?? result.rois[0];
   const chosen = { roi: sound.roi, third: "spread", cut: null };
-  const words = el("p", { class: "reason", "aria-live": "polite" });
   const about = el("span", { class: "under" });
   const choose = (roi) => {
     if (!known[roi] || roi === chosen.roi) return;
     chosen.roi = roi;
     drawRoi().catch((error) => say(error.message));
   };
-  const end = result.n_frames * result.frame_time_s;
+  const detail = el("span", { class: "under", "aria-live": "polite" });
+  const back = el("button", { class: "button small", type: "button", hidden: true, onclick: () => pictures.showWhole() }, "Show all frames");
+  const tell = (words, whole) => {
+    detail.textContent = words;
+    back.hidden = whole;
+  };
+  const pictures = twoTimes(plots.twoTime, record, result, tell, (error) => say(error.message));
   const age = el("select", { class: "age", "aria-label": "Age of the curve", onchange: () => cutAt(age.value === "" ? null : Number(age.value)) });
   const aboutCut = el("p", { class: "reason", "aria-live": "polite", hidden: true });
-  const table = roiTable(result.rois, chosen.roi, choose);
+  const table = roiTable(result, chosen.roi, choose);
   const third = choice(["spread", "difference"], chosen.third, (kind) => {
     chosen.third = kind;
     drawTwoTime().catch((error) => say(error.message));
@@ -122,15 +129,8 @@ function layout(record, result) {
 
   async function drawTwoTime() {
     const roi = result.rois.find((one) => one.roi === chosen.roi);
-    const kinds = roi.denoised ? ["raw", "denoised", chosen.third] : ["raw"];
-    const wanted = { ...chosen };
-    const read = await Promise.all(kinds.map((kind) => api.twoTime(record.id, chosen.roi, kind, POINTS)));
-    if (wanted.roi !== chosen.roi || wanted.third !== chosen.third) return;
     third.hidden = !roi.denoised;
-    const titles = { raw: "measured", denoised: "denoised", spread: "spread over the models", difference: "measured − denoised" };
-    const panels = kinds.map((kind, n) => ({ kind, title: titles[kind], own: n === 2, ...read[n] }));
-    await twoTimePlot(plots.twoTime, panels, result.frame_time_s);
-    await markAge(plots.twoTime, chosen.cut, end);
+    await pictures.draw(roi.roi, roi.denoised ? ["raw", "denoised", chosen.third] : ["raw"]);
     listen();
   }
 
@@ -139,12 +139,18 @@ function layout(record, result) {
   function listen() {
     if (listening) return;
     listening = true;
+    let clicked;
+    plots.twoTime.on("plotly_doubleclick", () => clearTimeout(clicked));
     plots.twoTime.on("plotly_click", ({ points: [point] }) => {
+      // Where something is zoomed, a second click may follow, which asks for the whole instead.
+      clicked = setTimeout(() => clickedAt(point), pictures.zoomed() ? DOUBLE_CLICK_MS : 0);
+    });
+    function clickedAt(point) {
       if (age.options.length < 2) return say("This analysis has no age cuts; set the number of age cuts in its recipe.");
       const wanted = (point.x + point.y) / 2;
       const again = chosen.cut && wanted >= chosen.cut.first_age_s && wanted <= chosen.cut.last_age_s;
       return cutAt(again ? null : wanted);
-    });
+    }
     document.addEventListener("keydown", function leave(event) {
       if (!plots.twoTime.isConnected) document.removeEventListener("keydown", leave);
       else if (event.key === "Escape" && chosen.cut) cutAt(null);
@@ -158,7 +164,7 @@ function layout(record, result) {
       const cut = wanted === null ? null : await api.ageCut(record.id, chosen.roi, wanted);
       if (mine !== asked) return;
       chosen.cut = cut;
-      await Promise.all([markAge(plots.twoTime, cut, end), drawCurve()]);
+      await Promise.all([pictures.mark(cut), drawCurve()]);
     } catch (error) {
       say(error.message);
     }
@@ -175,7 +181,6 @@ function layout(record, result) {
   async function drawRoi() {
     const roi = result.rois.find((one) => one.roi === chosen.roi);
     select(table, chosen.roi);
-    words.replaceChildren(...(reason(roi) ? [el("b", {}, `ROI ${roi.roi}: `), reason(roi)] : [`ROI ${roi.roi}: nothing to mind.`]));
     about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å${roi.denoised_stride > 1 ? `, denoised on one frame in ${roi.denoised_stride}` : ""}`;
     const [ages, counts] = await Promise.all([load("fits-age"), (tables.intensity ??= api.intensity(record.id))]);
     const own = rowsOf(ages, roi.roi);
@@ -201,8 +206,8 @@ function layout(record, result) {
   return {
     draw,
     sections: [
-      el("section", { class: "card" }, el("h3", {}, "Dynamics"), el("div", { class: "scroll" }, table), words),
-      card("Two-time correlation", plots.twoTime, about, third),
+      el("section", { class: "card" }, el("h3", {}, "Dynamics"), table),
+      card("Two-time correlation", plots.twoTime, about, detail, back, third),
       el("div", { class: "pair" }, card("One-time correlation", el("div", {}, plots.g2, aboutCut), age), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
       el("div", { class: "pair three" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
     ],

@@ -6,7 +6,8 @@ async function answer(path, options) {
   let response;
   try {
     response = await fetch(BASE + path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("The service does not answer; it may be restarting.");
   }
   if (response.ok) return response;
@@ -48,16 +49,19 @@ export const planOutlines = async (uid, recipe) => (await answer("/plans/rois.pn
 
 export const analyse = (uid, recipe = null, force = false) => json("/analyses", posted({ uid, recipe, force }));
 
-/** One two-time correlation function, averaged to at most `size` points an edge: {rows, scale, step}. */
-export const twoTime = (id, roi, kind, size) => picture(`/analyses/${id}/two-time/${roi}.f32?kind=${kind}&size=${size}`);
+/** A window {rows, columns} of a two-time correlation function, averaged to at most `size` points: {rows, scale, step, start}. */
+export function twoTime(id, roi, kind, size, { rows, columns }, signal) {
+  const [[start, stop], [start_2, stop_2]] = [rows, columns];
+  return picture(`/analyses/${id}/two-time/${roi}.f32?${new URLSearchParams({ kind, size, start, stop, start_2, stop_2 })}`, { signal });
+}
 
-async function picture(path) {
-  const response = await answer(path);
-  const [height, width] = response.headers.get("X-Shape").split(",").map(Number);
+async function picture(path, options) {
+  const response = await answer(path, options);
+  const numbers = (name, instead) => (response.headers.get(name) ?? instead).split(",").map(Number);
+  const [height, width] = numbers("X-Shape");
   const values = new Float32Array(await response.arrayBuffer());
   const rows = Array.from({ length: height }, (_, i) => values.subarray(i * width, (i + 1) * width));
-  const scale = response.headers.get("X-Scale").split(",").map(Number);
-  return { rows, scale, step: Number(response.headers.get("X-Step")) };
+  return { rows, scale: numbers("X-Scale"), step: numbers("X-Step")[0], start: numbers("X-Start", "0,0") };
 }
 
 /** Call `heard[kind]` with each event and `connected` with true or false; the browser reconnects by itself. */

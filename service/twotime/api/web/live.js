@@ -4,28 +4,27 @@ import * as api from "./api.js";
 import { card, notes } from "./analysis.js";
 import { el } from "./dom.js";
 import { duration, plain } from "./format.js";
-import { dispersionPlot, g2Plot, intensityPlot, twoTimePlot } from "./plots.js";
-import { reason, roiTable, select } from "./rois.js";
+import { dispersionPlot, g2Plot, intensityPlot, onZoom, twoTimePlot } from "./plots.js";
+import { roiTable, select } from "./rois.js";
 
 /** Fill `main` with a live scan; returns {update, redraw}: `update` reads again what the service shows of it. */
 export function showLive(main, uid, current) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
   const head = el("div", {});
-  const dynamics = el("div", { class: "scroll" });
-  const words = el("p", { class: "reason", "aria-live": "polite" });
+  const dynamics = el("div", {});
   const about = el("span", { class: "under" });
   const frame = el("img", { class: "frame", alt: "Mean of the frames so far, logarithmic" });
   const waiting = el("div", { class: "card", role: "status" }, el("h3", {}, "Waiting for the first frames."));
   const sections = el(
     "div",
     { hidden: true },
-    el("section", { class: "card" }, el("h3", {}, "Dynamics so far"), dynamics, words),
+    el("section", { class: "card" }, el("h3", {}, "Dynamics so far"), dynamics),
     card("Two-time correlation", plots.twoTime, about),
     el("div", { class: "pair" }, card("One-time correlation", plots.g2), card("Γ against q²", plots.dispersion)),
     el("div", { class: "pair" }, card("Intensity", plots.intensity), card("Mean frame", frame)),
   );
   main.replaceChildren(head, waiting, sections);
-  const state = { roi: null, view: null, table: null, busy: false, again: false };
+  const state = { roi: null, view: null, table: null, busy: false, again: false, zoomed: null, listening: false };
 
   async function update() {
     if (state.busy) return void (state.again = true);
@@ -49,7 +48,7 @@ export function showLive(main, uid, current) {
     waiting.hidden = true;
     sections.hidden = false;
     if (!view.rois.some((roi) => roi.roi === state.roi)) state.roi = view.rois[0].roi;
-    state.table = roiTable(view.rois, state.roi, choose);
+    state.table = roiTable(view, state.roi, choose);
     const focused = dynamics.contains(document.activeElement);
     dynamics.replaceChildren(state.table);
     if (focused) state.table.querySelector('tr[aria-selected="true"]')?.focus();
@@ -61,7 +60,6 @@ export function showLive(main, uid, current) {
     const { view } = state;
     const roi = view.rois.find((one) => one.roi === state.roi);
     select(state.table, roi.roi);
-    words.replaceChildren(...(reason(roi) ? [el("b", {}, `ROI ${roi.roi}: `), reason(roi)] : [`ROI ${roi.roi}: nothing to mind.`]));
     about.textContent = `ROI ${roi.roi}, q = ${plain(roi.q)} 1/Å`;
     const kinds = roi.denoised ? ["raw", "denoised"] : ["raw"];
     const [g2, counts, ...read] = await Promise.all([
@@ -76,8 +74,14 @@ export function showLive(main, uid, current) {
     await Promise.all([
       g2.lag_s.length ? g2Plot(plots.g2, g2) : null,
       intensityPlot(plots.intensity, { frame: counts.time_s.map((time) => Math.round(time / step)), bad: counts.time_s.map(() => false), counts: counts.counts }, roi.roi),
-      twoTimePlot(plots.twoTime, kinds.map((kind, n) => ({ kind, title: titles[kind], own: false, ...read[n], scale })), step),
+      twoTimePlot(plots.twoTime, kinds.map((kind, n) => ({ kind, title: titles[kind], own: false, ...read[n], scale })), step, state.zoomed),
     ]);
+    if (state.listening) return;
+    state.listening = true;
+    onZoom(plots.twoTime, (view) => {
+      state.zoomed = view;
+      draw().catch(() => {});
+    });
   }
 
   function choose(roi) {

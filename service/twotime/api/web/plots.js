@@ -41,8 +41,8 @@ const axis = (title, more = {}) => ({
   ...more,
 });
 
-/** Two-time correlation functions side by side: zooming one zooms all; raw and denoised share their colours. */
-export function twoTimePlot(div, panels, frameTime) {
+/** Two-time correlation functions side by side, all of them in `view` {x, y}, s; raw and denoised share their colours. */
+export function twoTimePlot(div, panels, frameTime, view) {
   const width = div.clientWidth;
   const stacked = width < 640;
   const number = panels.length;
@@ -59,8 +59,8 @@ export function twoTimePlot(div, panels, frameTime) {
     const start = n * (share + gap);
     const along = [start, start + share];
     const tail = { showgrid: false, constrain: "domain" };
-    figure[`xaxis${id}`] = axis(!stacked || n === number - 1 ? "t₁ (s)" : "", { ...tail, domain: stacked ? [0, 1] : along, anchor: `y${id}`, matches: n ? "x" : undefined });
-    figure[`yaxis${id}`] = axis(stacked || n === 0 ? "t₂ (s)" : "", { ...tail, domain: stacked ? [1 - along[1], 1 - along[0]] : [0, 1], anchor: `x${id}`, matches: n ? "y" : undefined, scaleanchor: n ? undefined : "x", showticklabels: stacked || n === 0 });
+    figure[`xaxis${id}`] = axis(!stacked || n === number - 1 ? "t₁ (s)" : "", { ...tail, domain: stacked ? [0, 1] : along, anchor: `y${id}`, range: view?.x });
+    figure[`yaxis${id}`] = axis(stacked || n === 0 ? "t₂ (s)" : "", { ...tail, domain: stacked ? [1 - along[1], 1 - along[0]] : [0, 1], anchor: `x${id}`, range: view?.y, scaleanchor: `x${id}`, showticklabels: stacked || n === 0 });
     figure.annotations.push({ text: panel.title, xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 13 } });
   });
   const values = { colorscale: "Viridis", cmin: panels[0].scale[0], cmax: panels[0].scale[1], colorbar: bar("C₂", alone ? share + 0.01 : 1.01, bars.shared, stacked) };
@@ -72,9 +72,9 @@ export function twoTimePlot(div, panels, frameTime) {
   const traces = panels.map((panel, n) => ({
     type: "heatmap",
     z: panel.rows,
-    x0: (panel.step * frameTime) / 2,
+    x0: (panel.start[1] + panel.step / 2) * frameTime,
     dx: panel.step * frameTime,
-    y0: (panel.step * frameTime) / 2,
+    y0: (panel.start[0] + panel.step / 2) * frameTime,
     dy: panel.step * frameTime,
     xaxis: `x${n ? n + 1 : ""}`,
     yaxis: `y${n ? n + 1 : ""}`,
@@ -83,7 +83,16 @@ export function twoTimePlot(div, panels, frameTime) {
     hovertemplate: "t₁ %{x:.4g} s<br>t₂ %{y:.4g} s<br><b>%{z:.4f}</b><extra></extra>",
   }));
   figure.plot_bgcolor = colour("missing");
-  return Plotly.react(div, traces, figure, { ...CONFIG, scrollZoom: false });
+  return Plotly.react(div, traces, figure, { ...CONFIG, scrollZoom: false, doubleClick: false, showTips: false });
+}
+
+/** Tell `look` what one of the pictures was zoomed to, {x, y} in s, or null for all of it. */
+export function onZoom(div, look) {
+  div.on("plotly_relayout", (change) => {
+    const [, id] = Object.keys(change).map((name) => name.match(/^[xy]axis(\d*)\./)).find(Boolean) ?? [];
+    if (id !== undefined) look({ x: [...div.layout[`xaxis${id}`].range], y: [...div.layout[`yaxis${id}`].range] });
+  });
+  div.on("plotly_doubleclick", () => look(null));
 }
 
 /** Lines of constant age over all pictures: the middle of a cut and its two ends; none where there is no cut. */

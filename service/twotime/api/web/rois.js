@@ -1,4 +1,4 @@
-// The table of ROIs: one row each, the headline in bold, errors beside values, flags in words.
+// The table of ROIs: one row each, the headline in bold, errors beside values; what the flags mean stands once below.
 
 import { el } from "./dom.js";
 import { withError } from "./format.js";
@@ -7,21 +7,35 @@ const COLUMNS = [
   ["ROI", ""], ["q", "1/Å"], ["pixels", ""], ["Γ raw", "1/s"], ["Γ denoised", "1/s"], ["β", ""], ["C∞", ""], ["α", ""], ["flag", ""],
 ];
 
-export function roiTable(rois, chosen, choose) {
+/** The table and the sentences of its flags, which are those of the chosen ROI in full colour. */
+export function roiTable({ rois, flags }, chosen, choose) {
   const head = el("tr", {}, COLUMNS.map(([name, unit]) => el("th", { scope: "col" }, name, unit ? el("small", {}, ` (${unit})`) : "")));
-  const body = el("tbody", {}, rois.map((roi) => row(roi, chosen, choose)));
-  return el("table", { role: "grid", "aria-label": "Dynamics of each ROI" }, el("thead", {}, head), body);
+  const body = el("tbody", {}, rois.map((roi) => row(roi, flags.filter((flag) => flag.rois.includes(roi.roi)), chosen, choose)));
+  const table = el("table", { role: "grid", "aria-label": "Dynamics of each ROI" }, el("thead", {}, head), body);
+  const view = el("div", {}, el("div", { class: "scroll" }, table), legend(flags, rois.length));
+  select(view, chosen);
+  return view;
 }
 
-export function select(table, chosen) {
-  for (const one of table.tBodies[0].rows) {
+export function select(view, chosen) {
+  for (const one of view.querySelectorAll("tbody tr")) {
     const mine = Number(one.dataset.roi) === chosen;
     one.setAttribute("aria-selected", String(mine));
     one.tabIndex = mine ? 0 : -1;
   }
+  for (const one of view.querySelectorAll(".legend li")) one.classList.toggle("own", one.dataset.rois.split(",").includes(String(chosen)));
 }
 
-function row(roi, chosen, choose) {
+function legend(flags, number) {
+  const whose = ({ rois }) => (rois.length === number && number > 1 ? "all ROIs" : `ROI ${rois.join(", ")}`);
+  const items = flags.map((flag) =>
+    el("li", { id: id(flag), "data-rois": flag.rois.join() }, el("b", {}, flag.mark), el("span", {}, `${flag.sentence} (${whose(flag)})`)));
+  return flags.length ? el("ul", { class: "legend", "aria-label": "What the flags mean" }, items) : null;
+}
+
+const id = (flag) => `flag-${flag.mark}`;
+
+function row(roi, flags, chosen, choose) {
   const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
   const cell = (quantity, attributes = {}, bound = false) => {
     const [value, error] = withError(quantity);
@@ -36,8 +50,7 @@ function row(roi, chosen, choose) {
     "tr",
     {
       "data-roi": roi.roi,
-      "aria-selected": String(roi.roi === chosen),
-      tabindex: roi.roi === chosen ? 0 : -1,
+      "aria-describedby": flags.map(id).join(" ") || null,
       onclick: () => choose(roi.roi),
       onkeydown: (event) => step(event, roi.roi, choose),
     },
@@ -49,7 +62,7 @@ function row(roi, chosen, choose) {
     shape("beta"),
     shape("baseline"),
     shape("alpha"),
-    el("td", {}, flag(roi, lead)),
+    el("td", {}, flag(roi, lead, flags)),
   );
 }
 
@@ -64,15 +77,11 @@ const LABELS = {
   mind: ["mind", "Usable, but mind"],
 };
 
-function flag(roi, lead) {
+function flag(roi, lead, flags) {
   if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Inside the trained range, fit sound." }, "✓ trusted");
   const [words, meaning] = LABELS[!lead.trusted ? "doubtful" : roi.headline === "raw" ? "raw" : "mind"];
-  return el("span", { class: "flag", title: `${meaning}: ${reason(roi)}.` }, `⚑ ${words}`);
-}
-
-export function reason(roi) {
-  const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
-  return inWords([lead.reason, roi.flag].filter(Boolean).join("; "));
+  const why = flags.map((one) => one.sentence).join("; ");
+  return el("span", { class: "flag", title: `${meaning}: ${why}.` }, `⚑ ${words} `, el("sup", {}, flags.map((one) => one.mark).join(" ")));
 }
 
 const SYMBOLS = [["relaxation_rate", "Γ"], ["baseline ended", "C∞ ended"], ["beta ended", "β ended"], ["alpha ended", "α ended"], ["see fits_age", "see Γ against age"]];
