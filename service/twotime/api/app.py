@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         lifespan=_life,
+        docs_url=None,
         redoc_url=None,
     )
     metrics = Metrics()

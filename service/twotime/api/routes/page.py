@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import plotly
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
+from twotime.api.reference import reference_html
 from twotime.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -22,11 +23,19 @@ _POLICY = (
 )
 
 
+_HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"}
+
+
 @router.get("/")
 async def page() -> Response:
     """The page."""
-    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"}
-    return FileResponse(_WEB / "index.html", media_type="text/html", headers=headers)
+    return FileResponse(_WEB / "index.html", media_type="text/html", headers=_HEADERS)
+
+
+@router.get("/docs")
+async def reference(request: Request) -> Response:
+    """The REST interface in words."""
+    return HTMLResponse(reference_html(request.app.openapi()), headers=_HEADERS)
 
 
 @router.get("/page/plotly.min.js")
