@@ -140,9 +140,15 @@ function layout(record, result) {
     if (listening) return;
     listening = true;
     let clicked;
-    plots.twoTime.on("plotly_doubleclick", () => clearTimeout(clicked));
+    let doubled = -Infinity;
+    plots.twoTime.on("plotly_doubleclick", () => {
+      clearTimeout(clicked);
+      doubled = performance.now();
+    });
     plots.twoTime.on("plotly_click", ({ points: [point] }) => {
-      // Where something is zoomed, a second click may follow, which asks for the whole instead.
+      clearTimeout(clicked);
+      // The second click of two is told as one more. Where something is zoomed it may follow, and asks for the whole instead.
+      if (performance.now() - doubled < DOUBLE_CLICK_MS) return;
       clicked = setTimeout(() => clickedAt(point), pictures.zoomed() ? DOUBLE_CLICK_MS : 0);
     });
     function clickedAt(point) {
