@@ -90,9 +90,16 @@ export function twoTimePlot(div, panels, frameTime, view) {
 export function onZoom(div, look) {
   div.on("plotly_relayout", (change) => {
     const [, id] = Object.keys(change).map((name) => name.match(/^[xy]axis(\d*)\./)).find(Boolean) ?? [];
-    if (id !== undefined) look({ x: [...div.layout[`xaxis${id}`].range], y: [...div.layout[`yaxis${id}`].range] });
+    if (id !== undefined) look(square(div.layout[`xaxis${id}`].range, div.layout[`yaxis${id}`].range));
   });
   div.on("plotly_doubleclick", () => look(null));
+}
+
+/** The same length along both axes, which a hand and whole pixels only nearly give: all pictures are then of one size. */
+function square(...ranges) {
+  const half = Math.max(...ranges.map(([low, high]) => high - low)) / 2;
+  const [x, y] = ranges.map(([low, high]) => [(low + high) / 2 - half, (low + high) / 2 + half]);
+  return { x, y };
 }
 
 /** Lines of constant age over all pictures: the middle of a cut and its two ends; none where there is no cut. */
