@@ -13,7 +13,8 @@
     │   └── NotReady              the analysis exists and has no result (yet)
     ├── QueueFull                 too many analyses wait
     ├── TiledUnavailable          not reachable, or gone in between
-    │   └── TiledFailing          answers that it failed
+    │   ├── TiledFailing          answers that it failed
+    │   └── StreamOff             answers, but has no stream of events
     ├── TiledRefused              key refused or scope missing
     ├── NotForCallers             not for those who show a key of Tiled
     ├── WeightsDamaged            the ensemble's files are missing or altered
@@ -83,6 +84,10 @@ class TiledUnavailable(TwotimeError):
 
 class TiledFailing(TiledUnavailable):
     """Tiled answers that it failed; it may go on doing so."""
+
+
+class StreamOff(TiledUnavailable):
+    """Tiled answers, but no stream of its events can be had."""
 
 
 class TiledRefused(TwotimeError):

@@ -10,14 +10,15 @@ import msgpack
 from databroker.client import BlueskyRun
 from databroker.queries import Comparison, TimeRange
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twotime.catalog.client import open_root, raw_catalog, tiled_errors
-from twotime.errors import TiledUnavailable
+from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
 
 OnRun = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Awaitable[None]]
 OnStart = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+_News = tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], list[Mapping[str, Any]]]
 
 MARGIN_S = 300.0
 """Clocks of the beamline and of this machine may differ by this much."""
@@ -25,6 +26,7 @@ _CREATED = "container-child-created"
 _UPDATED = "container-child-metadata-updated"
 _LONGEST_RUN_S = 86400.0
 _MOST_RUNNING = 20
+_STARTING = (502, 503, 504)
 
 
 async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None) -> None:
@@ -38,6 +40,8 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
 
     Raises
     ------
+    StreamOff
+        If Tiled answers but refuses the stream; `poll_runs` does without it.
     TiledUnavailable
         When the connection ends; call again to go on.
     TiledRefused
@@ -58,11 +62,33 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
             _stream_uri(settings), additional_headers=_headers(settings), max_size=None, open_timeout=15
         ) as socket:
             await _Watch(settings, on_run, on_start, raw, asked).follow(socket)
+    except InvalidStatus as error:
+        status = error.response.status_code
+        kind = TiledUnavailable if status in _STARTING else StreamOff
+        raise kind(f"Tiled at {settings.tiled_uri} answers {status} where its event stream should be.") from error
     except (OSError, WebSocketException, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"The event stream of {settings.tiled_uri} ended ({reason}).") from error
     finally:
         root.context.close()
+
+
+async def poll_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None, *, for_s: float) -> None:
+    """As `watch_runs` for so many seconds, where Tiled has no stream: the catalog is asked every `reconcile_s`.
+
+    Raises
+    ------
+    TiledUnavailable
+        If Tiled does not answer.
+    TiledRefused
+        If the key is refused.
+    """
+    end, since = time.monotonic() + for_s, time.time()
+    while time.monotonic() < end:
+        began = time.time()
+        await _tell(await asyncio.to_thread(_news_alone, settings, since), on_run, on_start)
+        since = began
+        await asyncio.sleep(min(settings.reconcile_s, for_s))
 
 
 def runs_going_on(raw: Any) -> list[Mapping[str, Any]]:
@@ -111,24 +137,36 @@ class _Watch:
             await self.on_start(metadata["start"]["uid"], metadata["start"])
 
     async def _reconcile(self) -> None:
-        """Ask the catalog for runs that finished since the last time."""
+        """Ask the catalog for what happened since the last time."""
         began = time.time()
-        for start, stop in await asyncio.to_thread(self._finished_since, self.since - MARGIN_S):
-            await self.on_run(start["uid"], start, stop)
-        if self.on_start is not None:
-            for start in await asyncio.to_thread(self._going_on):
-                await self.on_start(start["uid"], start)
+        await _tell(await asyncio.to_thread(_news, self.settings, self.raw, self.since), self.on_run, self.on_start)
         self.since = began
         self.asked_at = time.monotonic()
 
-    def _finished_since(self, since: float) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        with tiled_errors(str(self.settings.tiled_uri)):
-            runs = self.raw.search(Comparison("ge", "stop.time", since)).values()
-            return [(run.metadata["start"], run.metadata["stop"]) for run in runs if isinstance(run, BlueskyRun)]
 
-    def _going_on(self) -> list[Mapping[str, Any]]:
-        with tiled_errors(str(self.settings.tiled_uri)):
-            return runs_going_on(self.raw)
+def _news(settings: Settings, raw: Any, since: float) -> _News:
+    with tiled_errors(str(settings.tiled_uri)):
+        ended = raw.search(Comparison("ge", "stop.time", since - MARGIN_S)).values()
+        finished = [(run.metadata["start"], run.metadata["stop"]) for run in ended if isinstance(run, BlueskyRun)]
+        return finished, runs_going_on(raw)
+
+
+def _news_alone(settings: Settings, since: float) -> _News:
+    """As `_news`, over a connection of its own: a thread that outlives the service leaves nothing open."""
+    root = open_root(settings)
+    try:
+        return _news(settings, raw_catalog(root, settings), since)
+    finally:
+        root.context.close()
+
+
+async def _tell(news: _News, on_run: OnRun, on_start: OnStart | None) -> None:
+    finished, going_on = news
+    for start, stop in finished:
+        await on_run(start["uid"], start, stop)
+    if on_start is not None:
+        for start in going_on:
+            await on_start(start["uid"], start)
 
 
 def _stream_uri(settings: Settings) -> str:

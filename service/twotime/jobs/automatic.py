@@ -12,8 +12,8 @@ from databroker.client import BlueskyRun
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.backlog import backlog
 from twotime.catalog.runs import find_run, summarise
-from twotime.catalog.watch import watch_runs
-from twotime.errors import InputError, TwotimeError
+from twotime.catalog.watch import poll_runs, watch_runs
+from twotime.errors import InputError, StreamOff, TwotimeError
 from twotime.jobs.link import TiledLink
 from twotime.jobs.queue import Rank
 from twotime.jobs.reception import Reception
@@ -26,6 +26,7 @@ log = structlog.get_logger()
 _MOST_VERDICTS = 2000
 _PAUSE_S = 5.0
 _HAND_OVER_S = 60.0
+_POLL_FOR_S = 300.0
 
 
 class Automatic:
@@ -42,7 +43,7 @@ class Automatic:
 
     Attributes
     ----------
-    state : "watching", "off", or one sentence that says what is wrong
+    state : "watching", "polling ...", "off", or one sentence that says what is wrong
     verdicts : by uid, of the runs looked at last
     """
 
@@ -73,8 +74,7 @@ class Automatic:
             try:
                 self.state = "catching up with finished runs"
                 await self._catch_up()
-                self.state = "watching"
-                await watch_runs(self.link.settings, self.finished, self._began if self._live else None)
+                await self._watch()
             except TwotimeError as error:
                 self.state = str(error)
                 log.warning("watching_interrupted", reason=self.state)
@@ -83,13 +83,30 @@ class Automatic:
                 log.exception("watching_broke")
             await asyncio.sleep(_PAUSE_S)
 
+    async def stop(self) -> None:
+        """Wait for no live session any more."""
+        for task in self._ending:
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Hear of runs from Tiled's stream; where there is none, ask for them, and try the stream again later."""
+        settings, began = self.link.settings, self.began if self._live else None
+        self.state = "watching"
+        try:
+            await watch_runs(settings, self.finished, began)
+        except StreamOff as error:
+            self.state = f"polling every {settings.reconcile_s:g} s: {error}"
+            log.warning("stream_off", reason=str(error), asked_every_s=settings.reconcile_s)
+            await poll_runs(settings, self.finished, began, for_s=_POLL_FOR_S)
+
     async def _catch_up(self) -> None:
         since = time.time() - self.link.settings.catch_up_s
         for run, known in await self.link.call(backlog, self.link.raw, self.link.store, since):
             if run.metadata["start"]["uid"] not in self.verdicts:
                 await self._consider(run, known, Rank.BACKLOG)
 
-    async def _began(self, uid: str, start: Mapping[str, Any]) -> None:
+    async def began(self, uid: str, start: Mapping[str, Any]) -> None:
         """Follow a run that has begun, once, if its analysis is likely to be wanted."""
         if self._live is None or uid in self._begun:
             return
