@@ -67,7 +67,14 @@ class Settings(BaseSettings):
     live: bool = Field(True, description="follow scans while they run, where the automatic mode would analyse them")
     live_scans: int = Field(2, ge=1, le=16, description="scans followed at the same time; further ones wait")
     live_patience_s: float = Field(
-        600.0, gt=0, description="how long to wait for the next frame of a scan before it is given up, s"
+        600.0,
+        gt=0,
+        description="how long to wait for the next frame of a scan, or until Tiled holds a run that documents tell of, "
+        "before it is given up, s",
+    )
+    documents_address: str = Field(
+        "",
+        description="where bluesky's 0MQ proxy publishes documents, as host:port; none: only Tiled tells of runs",
     )
     catch_up_s: float = Field(
         7 * 86400.0, ge=0, description="how far back to look at start for finished runs without analysis, s"
@@ -128,6 +135,34 @@ class Settings(BaseSettings):
         if self.dask_scheduler and find_spec("distributed") is None:
             raise ValueError(
                 "TWOTIME_DASK_SCHEDULER is set but Dask is not installed; pip install 'twotime[dask]', or drop it."
+            )
+        return self
+
+    @field_validator("documents_address")
+    @classmethod
+    def _documents_have_an_address(cls, address: str) -> str:
+        if address and not re.fullmatch(r"[^\s/:]+:\d+", address):
+            raise ValueError(
+                f"TWOTIME_DOCUMENTS_ADDRESS is {address!r}; give host and port of the 0MQ proxy, such as "
+                "localhost:5578, or drop it."
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _zmq_is_installed(self) -> Self:
+        if self.documents_address and find_spec("zmq") is None:
+            raise ValueError(
+                "TWOTIME_DOCUMENTS_ADDRESS is set but pyzmq is not installed; pip install 'twotime[documents]', or "
+                "drop it."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _documents_have_a_reader(self) -> Self:
+        if self.documents_address and not self.automatic:
+            raise ValueError(
+                "TWOTIME_DOCUMENTS_ADDRESS is set but TWOTIME_AUTOMATIC is false, so nobody would act upon documents; "
+                "drop one of the two."
             )
         return self
 

@@ -1,5 +1,6 @@
 """``twotime doctor``: says in plain words what is missing."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -37,6 +38,8 @@ def _checks_here(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "ensemble", lambda: _ensemble(settings)
     yield "folder", lambda: _folder(settings)
     yield "port", lambda: _port(settings)
+    if settings.documents_address:
+        yield "documents", lambda: _documents(settings)
 
 
 def _checks_in_tiled(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -77,6 +80,13 @@ def _port(settings: Settings) -> str:
                 "Else set TWOTIME_PORT."
             ) from None
     return f"{settings.host}:{settings.port} is free"
+
+
+def _documents(settings: Settings) -> str:
+    from twotime.live.listening import find_proxy
+
+    asyncio.run(find_proxy(settings.documents_address))
+    return f"a 0MQ proxy answers at {settings.documents_address}"
 
 
 def _newest_run(settings: Settings) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
 from twotime.catalog.runs import RunSummary, list_runs, search_runs
 from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
+from twotime.jobs.announcements import Announcements
 from twotime.jobs.automatic import Automatic
 from twotime.jobs.callers import View
 from twotime.jobs.crew import Crew
@@ -34,11 +36,15 @@ from twotime.recipe import Recipe, load_recipe, parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
 
+if TYPE_CHECKING:
+    from twotime.live.listening import DocumentListener
+
 log = structlog.get_logger()
 
 SWEEP_EVERY_S = 5.0
 SHARED_S = 0.5
 _MOST_OPEN = 1000
+_PAUSE_S = 5.0
 
 
 class Service:
@@ -66,6 +72,9 @@ class Service:
             LiveCrew(lambda: self._link.settings, self._live_said) if settings.automatic and settings.live else None
         )
         self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged, rules, self._live)
+        self._announcements = Announcements(self._link, self._automatic, self._live, self._live_said)
+        self._listener: DocumentListener | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._vigil = Vigil(self._owner)
         self._ensemble = "not loaded yet"
         self._ensemble_good = False
@@ -84,6 +93,7 @@ class Service:
 
     async def start(self) -> None:
         """Start Tiled if it is ours, the workers, the watcher and the recovery; returns before Tiled answers."""
+        self._loop = asyncio.get_running_loop()
         self._background(self._run())
 
     async def stop(self) -> None:
@@ -91,6 +101,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._announcements.stop()
+        await self._automatic.stop()
         if self._live is not None:
             await self._live.stop()
         await self._crew.stop()
@@ -227,6 +239,13 @@ class Service:
             )
         await self._automatic.finished(uid)
 
+    def hear(self, name: str, document: dict[str, Any]) -> None:
+        """Take a Bluesky document, as ``RE.subscribe(service.hear)`` in this Python; from any thread, never raises."""
+        if self._loop is None or not self.settings.automatic:
+            return
+        with suppress(RuntimeError):  # The loop has ended, and the service with it.
+            self._loop.call_soon_threadsafe(self._announcements.runs.take, name, document)
+
     def queue(self) -> QueueView:
         """What this service computes and what waits for it, in their order."""
         return QueueView(self._crew.queue.paused, list(self._crew.busy), self._crew.queue.order)
@@ -290,13 +309,15 @@ class Service:
 
     def health(self) -> Health:
         """How the service is, from what it last saw; asks nobody."""
-        workers, cluster = self._crew.workers, self._crew.cluster
+        workers, cluster, listener = self._crew.workers, self._crew.cluster, self._listener
         return Health(
             ready=self._link.reachable and self._ensemble_good and (cluster is None or cluster.n_places > 0),
             tiled=self._link.state,
             watcher=self._automatic.state,
             workers=(sum(worker.alive for worker in workers), self.settings.workers),
             dask="" if cluster is None else cluster.state,
+            documents="" if listener is None else f"{listener.state}; {self._announcements.runs.told}",
+            documents_heard=listener is not None and listener.connected,
             queued=len(self._crew.queue),
             running=len(self._crew.busy),
             ensemble=self._ensemble,
@@ -336,6 +357,21 @@ class Service:
             self._live.start()
         if self.settings.automatic:
             self._background(self._automatic.run())
+        if self.settings.documents_address:
+            self._background(self._listen())
+
+    async def _listen(self) -> None:
+        """Hear documents over 0MQ; begins anew after every failure."""
+        from twotime.live.listening import DocumentListener
+
+        while True:
+            self._listener = DocumentListener(self.settings.documents_address, self._announcements.runs)
+            try:
+                await self._listener.run()
+            except Exception as error:
+                self._listener.state = f"Listening to documents broke with {type(error).__name__}; it is started again."
+                log.exception("listening_broke")
+            await asyncio.sleep(_PAUSE_S)
 
     async def _sweep(self) -> None:
         """Again and again: take up what waits in Tiled and what a dead process left."""

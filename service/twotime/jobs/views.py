@@ -43,6 +43,8 @@ class Health:
     workers : those that could compute, and how many there should be
     queued, running : number of analyses in this process
     dask : how large the Dask cluster is, or one sentence that says what is wrong; empty where there is none
+    documents : whether documents of runs are listened to, and how many came; empty where there is no address
+    documents_heard : whether the 0MQ proxy at that address answers
     ensemble : version of the ensemble, or one sentence that says what is wrong with its files
     """
 
@@ -51,6 +53,8 @@ class Health:
     watcher: str
     workers: tuple[int, int]
     dask: str
+    documents: str
+    documents_heard: bool
     queued: int
     running: int
     ensemble: str

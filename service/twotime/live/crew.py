@@ -74,11 +74,16 @@ class LiveCrew:
             self._over[uid] = asyncio.Event()
             self._send("follow", uid, recipe)
 
+    def wake(self, uid: str) -> None:
+        """Tell the session of a run that there is news; no effect if it is not followed."""
+        if uid in self._followed:
+            self._send("wake", uid, None)
+
     async def ended(self, uid: str, patience_s: float) -> None:
         """Tell the session of a run that it has ended, and wait until it handed over what it has."""
         if uid not in self._followed:
             return
-        self._send("wake", uid, None)
+        self.wake(uid)
         try:
             await asyncio.wait_for(self._over[uid].wait(), patience_s)
         except TimeoutError:
