@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgpack
 import pytest
 import zmq
@@ -21,11 +22,14 @@ from bluesky.callbacks.zmq import Publisher
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 from pydantic import AnyHttpUrl, SecretStr
+from rich.console import Console
 from tests.waiting import Loop, until
 from tests.writing import FRAMES, GEOMETRY, RINGS, Writing
 
+from twotime.api.server import Server
 from twotime.catalog.client import open_root
 from twotime.catalog.embedded import EmbeddedTiled
+from twotime.cli.doctor import doctor
 from twotime.errors import InputError
 from twotime.jobs import Service
 from twotime.live.documents import RunsInMemory
@@ -410,15 +414,26 @@ def test_proxy_that_comes_late_and_goes_is_said_and_heard_again() -> None:
     proxy.end()
 
 
-def test_something_else_at_the_address_is_said(silent_tiled: EmbeddedTiled) -> None:
+def test_something_else_at_the_address_is_said_by_a_service_that_is_ready_without_it(
+    site: Settings, silent_tiled: EmbeddedTiled, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = silent_tiled.uri.removeprefix("http://").removesuffix("/api/v1")
-    runs, _ = gathering()
+    wrong = site.model_copy(update={"documents_address": address, "port": 0, "live": False})
+    with Server(wrong) as server:
 
-    with listening(address, runs) as listener:
-        until(lambda: "is no 0MQ proxy" in listener.state, lambda: listener.state)
+        def said() -> Any:
+            answer = httpx.get(f"{server.url}/readyz")
+            checks = {check["name"]: check for check in answer.json()["checks"]}
+            ended = answer.status_code == 200 and "is no 0MQ proxy" in checks.get("documents", {}).get("detail", "")
+            return checks if ended else None
 
-    with pytest.raises(InputError, match="No 0MQ proxy answers at "):
-        asyncio.run(find_proxy(address))
+        checks = until(said, lambda: httpx.get(f"{server.url}/readyz").text)
+        assert checks["watcher"]["ok"]
+        assert not checks["documents"]["ok"]
+
+    assert not doctor(wrong, Console())
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"!! documents No 0MQ proxy answers at {address}; start bluesky-0MQ-proxy there" in told
 
 
 def gathering() -> tuple[RunsInMemory, list[str]]:
