@@ -247,3 +247,23 @@ def test_too_few_rates_have_no_trend() -> None:
 
     assert trend.degree == -1
     assert np.isnan(trend.rate).all()
+
+
+def test_one_covariance_and_its_growth_give_what_one_for_each_curve_gives() -> None:
+    rng = np.random.default_rng(5)
+    g2 = decay(LAG, 0.05, 0.2, 1.0, 1.0) + rng.normal(0, 0.01, (6, len(LAG)))
+    root = rng.normal(0, 0.01, (len(LAG), len(LAG)))
+    covariance, growth = root @ root.T, rng.uniform(1, 3, g2.shape)
+    covariance[3], covariance[:, 3] = np.nan, np.nan
+    growth[2, 40:] = np.nan
+    each = covariance * growth[:, :, None] * growth[:, None, :]
+    sigma = np.sqrt(np.diagonal(each, axis1=1, axis2=2))
+
+    for errors in (sigma, None):
+        together = fit_decay(LAG, g2, sigma=errors, covariance=covariance, growth=growth)
+        apart = fit_decay(LAG, g2, sigma=errors, covariance=each)
+
+        np.testing.assert_array_equal(together.relaxation_rate, apart.relaxation_rate)
+        np.testing.assert_allclose(together.covariance, apart.covariance, rtol=1e-9, atol=1e-18)
+    with pytest.raises(ValueError, match="growth has shape"):
+        fit_decay(LAG, g2, covariance=each, growth=growth)

@@ -241,8 +241,7 @@ def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time
     pairs = cuts.pairs[:, own].astype(float)
     whole = age_cuts(c2, 1, max_lag=int(curve.lag[-1])).pairs[0, own]
     growth = np.sqrt(np.divide(whole, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0))
-    covariance = curve.covariance * growth[:, :, None] * growth[:, None, :]
-    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    error = np.sqrt(np.diagonal(curve.covariance) * growth * growth)
     cuts = AgeCuts(cuts.age, cuts.lag[own], cuts.g2[:, own], error, cuts.pairs[:, own])
 
     def fitted(fixed: dict[str, float]) -> DecayFits:
@@ -252,7 +251,8 @@ def _age_fits(c2: NDArray[np.float32], curve: Curve, fit: FitOptions, frame_time
             sigma=error if fit.weighted else None,
             fixed=fixed,
             bounds={str(name): value for name, value in fit.bounds.items() if name not in fixed},
-            covariance=covariance,
+            covariance=curve.covariance,
+            growth=growth,
         )
 
     given = {str(name): value for name, value in fit.fixed.items()}

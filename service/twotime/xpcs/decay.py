@@ -93,6 +93,7 @@ def fit_decay(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     *,
     covariance: NDArray[Any] | None = None,
+    growth: NDArray[Any] | None = None,
 ) -> DecayFits:
     """Fit the decay of one-time correlation functions.
 
@@ -104,7 +105,10 @@ def fit_decay(
     fixed : values of parameters that are known
     bounds : lowest and highest value of parameters; in place of the defaults, which are, with dt = lag[0],
         relaxation_rate 1e-4/dt to 2/dt, beta 0 to 4, baseline 0.2 to 2.5, alpha 0.2 to 3
-    covariance : (M, L, L) array, covariance of g2 between lags; the errors then allow for lags that err together
+    covariance : (M, L, L) array, covariance of g2 between lags; the errors then allow for lags that err together.
+        (L, L): one for all curves
+    growth : (M, L) array, with one `covariance` for all: how many times more each curve errs at each lag; points where
+        it is not finite are left out
 
     Returns
     -------
@@ -124,10 +128,12 @@ def fit_decay(
     a bound, the error of the rate exceeds the rate, the decay is incomplete or over too early, or beta does not exceed
     twice its error.
     """
-    lag, g2, fixed, bounds = _checked(lag, g2, sigma, fixed or {}, bounds or {}, covariance)
+    lag, g2, fixed, bounds = _checked(lag, g2, sigma, fixed or {}, bounds or {}, (covariance, growth))
     low, high = _bounds(lag, bounds, fixed)
     free = np.array([name not in fixed for name in PARAMETERS])
-    step = max(1, BLOCK_VALUES // (len(lag) * (1 if covariance is None else len(lag))))
+    spread = None if covariance is None else np.asarray(covariance, float)
+    each = spread is not None and spread.ndim == 3
+    step = max(1, BLOCK_VALUES // (len(lag) * (len(lag) if each else 1)))
     parts = []
     for start in range(0, max(len(g2), 1), step):
         own = slice(start, start + step)
@@ -136,7 +142,8 @@ def fit_decay(
                 lag,
                 g2[own],
                 None if sigma is None else np.asarray(sigma[own], float),
-                None if covariance is None else np.asarray(covariance[own], float),
+                spread[own] if spread is not None and each else spread,
+                None if growth is None else np.asarray(growth[own], float),
                 (low, high, free),
             )
         )
@@ -148,6 +155,7 @@ def _fit_block(
     g2: NDArray[np.float64],
     sigma: NDArray[np.float64] | None,
     spread: NDArray[np.float64] | None,
+    growth: NDArray[np.float64] | None,
     limits: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
 ) -> DecayFits:
     """Fit the curves that fit into memory at once; `limits` are low, high and which parameters are free."""
@@ -155,7 +163,9 @@ def _fit_block(
     weights = np.ones_like(g2) if sigma is None else 1 / np.where(sigma > 0, sigma, np.nan)
     own = np.isfinite(g2) & np.isfinite(weights)
     if spread is not None:
-        own &= np.isfinite(np.diagonal(spread, axis1=1, axis2=2))
+        own &= np.isfinite(np.diagonal(spread, axis1=-2, axis2=-1))
+    if growth is not None:
+        own &= np.isfinite(growth)
     number = own.sum(axis=1)
     enough = number >= max(FEWEST_POINTS, int(free.sum()) + 1)
     weights = np.where(own & enough[:, None], weights, 0.0)
@@ -170,7 +180,8 @@ def _fit_block(
     margin = 1e-4 * (high - low)
     with np.errstate(invalid="ignore"):
         at_bound: NDArray[np.bool_] = free & ((x - low < margin) | (high - x < margin))
-        covariance = _covariances(lag, x, weights, free & ~at_bound, spread, sigma is not None, chi2 / freedom)
+        residual = None if sigma is not None else chi2 / freedom
+        covariance = _covariances(lag, x, weights, free & ~at_bound, (spread, growth), residual)
     covariance = np.where(at_bound[:, :, None] | at_bound[:, None, :] | ~enough[:, None, None], np.nan, covariance)
     values = np.concatenate([np.exp(x[:, :1]), x[:, 1:]], axis=1)
     on_bound = [tuple(name for name, at in zip(PARAMETERS, row, strict=True) if at) for row in at_bound]
@@ -203,26 +214,45 @@ def _covariances(
     x: NDArray[np.float64],
     weights: NDArray[np.float64],
     inner: NDArray[np.bool_],
-    spread: NDArray[np.float64] | None,
-    absolute: bool,
-    chi2: NDArray[np.float64],
+    given: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None],
+    residual: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Covariance (M, 4, 4) of rate, beta, baseline and alpha; zero for parameters that are not `inner` (M, 4).
 
-    Where `spread` (M, L, L) is not finite, the weights decide as if it had not been given.
+    `given` are the covariance between lags and its growth. Where the former is not finite, the weights decide as if it
+    had not been given: times the variance of the residuals (M,), or alone where these are None.
     """
     jacobian = np.nan_to_num(_jacobian(lag, x)) * inner[:, None, :]
     weighted = jacobian * weights[:, :, None]
     inverse = np.linalg.pinv(weighted.transpose(0, 2, 1) @ weighted, hermitian=True)
-    covariance = np.asarray(inverse if absolute else inverse * np.nan_to_num(chi2)[:, None, None], np.float64)
+    covariance = np.asarray(inverse if residual is None else inverse * np.nan_to_num(residual)[:, None, None], float)
+    spread, growth = given
     if spread is not None:
         lever = (weighted * weights[:, :, None]) @ inverse  # (M, L, 4); zero where a lag is left out
-        sandwich = carried_over(np.ascontiguousarray(spread), lever, weights > 0)
+        if growth is not None:
+            lever *= np.nan_to_num(growth)[:, :, None]
+        sandwich = _carried_over(spread, lever, weights > 0)
         known = np.asarray(np.isfinite(sandwich).all(axis=(1, 2)))
         covariance = np.where(known[:, None, None], sandwich, covariance)
     to_rate = np.ones_like(x)
     to_rate[:, 0] = np.nan_to_num(np.exp(x[:, 0]))
     return covariance * to_rate[:, :, None] * to_rate[:, None, :]
+
+
+def _carried_over(
+    spread: NDArray[np.float64], lever: NDArray[np.float64], used: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """As `carried_over`, also for one covariance (L, L) of all curves."""
+    if spread.ndim == 3:
+        return carried_over(np.ascontiguousarray(spread), lever, used)
+    n_curves, n_lags, n_parameters = lever.shape
+    known = np.isfinite(np.diagonal(spread))
+    side_by_side = lever.transpose(1, 0, 2).reshape(n_lags, -1)
+    moved = np.where(known[:, None] & known, spread, 0.0) @ side_by_side
+    covariance: NDArray[np.float64] = lever.transpose(0, 2, 1) @ moved.reshape(
+        n_lags, n_curves, n_parameters
+    ).transpose(1, 0, 2)
+    return covariance
 
 
 def _reasons(
@@ -321,7 +351,7 @@ def _checked(
     sigma: NDArray[Any] | None,
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
-    covariance: NDArray[Any] | None,
+    spread: tuple[NDArray[Any] | None, NDArray[Any] | None],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Mapping[str, float], Mapping[str, tuple[float, float]]]:
     lag, g2 = np.asarray(lag, float), np.asarray(g2, float)
     if g2.ndim != 2 or lag.shape != g2.shape[1:]:
@@ -330,8 +360,12 @@ def _checked(
         raise ValueError("lag must be finite, positive and rising.")
     if sigma is not None and np.shape(sigma) != g2.shape:
         raise ValueError(f"sigma has shape {np.shape(sigma)}, expected {g2.shape}.")
-    if covariance is not None and np.shape(covariance) != (*g2.shape, len(lag)):
-        raise ValueError(f"covariance has shape {np.shape(covariance)}, expected {(*g2.shape, len(lag))}.")
+    covariance, growth = spread
+    one = (len(lag), len(lag))
+    if covariance is not None and np.shape(covariance) not in ((*g2.shape, len(lag)), one):
+        raise ValueError(f"covariance has shape {np.shape(covariance)}, expected {(*g2.shape, len(lag))} or {one}.")
+    if growth is not None and (np.shape(growth) != g2.shape or covariance is None or np.ndim(covariance) == 3):
+        raise ValueError(f"growth has shape {np.shape(growth)}, expected {g2.shape}, and one covariance {one} for all.")
     for name in (*fixed, *bounds):
         if name not in PARAMETERS:
             raise ValueError(f"{name} is not a parameter of the decay; the parameters are {', '.join(PARAMETERS)}.")
