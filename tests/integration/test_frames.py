@@ -38,6 +38,7 @@ def read(frames, *span):
 def small_blocks(monkeypatch):
     """Seven frames to a block, so that these short scans take several."""
     monkeypatch.setattr(frames_module, "BLOCK_BYTES", 7 * H * W * 2)
+    monkeypatch.setattr(frames_module, "PACKED_BLOCKS", 1)
 
 
 def write_collected(raw, folder, per_event):

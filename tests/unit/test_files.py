@@ -148,10 +148,11 @@ def test_missing_data_file_is_named_and_the_frames_before_it_are_given(tmp_path:
     master = series(tmp_path)
     (tmp_path / "series_data_000002.h5").unlink()
 
-    given = []
+    given: list[int] = []
     source = open_frames(master)
+    numbers = (number for first, block in source.blocks(0, 25) for number in range(first, first + len(block)))
     with pytest.raises(DamagedFrames, match=r"frame 10 of .*series_data_000002") as caught:
-        given.extend(first for first, _ in source.blocks(0, 25))
+        given.extend(numbers)
     assert caught.value.first == 10
     assert given == list(range(10))
 

@@ -21,7 +21,9 @@ from twotime.catalog.runs import find_image
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
 from twotime.files.chunks import FrameBuffers, ahead, frame_indices, open_frames, read_frames
-from twotime.pipeline.protocols import FrameSource
+from twotime.files.packed import PackedFrames, read_packed
+from twotime.files.series import PACKED_BLOCKS
+from twotime.pipeline.protocols import Block, FrameSource
 from twotime.recipe import RunFacts
 
 BLOCK_BYTES = 64 * 2**20
@@ -85,7 +87,7 @@ class TiledFrames:
             return None
         return series if series.facts.shape == self.facts.shape else None
 
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, Block]]:
         """Frames `start`, `start + stride`, ... below `stop`, as (number of the first, (k, H, W) counts).
 
         Raises
@@ -101,22 +103,29 @@ class TiledFrames:
         frame_bytes = max(1, height * width * self.dtype.itemsize)
         step = max(1, BLOCK_BYTES // frame_bytes) * stride
         spans = [(first, min(first + step, stop)) for first in range(start, stop, step)]
-        yield from ahead(self._from_files(spans, stride)) if self._files else self._over_http(spans, stride)
+        files = self._from_files(start, stop, stride, step)
+        yield from ahead(files) if self._files else self._over_http(spans, stride)
 
-    def _from_files(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    def _from_files(self, start: int, stop: int, stride: int, step: int) -> Iterator[tuple[int, Block]]:
         with _Stack(self._files) as stack:
-            for first, last in spans:
-                there = min(last, stack.n_frames)
-                if there > first:
-                    yield from stack.sound(range(first, there, stride))
-                if there < last:
-                    raise DamagedFrames(
-                        f"run {self.facts.uid[:8]} announces {self.facts.shape[0]} frames, but its files hold "
-                        f"{stack.n_frames}; set frames.stop to {stack.n_frames} in the recipe, or wait until the files "
-                        "are complete.",
-                        max(first, there),
-                        self.facts.shape[0],
-                    )
+            there = min(stop, stack.n_frames)
+            first = start
+            while first < there:
+                packed = stack.packed(range(first, min(first + PACKED_BLOCKS * step, there), stride))
+                if packed is not None:
+                    yield first, packed
+                    first += len(packed) * stride
+                else:
+                    yield from stack.sound(range(first, min(first + step, there), stride))
+                    first += step
+            if there < stop:
+                raise DamagedFrames(
+                    f"run {self.facts.uid[:8]} announces {self.facts.shape[0]} frames, but its files hold "
+                    f"{stack.n_frames}; set frames.stop to {stack.n_frames} in the recipe, or wait until the files "
+                    "are complete.",
+                    max(start, there),
+                    self.facts.shape[0],
+                )
 
     def _over_http(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Two requests at a time: one travels while the other is used."""
@@ -204,6 +213,13 @@ class _Stack:
     def n_frames(self) -> int:
         """Frames of all files together."""
         return int(self._ends[-1])
+
+    def packed(self, frames: range) -> PackedFrames | None:
+        """Those of these frames that lie in the file of the first, as they stand there; None where they cannot."""
+        numbers = np.asarray(frames)
+        owner = np.searchsorted(self._ends, numbers, side="right")
+        own = numbers[owner == owner[0]] - (self._ends[owner[0] - 1] if owner[0] else 0)
+        return read_packed(self._datasets[owner[0]], own, str(self._files[owner[0]].path))
 
     def sound(self, frames: range) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""

@@ -51,7 +51,7 @@ def mean_of_frames(
     start, stop = (0, min(MOST_FRAMES, n_frames)) if frame is None else (frame, frame + 1)
     total: Any = 0.0
     for _, block in source.blocks(start, stop):
-        total = total + _sound(block).sum(axis=0, dtype=np.float32)
+        total = total + _sound(np.asarray(block)).sum(axis=0, dtype=np.float32)
     return oriented(np.asarray(total / (stop - start), np.float32), orientation or facts.orientation)
 
 

@@ -42,7 +42,7 @@ class RunFrames:
 
     def __getitem__(self, frames: slice) -> NDArray[Any]:
         start, stop, _ = frames.indices(len(self))
-        return np.concatenate([block for _, block in self._source.blocks(start, stop)])
+        return np.concatenate([np.asarray(block) for _, block in self._source.blocks(start, stop)])
 
 
 def replay(settings: Settings, reference: str, *, speed: float, folder: Path | None, console: Console) -> None:

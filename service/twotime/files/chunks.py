@@ -8,7 +8,7 @@ HDF5 would call (hdf5plugin brings it). All others are read through h5py.
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -64,8 +64,7 @@ def read_frames(dataset: h5py.Dataset, frames: NDArray[np.int64], buffers: Frame
         If a frame cannot be read or decompressed.
     """
     leading = tuple(int(length) for length in dataset.shape[:-2])
-    decompress = _decompressor()
-    if decompress is None or not _is_bitshuffled(dataset):
+    if not is_bitshuffled(dataset):
         stride = int(frames[1] - frames[0]) if len(frames) > 1 else 1
         indices = frame_indices(leading, int(frames[0]), int(frames[-1]) + 1, stride)
         return np.concatenate([dataset[index].reshape(-1, *dataset.shape[-2:]) for index in indices])
@@ -73,15 +72,25 @@ def read_frames(dataset: h5py.Dataset, frames: NDArray[np.int64], buffers: Frame
     places = zip(*np.unravel_index(frames, leading), strict=True)
     waiting = []
     for place, out in zip(places, block, strict=True):
-        offset = (*(int(axis) for axis in place), 0, 0)
-        mask, chunk = dataset.id.read_direct_chunk(offset)
-        if mask:  # Written without compression.
-            out[...] = dataset[offset[:-2]]
+        chunk = packed_frame(dataset, place)
+        if chunk is None:
+            out[...] = dataset[place]
         else:
-            waiting.append(_pool().submit(_unpack, decompress, chunk, out))
+            waiting.append(_pool().submit(_unpack, chunk, out))
     for future in waiting:
         future.result()
     return block
+
+
+def packed_frame(dataset: h5py.Dataset, place: tuple[Any, ...]) -> bytes | None:
+    """A frame as it stands in the file, by its place in the leading axes; None where it is not compressed."""
+    mask, chunk = dataset.id.read_direct_chunk((*(int(axis) for axis in place), 0, 0))
+    return None if mask else bytes(chunk)
+
+
+def unpack(chunks: Sequence[memoryview], block: NDArray[Any]) -> None:
+    """Decompress chunks into frames (k, H, W); raises OSError where one is damaged."""
+    list(_pool().map(_unpack, chunks, block))
 
 
 def open_frames(path: Path) -> h5py.File:
@@ -132,10 +141,10 @@ def frame_indices(leading: tuple[int, ...], first: int, last: int, stride: int) 
     return indices
 
 
-def _is_bitshuffled(dataset: h5py.Dataset) -> bool:
-    """Whether each frame is one chunk, compressed by bitshuffle and LZ4 alone."""
+def is_bitshuffled(dataset: h5py.Dataset) -> bool:
+    """Whether each frame is one chunk, compressed by bitshuffle and LZ4 alone, and can be decompressed here."""
     chunks = dataset.chunks
-    if chunks is None or dataset.dtype.byteorder == ">" or dataset.dtype.kind not in "ui":
+    if _decompressor() is None or chunks is None or dataset.dtype.byteorder == ">" or dataset.dtype.kind not in "ui":
         return False
     if chunks[-2:] != dataset.shape[-2:] or int(np.prod(chunks[:-2])) != 1:
         return False
@@ -146,18 +155,20 @@ def _is_bitshuffled(dataset: h5py.Dataset) -> bool:
     return bool(number == _FILTER and len(options) >= 5 and options[4] == _LZ4)
 
 
-def _unpack(decompress: Callable[..., int], chunk: bytes, out: NDArray[Any]) -> None:
+def _unpack(chunk: bytes | memoryview, out: NDArray[Any]) -> None:
     """Decompress a chunk: total size, size of its blocks, then for each block its packed size and content."""
     step = int.from_bytes(chunk[8:12], "big") // out.itemsize if len(chunk) >= _HEADER else 0
     if step < 8 or step % 8 or int.from_bytes(chunk[:8], "big") != out.nbytes or not _whole(chunk, out.size, step, out):
         raise OSError("a compressed frame is damaged")
+    decompress = _decompressor()
+    assert decompress is not None
     start = np.frombuffer(chunk, np.uint8).ctypes.data + _HEADER
     used = decompress(start, out.ctypes.data, out.size, out.itemsize, step)
     if used != len(chunk) - _HEADER:
         raise OSError("a compressed frame is damaged")
 
 
-def _whole(chunk: bytes, size: int, step: int, out: NDArray[Any]) -> bool:
+def _whole(chunk: bytes | memoryview, size: int, step: int, out: NDArray[Any]) -> bool:
     """Whether the packed sizes of all blocks lead exactly to the end of the chunk."""
     full = size // 8 * 8
     position = _HEADER

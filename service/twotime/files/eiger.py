@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
 from twotime.files.chunks import FrameBuffers, read_frames
+from twotime.files.packed import PackedFrames, read_packed
 from twotime.files.series import Series
 from twotime.recipe import Found
 from twotime.xpcs.orientation import Orientation
@@ -108,6 +109,19 @@ class EigerSeries(Series):
                     raise ValueError(f"{path.name} ends before frame {own[owner == k][-1]}")
                 parts.append(read_frames(file[place], within, self._buffers))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def packed(self, numbers: range) -> PackedFrames | None:
+        """Those of these frames that lie in the file of the first, as they stand there."""
+        own = np.asarray(numbers)
+        owner = np.searchsorted(self._ends, own, side="right")
+        path, place = self._parts[owner[0]]
+        within = own[owner == owner[0]] - (self._ends[owner[0] - 1] if owner[0] else 0)
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                whole = within[-1] < file[place].shape[0]
+                return read_packed(file[place], within, path.name) if whole else None
+        except (OSError, KeyError):
+            return None
 
     def pixel_mask(self) -> NDArray[np.bool_] | None:
         """Pixels that the master file lets pass."""

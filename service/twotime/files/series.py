@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files.chunks import ahead
+from twotime.pipeline.protocols import Block, PackedBlock
 from twotime.recipe import Found, RunFacts
 from twotime.xpcs.orientation import Orientation
 
 BLOCK_BYTES = 64 * 2**20
+PACKED_BLOCKS = 4
+"""So many times more frames are taken at once where they stay packed."""
 
 
 class Series(ABC):
@@ -51,19 +54,30 @@ class Series(ABC):
     def read(self, numbers: range) -> NDArray[Any]:
         """Frames of these numbers, (k, H, W); raises OSError or ValueError where one cannot be read."""
 
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
+    def packed(self, numbers: range) -> PackedBlock | None:  # noqa: ARG002
+        """The first few or all of these frames, as they stand in the file; None where they are to be read."""
+        return None
+
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, Block]]:
         """Frames `start`, `start + stride`, ... below `stop`; see `twotime.pipeline.FrameSource`."""
         yield from ahead(self._blocks(start, stop, stride))
 
-    def _blocks(self, start: int, stop: int, stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    def _blocks(self, start: int, stop: int, stride: int) -> Iterator[tuple[int, Block]]:
         _, height, width = self.facts.shape
         step = max(1, BLOCK_BYTES // max(1, height * width * self.dtype.itemsize)) * stride
-        for first in range(start, stop, step):
-            last = min(first + step, stop)
+        first = start
+        while first < stop:
+            packed = self.packed(range(first, min(first + PACKED_BLOCKS * step, stop), stride))
+            if packed is not None:
+                yield first, packed
+                first += len(packed) * stride
+                continue
+            numbers = range(first, min(first + step, stop), stride)
             try:
-                yield first, self.read(range(first, last, stride))
+                yield first, self.read(numbers)
             except (OSError, ValueError):
-                yield from self._one_by_one(range(first, last, stride))
+                yield from self._one_by_one(numbers)
+            first += step
 
     def _one_by_one(self, numbers: range) -> Iterator[tuple[int, NDArray[Any]]]:
         """Sound frames of a block in which not all are."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
 from twotime.files.chunks import FrameBuffers, read_frames
+from twotime.files.packed import PackedFrames, read_packed
 from twotime.files.series import Series
 from twotime.recipe import Found
 
@@ -68,6 +69,15 @@ class HDF5Stack(Series):
             if numbers[-1] >= file[DATASET].shape[0]:
                 raise ValueError(f"{self.path.name} ends before frame {numbers[-1]}")
             return read_frames(file[DATASET], np.asarray(numbers), self._buffers)
+
+    def packed(self, numbers: range) -> PackedFrames | None:
+        """The same frames as they stand in the file."""
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                whole = numbers[-1] < file[DATASET].shape[0]
+                return read_packed(file[DATASET], np.asarray(numbers), self.path.name) if whole else None
+        except (OSError, KeyError):
+            return None
 
 
 class ImageStack(Series):

@@ -14,6 +14,7 @@ from cnn_ed.ensemble import KnownWindows
 from twotime.pipeline.gathering import Gathered, Gathering
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import Plan
+from twotime.pipeline.protocols import Block
 from twotime.pipeline.reading import Reading, settled
 from twotime.xpcs.growing import TwoTimeAccumulator
 
@@ -85,7 +86,7 @@ class GrowingAnalysis:
         """How many frames may still be taken."""
         return self._plan.n_frames - self.n_frames
 
-    def take(self, first: int, block: NDArray[Any]) -> None:
+    def take(self, first: int, block: Block) -> None:
         """Take in the next frames (k, H, W), the first of which has number `first` in the run."""
         self.n_frames = self._gathering.take(first, block)
 

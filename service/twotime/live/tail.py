@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
-from numpy.typing import NDArray
 
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.frames import TiledFrames
@@ -13,6 +12,7 @@ from twotime.catalog.places import DataFile, reachable_files
 from twotime.catalog.runs import find_image, run_facts
 from twotime.errors import UnusableRun
 from twotime.files.chunks import open_frames
+from twotime.pipeline.protocols import Block
 from twotime.recipe import RunFacts
 from twotime.settings import Settings
 
@@ -105,7 +105,7 @@ class Tail:
             total += length
         return total
 
-    def read(self, facts: RunFacts, first: int, stop: int, stride: int) -> list[tuple[int, NDArray[Any]]]:
+    def read(self, facts: RunFacts, first: int, stop: int, stride: int) -> list[tuple[int, Block]]:
         """Frames `first`, `first + stride`, ... below `stop`, as blocks (number of the first, (k, H, W) counts).
 
         Raises

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.pipeline.planning import Plan
-from twotime.pipeline.protocols import FrameSource, Progress
+from twotime.pipeline.protocols import Block, FrameSource, Progress
 from twotime.xpcs.mask import FrameStatistics, saturation_value
 from twotime.xpcs.pixels import CountMatrix, RoiPixels
 
@@ -96,16 +96,28 @@ class Gathering:
         """Of all frames so far, in the analysis frame."""
         return self._statistics.oriented(self._plan.resolved.orientation)
 
-    def take(self, first: int, block: NDArray[Any]) -> int:
-        """Take in frames (k, H, W), the first of which has number `first` in the run; returns the row behind them."""
+    def take(self, first: int, block: Block) -> int:
+        """Take in frames (k, H, W), the first of which has number `first` in the run; returns the row behind them.
+
+        Raises
+        ------
+        DamagedFrames
+            At the first frame that cannot be unpacked; those before it have been taken in.
+        """
         row = (first - self._start) // self._stride
-        last = row + len(block)
         self._types.setdefault(str(block.dtype), first)
-        self._statistics.accumulate(block)
-        self._matrix.fill(row, block)
+        if isinstance(block, np.ndarray):
+            last = row + len(block)
+            self._statistics.accumulate(block)
+            self._matrix.fill(row, block)
+        else:
+            last = row + block.count(self._statistics, self._matrix, row)
         if self._sums is not None:
-            self._sums[row:last] = _sums(block)
+            self._sums[row:last] = _sums(block if isinstance(block, np.ndarray) else block.unpacked(last - row))
         self.rows[row:last] = True
+        if last < row + len(block) and not isinstance(block, np.ndarray):
+            number = self._start + last * self._stride
+            raise DamagedFrames(f"the detector file {block.name} is damaged at frame {number}.", number, number + 1)
         return last
 
     def leave_out(self, damage: DamagedFrames) -> int:

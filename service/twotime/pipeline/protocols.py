@@ -10,6 +10,37 @@ from numpy.typing import NDArray
 from twotime.errors import RecipeError
 from twotime.recipe import RunFacts
 from twotime.results import Analysis
+from twotime.xpcs.mask import FrameStatistics
+from twotime.xpcs.pixels import CountMatrix
+
+
+class PackedBlock(Protocol):
+    """Frames as they stand in a file, to be counted without being unpacked whole; `numpy.asarray` unpacks them."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]: ...
+
+    def count(self, statistics: FrameStatistics, matrix: CountMatrix, row: int) -> int:
+        """Take the frames into statistics and, from row `row` on, into a matrix; how many, up to the first damaged."""
+        ...
+
+    def unpacked(self, number: int | None = None) -> NDArray[Any]:
+        """The first so many frames, (k, H, W); None: all."""
+        ...
+
+
+Block = NDArray[Any] | PackedBlock
 
 
 class FrameSource(Protocol):
@@ -25,8 +56,10 @@ class FrameSource(Protocol):
         """Type of the counts."""
         ...
 
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
+    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, Block]]:
         """Frames `start`, `start + stride`, ... below `stop`, in order, as (number of the first, (k, H, W) counts).
+
+        What is compressed may come as it is, and its damage be found when it is counted.
 
         Raises
         ------

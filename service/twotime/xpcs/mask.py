@@ -37,15 +37,13 @@ class FrameStatistics:
 
     def accumulate(self, block: NDArray[Any]) -> None:
         """Take in (k, H, W) frames."""
-        if self.n_frames == 0:
-            self.total = np.zeros(block.shape[1:], np.float64 if block.dtype.kind == "f" else np.uint64)
-            self.maximum = np.zeros(block.shape[1:], block.dtype)
-            self.negative = np.zeros(block.shape[1:], bool)
-            self.saturated = np.zeros(block.shape[1:], bool)
-        self.n_frames += len(block)
-        if block.dtype.kind == "u" and self.total.dtype == np.uint64:
-            self._accumulate_unsigned(block)
+        if block.dtype.kind == "u" and (self.n_frames == 0 or self.total.dtype == np.uint64):
+            frames, largest_of_type = block.reshape(len(block), -1), np.iinfo(block.dtype).max
+            own = self.take_in(len(block), block.shape[1:], block.dtype)
+            in_parts(frames.shape[1], lambda first, end: _accumulate(frames, *own, largest_of_type, first, end))
             return
+        self._begin(block.shape[1:], block.dtype)
+        self.n_frames += len(block)
         if block.dtype.kind != "u":
             self.negative |= (block < 0).any(axis=0)
             block = np.maximum(block, 0)
@@ -56,14 +54,21 @@ class FrameStatistics:
         self.total = self.total + block.sum(axis=0, dtype=self.total.dtype)
         self.maximum = np.maximum(self.maximum, largest)
 
-    def _accumulate_unsigned(self, block: NDArray[Any]) -> None:
-        """The same in one pass over the block, shared out between threads."""
-        frames = block.reshape(len(block), -1)
-        widest = np.promote_types(self.maximum.dtype, block.dtype)
-        self.maximum = self.maximum.astype(widest, copy=False)
-        total, maximum, saturated = self.total.ravel(), self.maximum.ravel(), self.saturated.ravel()
-        mark = np.iinfo(block.dtype).max
-        in_parts(frames.shape[1], lambda first, end: _accumulate(frames, total, maximum, saturated, mark, first, end))
+    def take_in(
+        self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[NDArray[np.uint64], NDArray[Any], NDArray[np.bool_]]:
+        """Make room for so many frames of an unsigned type; flat total, maximum and saturated, for who adds them up."""
+        self._begin(shape, dtype)
+        self.n_frames += number
+        self.maximum = self.maximum.astype(np.promote_types(self.maximum.dtype, dtype), copy=False)
+        return self.total.ravel(), self.maximum.ravel(), self.saturated.ravel()
+
+    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        if self.n_frames == 0:
+            self.total = np.zeros(shape, np.float64 if dtype.kind == "f" else np.uint64)
+            self.maximum = np.zeros(shape, dtype)
+            self.negative = np.zeros(shape, bool)
+            self.saturated = np.zeros(shape, bool)
 
     @property
     def mean(self) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Picking the pixels of all ROIs out of frames."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,12 @@ class RoiPixels:
         """Pixels of all ROIs together."""
         return len(self.indices)
 
+    @cached_property
+    def in_file_order(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """`places` in rising order, and where each of them stands in `places`."""
+        order = np.argsort(self.places, kind="stable")
+        return self.places[order], order
+
     def gather(self, block: NDArray[Any]) -> NDArray[Any]:
         """Counts (k, P) of frames (k, H, W) as written."""
         return np.take(block.reshape(len(block), -1), self.places, axis=1, mode="clip")
@@ -66,21 +72,27 @@ class CountMatrix:
     ) -> None:
         self._allocate = allocate
         self.values: NDArray[Any] = allocate((n_frames, pixels.n_pixels), np.dtype(np.uint8))
-        self._pixels = pixels
+        self.pixels = pixels
 
     def fill(self, first: int, block: NDArray[Any]) -> None:
         """Put the pixels of frames (k, H, W), as written, at rows `first`, `first` + 1, ..."""
         if block.dtype.kind != "u" or self.values.dtype.kind != "u":
-            counts = self._pixels.gather(block)
+            counts = self.pixels.gather(block)
             self._widen(np.result_type(self.values.dtype, counts.dtype))
             self.values[first : first + len(block)] = counts
             return
         frames, mark = block.reshape(len(block), -1), np.iinfo(block.dtype).max
         while True:
-            largest = max(in_parts(len(self._pixels.places), partial(self._copied, first, frames, mark)))
-            if largest <= np.iinfo(self.values.dtype).max:
+            largest = max(in_parts(len(self.pixels.places), partial(self._copied, first, frames, mark)))
+            if not self.widen(largest):
                 return
-            self._widen(np.min_scalar_type(largest))
+
+    def widen(self, largest: int) -> bool:
+        """Make room for counts up to `largest`; whether there was none."""
+        if largest <= np.iinfo(self.values.dtype).max:
+            return False
+        self._widen(np.min_scalar_type(largest))
+        return True
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
         if dtype != self.values.dtype:
@@ -91,7 +103,7 @@ class CountMatrix:
 
     def _copied(self, first: int, frames: NDArray[Any], mark: int, start: int, end: int) -> int:
         out = self.values[first : first + len(frames)]
-        return _fill(frames, self._pixels.places, out, mark, np.iinfo(out.dtype).max, start, end)
+        return _fill(frames, self.pixels.places, out, mark, np.iinfo(out.dtype).max, start, end)
 
 
 def _fill(
