@@ -94,11 +94,12 @@ def without_gaps(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
 
     A window with fewer than half of its values is not usable; it is returned as ones.
     """
-    if np.isfinite(windows).all():
+    share = np.isfinite(windows).mean(axis=(1, 2))
+    if (share == 1).all():
         return windows, np.ones(len(windows), bool)
-    usable = np.isfinite(windows).mean(axis=(1, 2)) >= 0.5
+    usable = share >= 0.5
     filled = np.where(usable[:, None, None], windows, np.float32(1))
-    for number in np.flatnonzero(usable):
+    for number in np.flatnonzero(usable & (share < 1)):
         _fill(filled[number])
     return filled, usable
 
