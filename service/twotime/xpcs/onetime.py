@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from twotime.xpcs.compiled import compiled
 
@@ -130,13 +131,14 @@ def pixel_covariance(
     sound = mean > 0 if bad is None else (mean > 0) & ~bad
     scale = np.divide(1.0, mean, out=np.zeros(n_frames), where=sound)
     size = 1 << (2 * n_frames - 1).bit_length()
-    pairs = np.fft.irfft(np.abs(np.fft.rfft(sound.astype(float), size)) ** 2, size)[lag]
+    pairs = irfft(np.abs(rfft(sound.astype(float), size)) ** 2, size)[lag]
     curves = np.empty((groups, len(lag)))
     weights = np.empty(groups)
     for number, own in enumerate(np.array_split(np.arange(n_pixels), groups)):
         relative = ((pixels[:, own] * scale[:, None] - 1) * sound[:, None]).astype(np.float32)
-        power = (np.abs(np.fft.rfft(relative, size, axis=0)) ** 2).sum(axis=1)
-        curves[number] = np.fft.irfft(power, size)[lag] / np.maximum(np.round(pairs), 1) / len(own)
+        waves = rfft(relative, size, axis=0)
+        power = (waves.real**2 + waves.imag**2).sum(axis=1)
+        curves[number] = irfft(power, size)[lag] / np.maximum(np.round(pairs), 1) / len(own)
         weights[number] = len(own)
     weights /= weights.sum()
     deviation = curves - weights @ curves
