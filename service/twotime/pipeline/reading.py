@@ -12,7 +12,7 @@ from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import FrameSource, Progress
 from twotime.xpcs.badframes import find_bad_frames
 from twotime.xpcs.flatfield import static_image
-from twotime.xpcs.geometry import q_map, radius_map
+from twotime.xpcs.geometry import q_from_radius, radius_map
 from twotime.xpcs.mask import FrameStatistics, find_bad_pixels
 from twotime.xpcs.noise import find_noisy_pixels
 from twotime.xpcs.orientation import oriented
@@ -196,7 +196,8 @@ def _masked_rois(
     pixels = gathered.pixels
     fewest = plan.resolved.recipe.min_pixels
     good = mask.ravel()[pixels.indices]
-    q = q_map(plan.resolved.geometry, (mask.shape[0], mask.shape[1])).ravel()
+    radius = radius_map(plan.resolved.geometry, (mask.shape[0], mask.shape[1])).ravel()
+    q = q_from_radius(plan.resolved.geometry, radius[pixels.indices])
     labels = np.zeros(mask.size, np.int32)
     kept, columns, means, warnings = [], [], [], []
     for r, own in enumerate(pixels.columns):
@@ -210,7 +211,7 @@ def _masked_rois(
         kept.append(r)
         columns.append(survivors)
         labels[pixels.indices[survivors]] = len(kept)
-        means.append(q[pixels.indices[survivors]].mean() if plan.rois.q_from_pixels[r] else plan.rois.q[r])
+        means.append(q[survivors].mean() if plan.rois.q_from_pixels[r] else plan.rois.q[r])
     if not kept:
         nobody = f"keeps min_pixels = {fewest} pixels" if good.any() else "keeps any pixel"
         raise UnusableRun(

@@ -1,6 +1,7 @@
 """The values that the stages of the route hand to each other."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Rois:
         """Number of ROIs."""
         return len(self.q)
 
-    @property
+    @cached_property
     def n_pixels(self) -> NDArray[np.int64]:
         """Pixels of each ROI, (R,)."""
         return np.bincount(self.labels.ravel(), minlength=self.number + 1)[1:]
