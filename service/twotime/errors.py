@@ -10,13 +10,13 @@
     │   ├── UnusableRun           no detector, no frames, failed, all zero
     │   │   └── DamagedFrames     some frames are not there or cannot be read
     │   ├── RecipeError           the recipe contradicts itself or the run
-    │   └── NotReady              the analysis exists and has no result (yet)
+    │   ├── NotReady              the analysis exists and has no result (yet)
+    │   └── NotForCallers         not for those who show a key of Tiled
     ├── QueueFull                 too many analyses wait
     ├── TiledUnavailable          not reachable, or gone in between
     │   ├── TiledFailing          answers that it failed
     │   └── StreamOff             answers, but has no stream of events
     ├── TiledRefused              key refused or scope missing
-    ├── NotForCallers             not for those who show a key of Tiled
     ├── WeightsDamaged            the ensemble's files are missing or altered
     └── Cancelled                 somebody asked to stop
 
@@ -74,6 +74,10 @@ class NotReady(InputError):
     """The analysis exists but has no result to show."""
 
 
+class NotForCallers(InputError):
+    """It is about all runs, and so not for callers to whom Tiled shows some."""
+
+
 class QueueFull(TwotimeError):
     """As many analyses wait as the site allows."""
 
@@ -92,10 +96,6 @@ class StreamOff(TiledUnavailable):
 
 class TiledRefused(TwotimeError):
     """The Tiled server refuses the key, or the key lacks a scope."""
-
-
-class NotForCallers(TwotimeError):
-    """It is about all runs, and so not for callers to whom Tiled shows some."""
 
 
 class WeightsDamaged(TwotimeError):

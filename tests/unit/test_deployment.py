@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.debian import install
 
 from twotime.cli import app
 from twotime.metrics import Metrics
@@ -28,7 +29,7 @@ KNOWN = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 def compose_config(env_file: Path) -> subprocess.CompletedProcess[str]:
     """What docker-compose makes of its file; it needs no docker for that."""
     if shutil.which("docker-compose") is None:
-        pytest.skip("docker-compose is not installed")
+        install(["docker-compose"])
     command = ["docker-compose", "--env-file", str(env_file), "--profile", "monitoring", "--profile", "dask", "config"]
     return subprocess.run(command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
 
