@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ from tiled.server.connection_pool import close_database_connection_pool
 from tiled.server.settings import DatabaseSettings
 
 from twotime.catalog.client import RUNS_SPEC, open_root
-from twotime.catalog.embedded import _free_port as free_port
 from twotime.settings import Settings
 
 READ = ["read:metadata", "read:data"]
@@ -49,7 +49,7 @@ class GuardedTiled:
         self.folder = folder
         self.detector_folder = folder / "detector"
         self.keys: dict[str, str] = {}
-        self._port = free_port(0)
+        self._port = _free_port()
         self._passwords = {name: secrets.token_hex(8) for name in (ALICE, BOB, SERVICE, BEAMLINE)}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -147,6 +147,11 @@ class GuardedTiled:
             },
             "streaming_cache": {"uri": "memory", "data_ttl": 300},
         }
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 async def define_tags(uri: str) -> None:
