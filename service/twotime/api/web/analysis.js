@@ -83,7 +83,7 @@ export function notes(record) {
 }
 
 function state(record) {
-  const words = { queued: "Waits for a worker.", running: record.stage, failed: "No result.", cancelled: "Stopped on request." };
+  const words = { queued: "Waits for a worker.", running: record.stage, failed: "No result. Change the recipe, or compute again.", cancelled: "Stopped on request." };
   return el(
     "div",
     { class: "card waiting", role: "status" },

@@ -11,12 +11,14 @@ const at = (id) => document.getElementById(id);
 const main = at("analysis");
 const LIVE = "live/";
 const RECIPE = "recipe/";
-const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: location.hash.slice(1) || null, redraw: null, live: null };
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: location.hash.slice(1) || null, redraw: null, live: null, read: false };
 
 const failed = (error) => say(error.message);
 const words = () => at("search").value.trim().toLowerCase();
 
 function draw() {
+  // Events may come before the lists, which then would seem to be empty.
+  if (!state.read) return;
   const all = [...state.analyses.values()].sort((a, b) => b.created_time - a.created_time);
   const number = showAnalyses(at("analyses"), all, state.chosen, words(), choose);
   at("analyses-count").textContent = number ? `(${number})` : "";
@@ -53,7 +55,7 @@ function askQueue() {
 
 async function reload() {
   const [listed, runs, lives, queue] = await Promise.all([api.analyses(), api.runs(), api.lives(), api.queue()]);
-  state.queue = queue;
+  Object.assign(state, { queue, read: true });
   state.analyses = new Map(listed.analyses.map((one) => [one.id, one]));
   state.runs = runs.runs;
   state.lives = new Map(lives.map((one) => [one.uid, one]));
