@@ -124,6 +124,14 @@ def test_doctor_says_that_tiled_is_unreachable(tmp_path: Path) -> None:
     assert "check that the server runs" in done.stdout
 
 
+def test_doctor_says_that_nobody_publishes_documents(tmp_path: Path) -> None:
+    away = {"TWOTIME_TILED_URI": "http://127.0.0.1:9", "TWOTIME_DOCUMENTS_ADDRESS": "127.0.0.1:9"}
+
+    done = run("doctor", var=tmp_path, TWOTIME_PORT="0", **away)
+
+    assert "!!  documents  No 0MQ proxy answers at 127.0.0.1:9; start bluesky-0MQ-proxy there" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
