@@ -24,7 +24,7 @@ serve: $(VENV)/.installed
 	$(BIN)/twotime serve
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest --quiet tests/integration/test_dask.py -k cluster_of_this_machine
 
 faults: $(VENV)/.installed-dev

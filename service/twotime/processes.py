@@ -4,14 +4,28 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """Begins processes as copies of one that has imported what they need and done nothing yet: ten times faster."""
 PROCESSES.set_forkserver_preload(["twotime.jobs.computing", "twotime.live.session"])
+_beginning = threading.Lock()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def begin(name: str, target: Callable[..., None], *args: Any, n_threads: int) -> BaseProcess:
+    """Begin a process that hears no Ctrl-C; blocks, the first time for as long as the imports take.
+
+    Libraries read how many threads they may start as they are imported: the first call decides for all.
+    """
+    process = PROCESSES.Process(target=target, args=args, name=name, daemon=True)
+    with _beginning, threads(n_threads), deaf_to_interrupts():
+        process.start()
+    return process
 
 
 def die_with_parent() -> None:
@@ -31,10 +45,7 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Set how many threads numerical libraries start in a process that begins inside this block.
-
-    They read it as they are imported, so that the first such block of a service decides for all its processes.
-    """
+    """Set how many threads numerical libraries start in a process that begins inside this block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(number)))
     try:

@@ -11,7 +11,7 @@ import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.logs import configure_logs
-from twotime.processes import PROCESSES, deaf_to_interrupts, die_with_parent, threads
+from twotime.processes import PROCESSES, begin, die_with_parent
 from twotime.settings import Settings
 
 log = structlog.get_logger()
@@ -66,6 +66,7 @@ class Worker:
         self._connection: Connection | None = None
         self._job: str | None = None
         self._lock = threading.Lock()
+        self._beginning = threading.Lock()
 
     @property
     def alive(self) -> bool:
@@ -79,16 +80,14 @@ class Worker:
 
     def start(self) -> None:
         """Start the process unless it lives."""
-        if self.alive:
-            return
-        ours, theirs = PROCESSES.Pipe()
-        self._process = PROCESSES.Process(
-            target=_work, args=(self.settings, theirs, self._cancel), name="twotime worker", daemon=True
-        )
-        with threads(self.settings.threads_per_worker), deaf_to_interrupts():
-            self._process.start()
-        theirs.close()
-        self._connection = ours
+        with self._beginning:
+            if self.alive:
+                return
+            ours, theirs = PROCESSES.Pipe()
+            n_threads = self.settings.threads_per_worker
+            self._process = begin("twotime worker", _work, self.settings, theirs, self._cancel, n_threads=n_threads)
+            theirs.close()
+            self._connection = ours
 
     def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
         """Compute a claimed attempt; blocks until it has ended.
@@ -131,9 +130,10 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join(_GRACE_S)
+        with self._beginning:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join(_GRACE_S)
 
     def _receive(self) -> str | tuple[str, float] | None:
         assert self._connection is not None

@@ -14,7 +14,7 @@ from twotime.catalog.models import load_ensemble
 from twotime.live.session import LiveSession
 from twotime.logs import configure_logs
 from twotime.pipeline.one_roi import warm_up
-from twotime.processes import PROCESSES, deaf_to_interrupts, die_with_parent, threads
+from twotime.processes import PROCESSES, begin, die_with_parent
 from twotime.recipe import Recipe
 from twotime.settings import Settings
 
@@ -61,10 +61,9 @@ class LiveCrew:
         """End the process at once; what it showed stays in Tiled as it is."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         if self._process is not None:
             self._process.kill()
-        await asyncio.gather(*[task for task in (self._task,) if task], return_exceptions=True)
-        if self._process is not None:
             await asyncio.to_thread(self._process.join, _GRACE_S)
 
     def follow(self, uid: str, recipe: Recipe) -> None:
@@ -101,18 +100,31 @@ class LiveCrew:
     async def _keep_alive(self) -> None:
         settings = self._settings()
         while True:
-            ours, theirs = PROCESSES.Pipe()
-            self._process = PROCESSES.Process(target=_follow, args=(settings, theirs), name="twotime live", daemon=True)
-            with threads(settings.threads_per_worker), deaf_to_interrupts():
-                self._process.start()
-            theirs.close()
+            ours = await self._begin(settings)
             self._connection = ours
             for uid, recipe in self._followed.items():
                 self._send("follow", uid, recipe)
             await self._listen(ours)
             self._connection = None
-            log.error("live_process_died", exit_code=self._process.exitcode, followed=self.followed)
+            exit_code = self._process.exitcode if self._process is not None else None
+            log.error("live_process_died", exit_code=exit_code, followed=self.followed)
             await asyncio.sleep(_PAUSE_S)
+
+    async def _begin(self, settings: Settings) -> Connection:
+        """Begin the process, even if this is cancelled meanwhile: `stop` must know what has begun."""
+        ours, theirs = PROCESSES.Pipe()
+        n_threads = settings.threads_per_worker
+        beginning = asyncio.create_task(
+            asyncio.to_thread(begin, "twotime live", _follow, settings, theirs, n_threads=n_threads)
+        )
+        try:
+            self._process = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self._process = await beginning
+            raise
+        finally:
+            theirs.close()
+        return ours
 
     async def _listen(self, connection: Connection) -> None:
         """Pass on what the process says until it is gone."""
