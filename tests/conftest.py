@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import Loop
 
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
@@ -66,3 +67,11 @@ def measured_data() -> Path:
     if not (folder / "id10_maxipix_frames.h5").is_file():
         pytest.skip(f"measured data are not in {folder}; set TWOTIME_MEASURED_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def call() -> Iterator[Loop]:
+    """Runs coroutines in a loop that lives on between them."""
+    loop = Loop()
+    yield loop
+    loop.close()

@@ -76,13 +76,6 @@ class Heard:
 
 
 @pytest.fixture(scope="module")
-def call() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
     one = Proxy()
     one.start()

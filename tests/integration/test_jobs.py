@@ -12,7 +12,7 @@ import pytest
 from pydantic import AnyHttpUrl, SecretStr
 from tests.bursts import GEOMETRY, computing, ended, write_burst
 from tests.processes import alive, family
-from tests.waiting import Loop, until
+from tests.waiting import until
 
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import RUNS_SPEC, open_root
@@ -44,13 +44,6 @@ async def serve(uid, recipe):
 if __name__ == "__main__":
     asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
 """
-
-
-@pytest.fixture(scope="module")
-def call():
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture(scope="module")

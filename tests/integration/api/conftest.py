@@ -1,5 +1,7 @@
 """The service on a real Tiled server, asked over real HTTP, and runs of every kind to ask it about."""
 
+import io
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -8,12 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 from tests.waiting import until
 
 from twotime.api.keys import SCOPES, add_key
 from twotime.api.server import Server
+from twotime.logs import configure_logs
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.simulate.beamline import ExitStatus
@@ -152,3 +156,15 @@ def done(client: httpx.Client, run_uid: str, ended: Callable[[str], dict[str, An
     answer = client.post("/analyses", json={"uid": run_uid, "recipe": RECIPE})
     assert answer.status_code in (200, 202), answer.text
     return ended(answer.json()["id"])
+
+
+@pytest.fixture
+def logs() -> Iterator[io.StringIO]:
+    """All that is logged, of whatever severity."""
+    stream, root = io.StringIO(), logging.getLogger()
+    before, level = list(root.handlers), root.level
+    configure_logs(level="DEBUG", stream=stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = before
+    root.setLevel(level)

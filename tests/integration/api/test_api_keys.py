@@ -3,22 +3,19 @@
 import http.client
 import io
 import json
-import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import structlog
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from twotime.api.auth import COOKIE
 from twotime.api.keys import SCOPES, load_keys
 from twotime.api.server import Server
-from twotime.logs import configure_logs
 
 ANALYSES = "/api/v1/analyses"
 REQUESTS = {
@@ -26,18 +23,6 @@ REQUESTS = {
     "submit": [("POST", ANALYSES), ("POST", f"{ANALYSES}/none/cancel")],
     "admin": [("DELETE", ANALYSES), ("PUT", f"{ANALYSES}/none"), ("POST", f"{ANALYSES}/"), ("POST", "/nowhere")],
 }
-
-
-@pytest.fixture
-def logs() -> Iterator[io.StringIO]:
-    """All that is logged, of whatever severity."""
-    stream, root = io.StringIO(), logging.getLogger()
-    before, level = list(root.handlers), root.level
-    configure_logs(level="DEBUG", stream=stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 @pytest.fixture

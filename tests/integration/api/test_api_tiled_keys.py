@@ -1,7 +1,6 @@
 """A Tiled with proposals: results carry the access tags of their runs, and a key of Tiled opens what Tiled shows."""
 
 import io
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import structlog
 from tests.guarded import ALICE, BEAMLINE, BOB, SERVICE, GuardedTiled
 from tests.waiting import until
 from tests.writing import FRAMES, GEOMETRY, RINGS
@@ -21,7 +19,6 @@ from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.live import LiveSink
 from twotime.catalog.publish import run_uid
 from twotime.catalog.runs import find_run, run_facts
-from twotime.logs import configure_logs
 from twotime.simulate.beamline import Scan, write_scan
 
 SAMPLE = "secret of proposal A"
@@ -315,18 +312,6 @@ def test_key_that_was_revoked_opens_nothing_more(site: Site) -> None:
         site.tiled.revoke(key)
         assert alice.get(f"/api/v1/analyses/{site.analysis}").status_code in (401, 404)
         assert alice.get("/api/v1/analyses").status_code in (401, 404)
-
-
-@pytest.fixture
-def logs() -> Iterator[io.StringIO]:
-    """All that is logged, of whatever severity."""
-    stream, root = io.StringIO(), logging.getLogger()
-    before, level = list(root.handlers), root.level
-    configure_logs(level="DEBUG", stream=stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 def test_key_of_tiled_is_neither_logged_nor_written_down(site: Site, logs: io.StringIO) -> None:
