@@ -11,11 +11,19 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Put new children into a list without losing the keyboard focus inside it. */
+/**
+ * Put new elements into a list. What looks the same stays: progress draws the lists anew many times a second, and a
+ * button must not go from under the hand, nor the keyboard focus.
+ */
 export function refill(list, children) {
   const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  list.replaceChildren(...children);
-  if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  children.forEach((child, place) => {
+    const before = list.children[place];
+    if (!before) list.append(child);
+    else if (before.outerHTML !== child.outerHTML) before.replaceWith(child);
+  });
+  while (list.children.length > children.length) list.lastElementChild.remove();
+  if (focused && !list.contains(document.activeElement)) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
 let hiding;

@@ -32,10 +32,6 @@ function analysisItem(one, chosen, choose) {
 /** What waits, the next one first, each with a hand on it. */
 export function showQueue(list, waiting, analyses, actions) {
   const known = waiting.map((id) => analyses.get(id) ?? { id, raw_uid: id });
-  const shown = JSON.stringify(known.map((one) => [one.id, named(one)]));
-  // Progress of others draws the lists anew many times a second; a button must not go from under the hand.
-  if (list.dataset.shown === shown) return;
-  list.dataset.shown = shown;
   refill(list, known.map((one, place) => el("li", {}, waitingItem(one, place, actions))));
 }
 
