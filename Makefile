@@ -1,7 +1,8 @@
 # make demo            a simulated scan, from frames to dynamics, in the browser
 # make demo ONCE=1     the same, checked against the known truth, then exit
 # make demo FRAMES=F   the same with measured frames
-# make test            the whole test suite
+# make test            the test suite, some ten minutes
+# make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
 # make check           formatting, lint, types, layers
@@ -13,9 +14,11 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(FRAMES),--frames $(FRAMES)) $(if $(PORT),--port $(PORT))
 
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
-.PHONY: demo serve test bench faults check format clean
+.PHONY: demo serve test test-long bench faults check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -24,7 +27,10 @@ serve: $(VENV)/.installed
 	$(BIN)/twotime serve
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m long
 	$(BIN)/python -m pytest --quiet tests/integration/test_dask.py -k cluster_of_this_machine
 
 faults: $(VENV)/.installed-dev

@@ -16,7 +16,7 @@ import pytest
 from tests.faults.harness import FAULTS, disturb
 from tests.faults.site import KEY, Site, usage
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.waiting import Loop, until
 from twotime.jobs import Service
 from twotime.settings import Settings
 
+pytestmark = pytest.mark.long
+
 QUICK = {
     "geometry": GEOMETRY,
     "rois": [{"unit": "pixel", "inner_radius": 6, "width": 8, "num_rings": 2}],
@@ -188,7 +190,7 @@ def test_scheduler_that_goes_away_is_said_and_waited_for(
 
 @pytest.mark.skipif(
     "PYTEST_XDIST_WORKER" in os.environ,
-    reason="a local cluster cannot start its processes below one of xdist; make test runs this test by itself",
+    reason="a local cluster cannot start its processes below one of xdist; make test-long runs this test by itself",
 )
 def test_cluster_of_this_machine_is_started_and_ended_with_the_service(
     site: Settings, call: Loop, raw: Any, detector_folder: Path

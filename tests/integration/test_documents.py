@@ -35,6 +35,8 @@ from twotime.live.listening import DocumentListener, find_proxy
 from twotime.settings import Settings
 from twotime.simulate.beamline import Scan, run_documents
 
+pytestmark = pytest.mark.long
+
 RUNBOOK = Path(__file__).parents[2] / "deploy" / "README.md"
 
 

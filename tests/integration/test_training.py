@@ -15,6 +15,8 @@ from cnn_ed.collect import place_of
 from cnn_ed.dataset import full_windows, load_examples
 from twotime.settings import Settings
 
+pytestmark = pytest.mark.long
+
 BINARY = Path(sys.executable).parent / "twotime"
 SAMPLE = "collected colloid"
 

@@ -17,7 +17,7 @@ from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.xpcs.types import Geometry
 
 # The first test may have to install PostgreSQL and Redis.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 GEOMETRY = Geometry(

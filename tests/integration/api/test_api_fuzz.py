@@ -18,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
 
 from twotime.api.server import Server
 
+pytestmark = pytest.mark.long
+
 CHECKS = [content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance]
 ENDLESS = ("/api/v1/events", "/api/v1/analyses/{analysis_id}/events")
 """Streams of events do not end by themselves; test_api_events reads them."""

@@ -21,6 +21,8 @@ from twotime.catalog.publish import run_uid
 from twotime.catalog.runs import find_run, run_facts
 from twotime.simulate.beamline import Scan, write_scan
 
+pytestmark = pytest.mark.long
+
 SAMPLE = "secret of proposal A"
 _ENDINGS = ("nxs", "h5", "pychx.h5", "html", "txt")
 
