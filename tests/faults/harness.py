@@ -110,7 +110,7 @@ def disturb(site: Site, plan: Counter[str], seed: int, *, settle_every: int = 20
         print(f"{number:4d} {name}", flush=True)
         FAULTS[name](site, chance)
         if number % settle_every == 0:
-            wrong = site.faults()
+            wrong = site.faults(again=False)
             memory, files = usage(site.service.pid)
             print(
                 f"{number:4d} faults, {len(site.uids)} scans, {memory} MiB, {files} files, wrong: {wrong}", flush=True
