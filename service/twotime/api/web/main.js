@@ -63,6 +63,8 @@ async function reload() {
   if (!state.chosen && running) state.chosen = LIVE + running.uid;
   if (!state.chosen && listed.analyses.length) state.chosen = (listed.analyses.find((one) => one.status === "done") ?? listed.analyses[0]).id;
   draw();
+  // Whoever was faster than the lists has something open already, and perhaps began to type in it.
+  if (turn === 0 && state.chosen) open(state.chosen).catch(failed);
 }
 
 let turn = 0;
@@ -171,7 +173,4 @@ addEventListener("hashchange", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.redraw?.().catch(failed));
 
 api.listen({ analysis: changed, live: grew, queue: askQueue, run: () => later(reload), tiled: (said) => said.reachable || say(said.message) }, connected);
-// Whoever was faster than the lists has something open already, and perhaps began to type in it.
-reload()
-  .then(() => turn === 0 && state.chosen && open(state.chosen))
-  .catch(failed);
+reload().catch(failed);
