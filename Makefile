@@ -31,7 +31,6 @@ test: $(VENV)/.installed-dev
 
 test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m long
-	$(BIN)/python -m pytest --quiet tests/integration/test_dask.py -k cluster_of_this_machine
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.harness

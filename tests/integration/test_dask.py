@@ -47,8 +47,8 @@ class Cluster:
         host, port = self.address.removeprefix("tcp://").split(":") if self.address else ("127.0.0.1", "0")
         log = self.folder / "scheduler.log"
         log.write_text("")
-        command = ["distributed.cli.dask_scheduler", "--host", host, "--port", port, "--no-dashboard"]
-        self.scheduler = _process(command, log)
+        options = ["--host", host, "--port", port, "--dashboard-address", "127.0.0.1:0"]
+        self.scheduler = _process(["distributed.cli.dask_scheduler", *options], log)
         self.address = until(lambda: _address_in(log.read_text()))
 
     def start_worker(self) -> None:
@@ -92,7 +92,7 @@ def service(site: Settings, cluster: Cluster, call: Loop) -> Iterator[Service]:
 
 
 def test_results_of_a_cluster_equal_those_of_a_worker_process(
-    service: Service, site: Settings, call: Loop, raw: Any, detector_folder: Path
+    service: Service, site: Settings, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
     uid = write_burst(raw, detector_folder, 120)
     record = call(service.submit(uid, QUICK))
@@ -103,6 +103,9 @@ def test_results_of_a_cluster_equal_those_of_a_worker_process(
         assert call(local.submit(uid, QUICK)).id == record.id
         ended(local, call, record.id)
         assert ended(service, call, record.id).attempt == 1
+        with Client(cluster.address, set_as_default=False) as client:
+            profiled = client.run(lambda dask_worker: dask_worker.periodic_callbacks["profile"].is_running())
+        assert sorted(profiled.values()) == [False, True, True]
 
         there, here = (call(one.read_analysis(record.id)) for one in (service, local))
         for name, array in here.arrays.items():
@@ -144,7 +147,7 @@ def test_running_analysis_stops_when_it_is_cancelled(
 
 
 def test_service_that_stops_hands_back_what_the_cluster_computes(
-    service: Service, call: Loop, raw: Any, detector_folder: Path
+    service: Service, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
     path = f"dask-{uuid.uuid4().hex[:6]}"
     first = Service(service.settings.model_copy(update={"results_path": path}))
@@ -154,6 +157,8 @@ def test_service_that_stops_hands_back_what_the_cluster_computes(
     computing(first, call, record.id)
 
     call(first.stop())
+    with Client(cluster.address, set_as_default=False) as client:
+        assert not any(client.processing().values())
 
     second = Service(service.settings.model_copy(update={"results_path": path}))
     call(second.start())
@@ -188,10 +193,6 @@ def test_scheduler_that_goes_away_is_said_and_waited_for(
     assert again.attempt - again.first_attempt == 0
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ,
-    reason="a local cluster cannot start its processes below one of xdist; make test-long runs this test by itself",
-)
 def test_cluster_of_this_machine_is_started_and_ended_with_the_service(
     site: Settings, call: Loop, raw: Any, detector_folder: Path
 ) -> None:

@@ -48,7 +48,7 @@ class Crew:
         self.owner = owner
         self.queue = JobQueue()
         self.busy: dict[str, AnalysisRecord] = {}
-        self._claiming: set[str] = set()
+        self._claiming: list[str] = []
         self.workers: list[Executor] = []
         self.cluster: DaskCluster | None = None
         self._changed = changed
@@ -111,7 +111,7 @@ class Crew:
         while True:
             await loop.run_in_executor(self._threads, worker.start)
             job = await self.queue.get()
-            self._claiming.add(job.id)
+            self._claiming.append(job.id)  # Twice, where the slot that lost it has not let go of it yet.
             try:
                 # It may have waited long for this job, and lost its place meanwhile.
                 await loop.run_in_executor(self._threads, worker.start)
@@ -125,7 +125,7 @@ class Crew:
                 log.exception("job_broke", analysis_id=job.id)
                 await asyncio.sleep(_PAUSE_S)
             finally:
-                self._claiming.discard(job.id)
+                self._claiming.remove(job.id)
 
     async def _claim(self, job: Job) -> AnalysisRecord | None:
         record = await self.link.call(

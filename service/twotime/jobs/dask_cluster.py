@@ -55,7 +55,7 @@ class DaskCluster:
         """
         with self._changed:
             while not given_up.is_set():
-                if self.n_places > 0 and (who in self._taken or len(self._taken) < self.n_places):
+                if self._answers and (who in self._taken or len(self._taken) < self.n_places):
                     self._taken.add(who)
                     return
                 self._changed.wait(_LOOK_EVERY_S)
@@ -85,6 +85,12 @@ class DaskCluster:
         self._disconnect()
         if self._local is not None:
             self._local.close()
+
+    @property
+    def _answers(self) -> bool:
+        """Whether tasks can be given to it: a connection that broke shows at once, `n_places` only at the next look."""
+        client = self.client
+        return self.n_places > 0 and client is not None and self.is_up(client)
 
     def _keep_connected(self) -> None:
         while not self._over.is_set():
@@ -144,7 +150,9 @@ def _local_cluster(settings: Settings) -> LocalCluster:
     return LocalCluster(
         n_workers=settings.workers,
         threads_per_worker=1,
-        dashboard_address=None,
+        # Its HTTP server takes port 8787 without an address, and another scheduler may have it.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         memory_limit=0,  # The recipe's plan bounds memory; a worker that is paused or killed half-way helps nobody.
         env=threads,
     )

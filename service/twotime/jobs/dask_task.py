@@ -53,6 +53,11 @@ class _Bench:
         self._cancel = threading.Event()
         self._dropped = False
         self._computer = Computer(settings, self._cancel, self._tell)
+        # CPython 3.11 may stand still for ever where garbage is collected while Dask looks at the frames of all threads
+        # (python/cpython#106883), which its profile does every 10 ms of a task; nobody looks at that profile.
+        for name in ("profile", "profile-cycle"):
+            if name in worker.periodic_callbacks:
+                worker.loop.add_callback(worker.periodic_callbacks[name].stop)
         self._computer.warm_up()
 
     def attempt(self, record: AnalysisRecord, key: str, topic: str) -> str:

@@ -4,9 +4,10 @@ import threading
 import uuid
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
-from distributed import Client, Future, wait
+from distributed import Client, Future
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.jobs.dask_cluster import DaskCluster
@@ -17,6 +18,8 @@ log = structlog.get_logger()
 
 _LOOK_EVERY_S = 1.0
 _GRACE_S = 5.0
+_ANSWER_S = 10.0
+"""Longer than a worker is deaf that imports what its first task needs."""
 
 
 class DaskWorker:
@@ -106,7 +109,7 @@ class DaskWorker:
                 return AWAY
             if self._cancel.is_set() and not told:
                 told = True
-                if not any(client.run(stop, key, False, on_error="ignore").values()) and not future.done():
+                if not _stopped(client, key, drop=False) and not future.done():
                     # Nobody computes it yet; whoever claims it next finds in Tiled that it was cancelled.
                     future.cancel()
                     return "lost"
@@ -120,9 +123,22 @@ class DaskWorker:
 
 def _let_go(client: Client, future: "Future[str]", key: str) -> None:
     """Have the task ended without a word, so that whoever takes the analysis up does not meet it."""
-    if any(client.run(stop, key, True, on_error="ignore").values()):
-        try:
-            wait([future], timeout=_GRACE_S)
-        except TimeoutError:
-            log.warning("dask_task_goes_on", key=key)
+    ended = threading.Event()
+    future.add_done_callback(lambda _: ended.set())
+    if _stopped(client, key, drop=True) and not ended.wait(_GRACE_S):
+        log.warning("dask_task_goes_on", key=key)
     future.cancel()
+
+
+def _stopped(client: Client, key: str, *, drop: bool) -> bool:
+    """Whether a worker says that it stops a task; a worker that does not answer is not waited for without end."""
+    answers: dict[str, bool] = {}
+
+    def ask() -> None:
+        with suppress(OSError, RuntimeError, CancelledError):
+            answers.update(client.run(stop, key, drop, on_error="ignore"))
+
+    asking = threading.Thread(target=ask, name="ask the dask workers", daemon=True)
+    asking.start()
+    asking.join(_ANSWER_S)
+    return any(answers.values())
