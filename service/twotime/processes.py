@@ -23,7 +23,7 @@ def begin(name: str, target: Callable[..., None], *args: Any, n_threads: int) ->
     Libraries read how many threads they may start as they are imported: the first call decides for all.
     """
     process = PROCESSES.Process(target=target, args=args, name=name, daemon=True)
-    with _beginning, threads(n_threads), deaf_to_interrupts():
+    with _beginning, _threads(n_threads), deaf_to_interrupts():
         process.start()
     return process
 
@@ -44,7 +44,7 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def threads(number: int) -> Iterator[None]:
+def _threads(number: int) -> Iterator[None]:
     """Set how many threads numerical libraries start in a process that begins inside this block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(number)))

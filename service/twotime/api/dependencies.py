@@ -70,8 +70,7 @@ async def get_finished(record: TheRecord, service: TheService) -> AnalysisRecord
         If it waits, runs, failed or was cancelled; says which and what to do.
     """
     if record.status == "done":
-        if isinstance(service, SeenService):
-            await service.check_data(record.id)
+        await service.check_data(record.id)
         return record
     if record.status == "failed":
         raise NotReady(

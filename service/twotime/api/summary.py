@@ -8,7 +8,7 @@ import pandas as pd
 from twotime.api import schemas
 from twotime.api.tables import number, unit_of
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.export.flags import flags
+from twotime.export.flags import flags, sentences
 from twotime.recipe import DECAY_PARAMETERS
 
 
@@ -66,7 +66,7 @@ def dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
         chi2=number(row[f"{kind}_chi2"]),
         on_bound=[name for name in row[f"{kind}_on_bound"].split(", ") if name],
         trusted=bool(row[f"{kind}_trusted"]),
-        reason=row[f"{kind}_reason"],
+        reason="; ".join(sentences(row[f"{kind}_reason"])),
     )
 
 

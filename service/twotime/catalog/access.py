@@ -3,7 +3,8 @@
 A server without such a policy keeps no tags: it ignores those of a new node, and its nodes show none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tiled.client.utils import ClientError
@@ -41,9 +42,15 @@ def refuses_tags(error: ClientError) -> bool:
     return error.response.status_code == _FORBIDDEN and "access tags" in str(error)
 
 
-def not_ours_to_give(uid: str, tags: Sequence[str]) -> UnusableRun:
-    """What to say of a run with such tags."""
-    return UnusableRun(
-        f"Run {uid[:8]} has the access tags {', '.join(tags)}, which Tiled does not let this service give to results; "
-        "make its principal an owner of them, with scopes to read and write, in Tiled's tag definitions."
-    )
+@contextmanager
+def giving(uid: str, tags: Sequence[str]) -> Iterator[None]:
+    """Give a node the access tags of a run inside this block; raises `UnusableRun` where Tiled does not let us."""
+    try:
+        yield
+    except ClientError as error:
+        if not refuses_tags(error):
+            raise
+        raise UnusableRun(
+            f"Run {uid[:8]} has the access tags {', '.join(tags)}, which Tiled does not let this service give to "
+            "results; make its principal an owner of them, with scopes to read and write, in Tiled's tag definitions."
+        ) from None

@@ -22,7 +22,7 @@ from tiled.client.utils import ClientError
 from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
-from twotime.catalog.access import not_ours_to_give, refuses_tags, tags_of
+from twotime.catalog.access import giving, refuses_tags, tags_of
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import (
     CANCELLED,
@@ -117,14 +117,12 @@ class AnalysisStore:
             "created_time": now,
             "updated_time": now,
         }
-        with tiled_errors():
+        with tiled_errors(), giving(facts.uid, facts.access_tags):
             try:
                 node = self.results.create_container(
                     key, metadata=plain(metadata), specs=[ANALYSIS_SPEC], access_tags=list(facts.access_tags) or None
                 )
             except ClientError as error:
-                if refuses_tags(error):
-                    raise not_ours_to_give(facts.uid, facts.access_tags) from None
                 _only_conflict(error)
                 return self._requeue_if_forced(self.get(key), force, list(facts.access_tags))
         return _record(node)
@@ -352,13 +350,8 @@ class AnalysisStore:
         """Give an analysis the access tags that its run has by now; all that is written into it takes them from it."""
         node = self.node(record.id)
         if access_tags and tags_of(node) != access_tags:
-            with tiled_errors():
-                try:
-                    node.update_metadata(access_tags=access_tags)
-                except ClientError as error:
-                    if refuses_tags(error):
-                        raise not_ours_to_give(record.raw_uid, access_tags) from None
-                    raise
+            with tiled_errors(), giving(record.raw_uid, access_tags):
+                node.update_metadata(access_tags=access_tags)
 
     def _ended(self, key: str, status: Status, attempt: int, **changes: Any) -> AnalysisRecord:
         changes = {"error": None} | changes | ({"progress": 1.0} if status == "done" else {})

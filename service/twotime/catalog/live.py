@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tiled.client.container import Container
-from tiled.client.utils import ClientError
 from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
-from twotime.catalog.access import not_ours_to_give, refuses_tags, tags_of
+from twotime.catalog.access import giving, tags_of
 from twotime.catalog.analyses import child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
@@ -74,14 +73,10 @@ class LiveSink:
             _make_room(parent, uid)
             now = time.time()
             metadata = plain({**metadata, "created_time": now, "updated_time": now})
-            try:
+            with giving(uid, access_tags):
                 parent.create_container(
                     uid, metadata=metadata, specs=[LIVE_SPEC], access_tags=list(access_tags) or None
                 )
-            except ClientError as error:
-                if refuses_tags(error):
-                    raise not_ours_to_give(uid, access_tags) from None
-                raise
             self._node: Container = parent[uid]
             self._arrays: dict[str, Any] = {}
 

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
@@ -15,10 +16,10 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from twotime.catalog.client import open_root, raw_catalog, tiled_errors
 from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
+from twotime.threads import to_the_end
 
 OnRun = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Awaitable[None]]
 OnStart = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-Result = TypeVar("Result")
 _News = tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], list[Mapping[str, Any]]]
 
 MARGIN_S = 300.0
@@ -56,10 +57,15 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
     this one.
     """
     asked = time.time()
-    opening = asyncio.create_task(asyncio.to_thread(open_root, settings))
+    opened = ExitStack()
+
+    def open_raw() -> Any:
+        root = open_root(settings)
+        opened.callback(root.context.close)
+        return raw_catalog(root, settings)
+
     try:
-        root = await asyncio.shield(opening)
-        raw = await _to_the_end(raw_catalog, root, settings)
+        raw = await to_the_end(open_raw)
         async with connect(
             _stream_uri(settings), additional_headers=_headers(settings), max_size=None, open_timeout=15
         ) as socket:
@@ -72,9 +78,7 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"The event stream of {settings.tiled_uri} ended ({reason}).") from error
     finally:
-        await asyncio.wait([opening])  # A thread that still connects would leave the connection open.
-        if opening.exception() is None:
-            opening.result().context.close()
+        opened.close()
 
 
 async def poll_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None, *, for_s: float) -> None:
@@ -143,18 +147,9 @@ class _Watch:
     async def _reconcile(self) -> None:
         """Ask the catalog for what happened since the last time."""
         began = time.time()
-        await _tell(await _to_the_end(_news, self.settings, self.raw, self.since), self.on_run, self.on_start)
+        await _tell(await to_the_end(_news, self.settings, self.raw, self.since), self.on_run, self.on_start)
         self.since = began
         self.asked_at = time.monotonic()
-
-
-async def _to_the_end(function: Callable[..., Result], *given: Any) -> Result:
-    """Call in a thread; cancelled meanwhile, wait for its end, so that nobody closes the connection that it uses."""
-    work = asyncio.create_task(asyncio.to_thread(function, *given))
-    try:
-        return await asyncio.shield(work)
-    finally:
-        await asyncio.wait([work])
 
 
 def _news(settings: Settings, raw: Any, since: float) -> _News:

@@ -9,7 +9,8 @@ from twotime.catalog.client import open_root, results_container
 from twotime.catalog.publish import read_array, read_table
 from twotime.cli.tiled import tiled_of
 from twotime.errors import NotFound
-from twotime.export.picture import before_and_after
+from twotime.export.picture import draw_before_and_after
+from twotime.export.report_pictures import ROI_HEIGHT, png
 from twotime.export.tables import with_error
 from twotime.settings import Settings
 
@@ -38,5 +39,7 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
     )
     title = f"{record.sample}, q = {row['q']:.4f} 1/Å, Γ (1/s): {rates}"
     frame_time_s = float(own["lag_s"].iloc[0] / own["lag_frames"].iloc[0])
-    out.write_bytes(before_and_after(raw, denoised, mask, own, frame_time_s, title))
+    out.write_bytes(
+        png(lambda figure: draw_before_and_after(figure, raw, denoised, mask, own, frame_time_s, title), ROI_HEIGHT)
+    )
     console.print(f"Wrote {out}")

@@ -1,37 +1,17 @@
 """A two-time correlation function before and after denoising, as a picture."""
 
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from numpy.typing import NDArray
 
 from twotime.results import colour_range
 
 COLOUR_MAP = "viridis"
 RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
-
-
-def before_and_after(
-    raw: NDArray[np.float32],
-    denoised: NDArray[np.float32] | None,
-    mask: NDArray[np.bool_] | None,
-    g2: pd.DataFrame,
-    frame_time_s: float,
-    title: str,
-) -> bytes:
-    """Raw and denoised two-time correlation functions and their one-time curves side by side; a PNG picture.
-
-    See `draw_before_and_after`.
-    """
-    figure = Figure(figsize=(13, 4.3), layout="constrained")
-    draw_before_and_after(figure, raw, denoised, mask, g2, frame_time_s, title)
-    png = BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    return png.getvalue()
 
 
 def draw_before_and_after(

@@ -17,6 +17,7 @@ from twotime.pipeline.one_roi import warm_up
 from twotime.processes import PROCESSES, begin, die_with_parent
 from twotime.recipe import Recipe
 from twotime.settings import Settings
+from twotime.threads import to_the_end
 
 log = structlog.get_logger()
 
@@ -113,17 +114,12 @@ class LiveCrew:
     async def _begin(self, settings: Settings) -> Connection:
         """Begin the process, even if this is cancelled meanwhile: `stop` must know what has begun."""
         ours, theirs = PROCESSES.Pipe()
-        n_threads = settings.threads_per_worker
-        beginning = asyncio.create_task(
-            asyncio.to_thread(begin, "twotime live", _follow, settings, theirs, n_threads=n_threads)
-        )
-        try:
-            self._process = await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            self._process = await beginning
-            raise
-        finally:
-            theirs.close()
+
+        def begin_it() -> None:
+            self._process = begin("twotime live", _follow, settings, theirs, n_threads=settings.threads_per_worker)
+
+        with theirs:
+            await to_the_end(begin_it)
         return ours
 
     async def _listen(self, connection: Connection) -> None:

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
 import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
-import { inWords, roiTable, select } from "./rois.js";
+import { roiTable, select } from "./rois.js";
 import { twoTimes } from "./two_times.js";
 
 const DOUBLE_CLICK_MS = 320;
@@ -224,7 +224,7 @@ function cutInWords(cut) {
   const kinds = [["raw", "measured"], ["denoised", "denoised"]].filter(([kind]) => cut[kind]);
   const rates = kinds.flatMap(([kind, name], n) => {
     const rate = withError(cut[kind].relaxation_rate).filter(Boolean).join(" ± ");
-    const doubt = cut[kind].trusted ? "" : el("b", { title: inWords(cut[kind].reason) }, " (doubtful)");
+    const doubt = cut[kind].trusted ? "" : el("b", { title: cut[kind].reason }, " (doubtful)");
     return [`${n ? "; " : ""}${name} Γ = ${rate} 1/s`, doubt];
   });
   return [`Age ${duration(cut.age_s)}, from ${duration(cut.first_age_s)} to ${duration(cut.last_age_s)}: `, ...rates, "."];

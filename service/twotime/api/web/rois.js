@@ -84,17 +84,6 @@ function flag(roi, lead, flags) {
   return el("span", { class: "flag", title: `${meaning}: ${why}.` }, `⚑ ${words} `, el("sup", {}, flags.map((one) => one.mark).join(" ")));
 }
 
-const SYMBOLS = [["relaxation_rate", "Γ"], ["baseline ended", "C∞ ended"], ["beta ended", "β ended"], ["alpha ended", "α ended"], ["see fits_age", "see Γ against age"]];
-
-/** The service's reasons with the symbols of this page, each said once. */
-export function inWords(reasons) {
-  const said = [];
-  for (const part of reasons.split("; ")) {
-    if (part && !said.some((earlier) => earlier === part || earlier.endsWith(`, ${part}`))) said.push(part);
-  }
-  return SYMBOLS.reduce((words, [name, symbol]) => words.replaceAll(name, symbol), said.join("; "));
-}
-
 function step(event, roi, choose) {
   const table = event.currentTarget.closest("table");
   const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
