@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.asking import request, run_facts
 from tests.guarded import ALICE, BEAMLINE, BOB, SERVICE, GuardedTiled
 
 from twotime.catalog.access import access_in_words
@@ -13,16 +14,6 @@ from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, made
 from twotime.catalog.client import open_as, open_root, shown_containers
 from twotime.catalog.live import LiveSink
 from twotime.errors import TiledRefused, UnusableRun
-from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
-
-GEOMETRY = {
-    "beam_center_y": 3.0,
-    "beam_center_x": 3.0,
-    "distance_m": 5.0,
-    "wavelength_angstrom": 1.0,
-    "pixel_size_m": 1e-4,
-    "frame_time_s": 0.01,
-}
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +38,9 @@ def store(root_of: Callable[[str], Any]) -> AnalysisStore:
     return AnalysisStore(root_of(SERVICE)["processed"])
 
 
-def ask(store: AnalysisStore, *access_tags: str, uid: str = "", force: bool = False) -> AnalysisRecord:
+def ask(store: AnalysisStore, *access_tags: str, force: bool = False, **changes: Any) -> AnalysisRecord:
     """Queue an analysis of a run that has these tags."""
-    geometry = {name: Found(value, "test") for name, value in GEOMETRY.items()}
-    facts = RunFacts(
-        uid or str(uuid.uuid4()), "camera_image", (100, 64, 64), geometry=geometry, access_tags=access_tags
-    )
-    resolved = resolve(Recipe(), facts)
-    return store.request(facts, resolved, digest(facts.uid, resolved, "1", "2"), {}, force=force)
+    return request(store, run_facts(access_tags=access_tags, **changes), force=force)
 
 
 def test_user_of_the_proposal_sees_its_analysis_and_nobody_else(

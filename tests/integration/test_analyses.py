@@ -1,36 +1,13 @@
 """The state of analyses in a real Tiled server: one winner per claim, nothing lost, nothing twice."""
 
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.asking import request, run_facts
 
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, TakenOver, plain
 from twotime.errors import AnalysisNotFound
-from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
-
-VERSIONS = {"twotime": "0.1.0", "ensemble": "2026-01"}
-GEOMETRY = {
-    "beam_center_y": 3.0,
-    "beam_center_x": 3.0,
-    "distance_m": 5.0,
-    "wavelength_angstrom": 1.0,
-    "pixel_size_m": 1e-4,
-    "frame_time_s": 0.01,
-}
-
-
-def run_facts(**changes):
-    geometry = {name: Found(value, "descriptor configuration") for name, value in GEOMETRY.items()}
-    values = {"uid": str(uuid.uuid4()), "detector": "eiger4m_single_image", "shape": (100, 64, 64)}
-    return RunFacts(**{**values, "geometry": geometry, **changes})
-
-
-def request(store, facts, **options):
-    resolved = resolve(Recipe(), facts)
-    key = digest(facts.uid, resolved, VERSIONS["twotime"], VERSIONS["ensemble"])
-    return store.request(facts, resolved, key, VERSIONS, asked=Recipe(), **options)
 
 
 @pytest.fixture

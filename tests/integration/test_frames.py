@@ -9,10 +9,10 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import StreamRange, compose_run
 
-from twotime.catalog import frames as frames_module
 from twotime.catalog.frames import TiledFrames
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import UnusableRun
+from twotime.files import series
 from twotime.simulate import read_frames_file, write_run
 from twotime.xpcs.orientation import oriented
 from twotime.xpcs.types import Geometry
@@ -37,8 +37,8 @@ def read(frames, *span):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Seven frames to a block, so that these short scans take several."""
-    monkeypatch.setattr(frames_module, "BLOCK_BYTES", 7 * H * W * 2)
-    monkeypatch.setattr(frames_module, "PACKED_BLOCKS", 1)
+    monkeypatch.setattr(series, "BLOCK_BYTES", 7 * H * W * 2)
+    monkeypatch.setattr(series, "PACKED_BLOCKS", 1)
 
 
 def write_collected(raw, folder, per_event):

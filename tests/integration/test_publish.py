@@ -1,27 +1,17 @@
 """What a reader finds who knows only Tiled, and what a kill in between leaves behind."""
 
-import uuid
-
 import numpy as np
 import pandas as pd
 import pytest
+from tests.asking import request, run_facts
 from tiled.client import from_uri
 
 from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.publish import TiledSink, read_array, read_table, run_uid
 from twotime.errors import Cancelled, InputError, NotFound, NotReady
-from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 from twotime.results import NODES, Analysis
 
 N_ROI, N = 2, 60
-GEOMETRY = {
-    "beam_center_y": 3.0,
-    "beam_center_x": 3.0,
-    "distance_m": 5.0,
-    "wavelength_angstrom": 1.0,
-    "pixel_size_m": 1e-4,
-    "frame_time_s": 0.01,
-}
 
 
 def small_analysis(seed=1, n=N):
@@ -77,11 +67,7 @@ def store(results):
 
 @pytest.fixture
 def claimed(store):
-    geometry = {name: Found(value, "descriptor configuration") for name, value in GEOMETRY.items()}
-    uid = str(uuid.uuid4())
-    facts = RunFacts(uid, "eiger4m_single_image", (N, 64, 64), 12, "silica", None, geometry)
-    resolved = resolve(Recipe(), facts)
-    record = store.request(facts, resolved, digest(uid, resolved, "0", "1"), {"twotime": "0", "ensemble": "1"})
+    record = request(store, run_facts(shape=(N, 64, 64), scan_id=12, sample="silica"))
     return store.claim(record.id, "this test", 0)
 
 

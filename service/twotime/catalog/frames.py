@@ -22,11 +22,10 @@ from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
 from twotime.files.chunks import FrameBuffers, ahead, frame_indices, open_frames, read_frames
 from twotime.files.packed import PackedFrames, read_packed
-from twotime.files.series import PACKED_BLOCKS
+from twotime.files.series import frames_at_once, in_blocks
 from twotime.pipeline.protocols import Block, FrameSource
 from twotime.recipe import RunFacts
 
-BLOCK_BYTES = 64 * 2**20
 IN_FLIGHT = 2
 
 
@@ -99,25 +98,17 @@ class TiledFrames:
         TiledUnavailable
             If Tiled goes away.
         """
-        _, height, width = self.facts.shape
-        frame_bytes = max(1, height * width * self.dtype.itemsize)
-        step = max(1, BLOCK_BYTES // frame_bytes) * stride
-        spans = [(first, min(first + step, stop)) for first in range(start, stop, step)]
-        files = self._from_files(start, stop, stride, step)
-        yield from ahead(files) if self._files else self._over_http(spans, stride)
+        at_once = frames_at_once(self.facts, self.dtype)
+        if self._files:
+            yield from ahead(self._from_files(start, stop, stride, at_once))
+        else:
+            step = at_once * stride
+            yield from self._over_http([(first, min(first + step, stop)) for first in range(start, stop, step)], stride)
 
-    def _from_files(self, start: int, stop: int, stride: int, step: int) -> Iterator[tuple[int, Block]]:
+    def _from_files(self, start: int, stop: int, stride: int, at_once: int) -> Iterator[tuple[int, Block]]:
         with _Stack(self._files) as stack:
             there = min(stop, stack.n_frames)
-            first = start
-            while first < there:
-                packed = stack.packed(range(first, min(first + PACKED_BLOCKS * step, there), stride))
-                if packed is not None:
-                    yield first, packed
-                    first += len(packed) * stride
-                else:
-                    yield from stack.sound(range(first, min(first + step, there), stride))
-                    first += step
+            yield from in_blocks(range(start, there, stride), at_once, stack.packed, stack.sound)
             if there < stop:
                 raise DamagedFrames(
                     f"run {self.facts.uid[:8]} announces {self.facts.shape[0]} frames, but its files hold "

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,37 @@ from twotime.xpcs.orientation import Orientation
 BLOCK_BYTES = 64 * 2**20
 PACKED_BLOCKS = 4
 """So many times more frames are taken at once where they stay packed."""
+
+
+def frames_at_once(facts: RunFacts, dtype: np.dtype[Any]) -> int:
+    """How many frames of a run make a block."""
+    _, height, width = facts.shape
+    return max(1, BLOCK_BYTES // max(1, height * width * dtype.itemsize))
+
+
+def in_blocks(
+    frames: range,
+    at_once: int,
+    packed: Callable[[range], PackedBlock | None],
+    sound: Callable[[range], Iterator[tuple[int, NDArray[Any]]]],
+) -> Iterator[tuple[int, Block]]:
+    """Frames as they stand in their files where they can be had so, and read where they cannot.
+
+    Parameters
+    ----------
+    frames : numbers, with their stride
+    at_once : of these to read; of packed ones there are more
+    packed : the first few or all of the frames it is given, as they stand in a file; None where they are to be read
+    sound : blocks of all frames it is given, up to the first damaged one
+    """
+    while frames:
+        block = packed(frames[: PACKED_BLOCKS * at_once])
+        if block is not None:
+            yield frames[0], block
+            frames = frames[len(block) :]
+        else:
+            yield from sound(frames[:at_once])
+            frames = frames[at_once:]
 
 
 class Series(ABC):
@@ -63,32 +94,21 @@ class Series(ABC):
         yield from ahead(self._blocks(start, stop, stride))
 
     def _blocks(self, start: int, stop: int, stride: int) -> Iterator[tuple[int, Block]]:
-        _, height, width = self.facts.shape
-        step = max(1, BLOCK_BYTES // max(1, height * width * self.dtype.itemsize)) * stride
-        first = start
-        while first < stop:
-            packed = self.packed(range(first, min(first + PACKED_BLOCKS * step, stop), stride))
-            if packed is not None:
-                yield first, packed
-                first += len(packed) * stride
-                continue
-            numbers = range(first, min(first + step, stop), stride)
-            try:
-                yield first, self.read(numbers)
-            except (OSError, ValueError):
-                yield from self._one_by_one(numbers)
-            first += step
+        return in_blocks(range(start, stop, stride), frames_at_once(self.facts, self.dtype), self.packed, self._sound)
 
-    def _one_by_one(self, numbers: range) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Sound frames of a block in which not all are."""
-        for number in numbers:
-            try:
-                frame = self.read(range(number, number + 1))
-            except (OSError, ValueError) as error:
-                raise DamagedFrames(
-                    f"frame {number} of {self.path} cannot be read ({error}).", number, number + 1
-                ) from error
-            yield number, frame
+    def _sound(self, numbers: range) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""
+        try:
+            yield numbers[0], self.read(numbers)
+        except (OSError, ValueError):
+            for number in numbers:
+                try:
+                    frame = self.read(range(number, number + 1))
+                except (OSError, ValueError) as error:
+                    raise DamagedFrames(
+                        f"frame {number} of {self.path} cannot be read ({error}).", number, number + 1
+                    ) from error
+                yield number, frame
 
     def pixel_mask(self) -> NDArray[np.bool_] | None:
         """What the files say of dead pixels and gaps; None: nothing."""

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import structlog
 
 from cnn_ed import Ensemble
 from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.frames import BLOCK_BYTES, TiledFrames
+from twotime.catalog.frames import TiledFrames
 from twotime.catalog.live import LiveSink
 from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.places import pixel_cache
 from twotime.catalog.runs import run_facts
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
+from twotime.files.series import frames_at_once
 from twotime.live.growing import GrowingAnalysis, Grown
 from twotime.live.showing import shown_arrays, shown_numbers
 from twotime.live.tail import Tail
@@ -131,8 +133,7 @@ class LiveSession:
     def _take(self, tail: Tail, the_plan: Plan, growing: GrowingAnalysis) -> None:
         frames, facts = the_plan.resolved.recipe.frames, the_plan.facts
         assert frames.stop is not None
-        _, height, width = facts.shape
-        most = max(1, BLOCK_BYTES // (4 * height * width)) * frames.stride
+        most = frames_at_once(facts, np.dtype(np.uint32)) * frames.stride
         news = time.monotonic()
         while not self._over.is_set():
             ended = tail.stop is not None

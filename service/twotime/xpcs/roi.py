@@ -257,7 +257,7 @@ def labelled(
         if count < max(min_pixels, 1):
             dropped.append(f"{region.name} was left out: it holds {count} usable pixels, fewer than {min_pixels}.")
             continue
-        kept.append(replace(region, pixels=np.empty(0, np.intp)))
+        kept.append(replace(region, pixels=np.empty(0, np.intp)))  # A thousand regions with theirs take gigabytes.
         labels[own] = len(kept)
         means.append(float(q[own].mean()) if np.isnan(region.q) else region.q)
     if not kept:
