@@ -1,6 +1,10 @@
 """Fits of the decay: they find the truth, know their errors, and say when not to trust them."""
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,3 +271,21 @@ def test_one_covariance_and_its_growth_give_what_one_for_each_curve_gives() -> N
         np.testing.assert_allclose(together.covariance, apart.covariance, rtol=1e-9, atol=1e-18)
     with pytest.raises(ValueError, match="growth has shape"):
         fit_decay(LAG, g2, covariance=each, growth=growth)
+
+
+@pytest.mark.long
+def test_process_that_compiles_fits_to_the_last_bit_as_those_that_find_machine_code(tmp_path: Path) -> None:
+    script = (
+        "import hashlib, numpy as np; from twotime.xpcs import decay, fit_decay;"
+        "lag = np.arange(1, 46); rng = np.random.default_rng(1);"
+        "g2 = np.stack([decay(lag, rate, 0.2, 1.0, 1.0) for rate in rng.uniform(0.01, 0.3, 2000)]);"
+        "sigma = rng.uniform(0.02, 0.08, g2.shape);"
+        "fits = fit_decay(lag, g2 + rng.normal(0, sigma), sigma=sigma);"
+        "print(hashlib.sha256(np.stack([fits.relaxation_rate, fits.beta, fits.baseline, fits.alpha])).hexdigest())"
+    )
+    command, environment = [sys.executable, "-c", script], {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    compiled, found = (subprocess.run(command, env=environment, check=True, capture_output=True) for _ in range(2))
+
+    assert list(tmp_path.rglob("*.nbc"))
+    assert compiled.stdout == found.stdout

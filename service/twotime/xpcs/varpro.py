@@ -439,13 +439,15 @@ def _fit_curves(
                 parameters[m, 0], parameters[m, 1], parameters[m, 2], parameters[m, 3] = u, beta, baseline, alpha
 
 
-# Sums may be taken in any order, so that the compiler adds several terms at once.
+# Sums may be taken in any order, so that the compiler adds several terms at once. What others call becomes part of it:
+# else the process that compiles would call its code, and those that find the machine code of the callers a copy in it,
+# which adds in another order and rounds otherwise.
 _ANY_ORDER = {"reassoc", "contract", "nsz"}
 _carry_over = compiled(_carry_over, fastmath=_ANY_ORDER)
-_within = compiled(_within, fastmath=_ANY_ORDER)
-_exponentials = compiled(_exponentials, fastmath={"contract", "nsz"})
-_solve_linear = compiled(_solve_linear, fastmath=_ANY_ORDER)
-_evaluate = compiled(_evaluate, fastmath=_ANY_ORDER)
-_normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER)
-_search = compiled(_search, fastmath=_ANY_ORDER)
+_within = compiled(_within, fastmath=_ANY_ORDER, forceinline=True)
+_exponentials = compiled(_exponentials, fastmath={"contract", "nsz"}, forceinline=True)
+_solve_linear = compiled(_solve_linear, fastmath=_ANY_ORDER, forceinline=True)
+_evaluate = compiled(_evaluate, fastmath=_ANY_ORDER, forceinline=True)
+_normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER, forceinline=True)
+_search = compiled(_search, fastmath=_ANY_ORDER, forceinline=True)
 _fit_curves = compiled(_fit_curves, fastmath=_ANY_ORDER)
