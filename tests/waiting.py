@@ -10,12 +10,17 @@ Result = TypeVar("Result")
 LONGEST_S = 240.0
 
 
-def until(condition: Callable[[], Any], told: Callable[[], str] = lambda: "", longest_s: float = LONGEST_S) -> Any:
+def until(
+    condition: Callable[[], Any],
+    told: Callable[[], str] = lambda: "",
+    longest_s: float = LONGEST_S,
+    every_s: float = 0.05,
+) -> Any:
     """Wait for something true and return it; fails with what was told when it does not come."""
     end = time.monotonic() + longest_s
     while not (found := condition()):
         assert time.monotonic() < end, f"waited {longest_s:g} s in vain. {told()}"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return found
 
 

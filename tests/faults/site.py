@@ -147,7 +147,7 @@ class Site:
             found = self.records()
             return found if {one.raw_uid for one in found if one.ended} >= set(self.uids) else None
 
-        return until(over, state, longest_s)
+        return until(over, state, longest_s, every_s=1.0)  # All records of all scans: Tiled has better things to do.
 
     def records(self) -> list[AnalysisRecord]:
         """All analyses, straight from Tiled."""
