@@ -10,8 +10,7 @@ from twotime.catalog.publish import read_array, read_table
 from twotime.cli.tiled import tiled_of
 from twotime.errors import NotFound
 from twotime.export.picture import draw_before_and_after
-from twotime.export.report_pictures import ROI_HEIGHT, png
-from twotime.export.tables import with_error
+from twotime.export.report_pictures import ROI_HEIGHT, png, rates
 from twotime.settings import Settings
 
 
@@ -33,11 +32,7 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
         raw = read_array(store, analysis_id, "two_time", roi)
         denoised, mask = (read_array(store, analysis_id, name, roi) for name in ("two_time_denoised", "denoised_mask"))
     own, row = g2[g2["roi"] == roi], fits.to_dict("index")[roi]
-    rates = ", ".join(
-        f"{kind} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
-        for kind in ("raw", "denoised")
-    )
-    title = f"{record.sample}, q = {row['q']:.4f} 1/Å, Γ (1/s): {rates}"
+    title = f"{record.sample}, ROI {roi}, {rates(row, denoised=True)}"
     frame_time_s = float(own["lag_s"].iloc[0] / own["lag_frames"].iloc[0])
     out.write_bytes(
         png(lambda figure: draw_before_and_after(figure, raw, denoised, mask, own, frame_time_s, title), ROI_HEIGHT)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, FigureBase
 
 from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, draw_before_and_after
-from twotime.export.tables import with_error
+from twotime.export.tables import rate_with_error
 from twotime.export.words import with_power
 from twotime.results import Analysis, shrink
 
@@ -34,6 +35,13 @@ def png(draw: Callable[[FigureBase], None], height: float) -> bytes:
     return content.getvalue()
 
 
+def rates(row: dict[Any, Any], *, denoised: bool) -> str:
+    """What a row of ``fits`` says of q and Γ, for the line above a picture."""
+    kinds = ("raw", "denoised") if denoised else ("raw",)
+    found = ", ".join(f"{NAMES[kind]} {rate_with_error(row, kind)}" for kind in kinds)
+    return f"q = {row['q']:.5f} 1/Å, Γ (1/s): {found}"
+
+
 def draw_roi(figure: FigureBase, analysis: Analysis, number: int) -> None:
     """Two-time function before and after denoising, and the one-time curves with fits and errors, of ROI `number`."""
     place = number - 1
@@ -41,10 +49,6 @@ def draw_roi(figure: FigureBase, analysis: Analysis, number: int) -> None:
     g2 = analysis.tables["g2"]
     denoised, mask = (analysis.arrays.get(name) for name in ("two_time_denoised", "denoised_mask"))
     was_denoised = denoised is not None and mask is not None and row["denoised_stride"] > 0
-    rates = ", ".join(
-        f"{NAMES[kind]} {with_error(row[f'{kind}_relaxation_rate'], row[f'{kind}_relaxation_rate_error'])}"
-        for kind in (("raw", "denoised") if was_denoised else ("raw",))
-    )
     draw_before_and_after(
         figure,
         analysis.arrays["two_time"][place],
@@ -52,7 +56,7 @@ def draw_roi(figure: FigureBase, analysis: Analysis, number: int) -> None:
         mask[place] if mask is not None and was_denoised else None,
         g2[g2["roi"] == number],
         float(analysis.resolved["frame_time_s"]),
-        f"ROI {number}, q = {row['q']:.5f} 1/Å, Γ (1/s): {rates}",
+        f"ROI {number}, {rates(row, denoised=was_denoised)}",
     )
 
 

@@ -52,7 +52,7 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
         cells = [str(row["roi"]), f"{row['q']:.5f}"]
         if truth:
             cells.append(f"{truth[row['roi']]:.3f}" if row["roi"] in truth else "-")
-        cells += [_rate(row, kind) for kind in ("raw", "denoised")]
+        cells += [rate_with_error(row, kind) for kind in ("raw", "denoised")]
         cells += [with_error(row[name], row[f"{name}_error"]) for name in ("beta", "baseline", "alpha")]
         own = marks(found, row["roi"])
         trust = f"{row['headline']}, {'trusted' if row['trusted'] else 'not trusted'}"
@@ -60,8 +60,8 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
     return table
 
 
-def _rate(row: dict[Any, Any], kind: str) -> str:
-    """Rate with its error; a rate that ended on a bound is no measurement and is not shown as one."""
+def rate_with_error(row: dict[Any, Any], kind: str) -> str:
+    """Rate of one kind in a row of ``fits``; one that ended on a bound is no measurement and is not shown as one."""
     if "relaxation_rate" in row[f"{kind}_on_bound"]:
         return "at bound"
     return with_error(row[f"{kind}_relaxation_rate"], row[f"{kind}_relaxation_rate_error"])
