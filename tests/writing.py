@@ -11,7 +11,14 @@ from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.xpcs.types import Geometry
 
-GEOMETRY = Geometry(-20.0, 28.0, 5.0, 1.24, 75e-6, 0.01)
+GEOMETRY = Geometry(
+    beam_center_y=-20.0,
+    beam_center_x=28.0,
+    distance_m=5.0,
+    wavelength_angstrom=1.24,
+    pixel_size_m=75e-6,
+    frame_time_s=0.01,
+)
 MODEL = SpeckleModel((48, 56), GEOMETRY, diffusion=3e6, contrast=0.3, mean_counts=2.0, seed=7)
 FRAMES = simulate_frames(MODEL, 240)
 RINGS = {"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}}

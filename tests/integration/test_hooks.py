@@ -13,6 +13,7 @@ import pytest
 import tiled.catalog  # noqa: F401  # Before its webhooks, which import it back.
 from pydantic import AnyHttpUrl, SecretStr
 from tests.waiting import until
+from tests.writing import GEOMETRY
 from tiled.server.webhooks import _sign as tiled_signs
 
 from twotime.api.server import Server
@@ -20,17 +21,8 @@ from twotime.catalog.client import open_root
 from twotime.catalog.embedded import EmbeddedTiled
 from twotime.settings import Settings
 from twotime.simulate import write_run
-from twotime.xpcs.types import Geometry
 
 SECRET = "signed-with-this-one"
-GEOMETRY = Geometry(
-    beam_center_y=-20.0,
-    beam_center_x=28.0,
-    distance_m=5.0,
-    wavelength_angstrom=1.24,
-    pixel_size_m=75e-6,
-    frame_time_s=0.01,
-)
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,16 @@ import numpy as np
 import pytest
 import yaml
 from tests.waiting import until
+from tests.writing import GEOMETRY
 
 from twotime.catalog.client import open_root, raw_catalog
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
-from twotime.xpcs.types import Geometry
 
 # The first test may have to install PostgreSQL and Redis.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-GEOMETRY = Geometry(
-    beam_center_y=-20.0,
-    beam_center_x=28.0,
-    distance_m=5.0,
-    wavelength_angstrom=1.24,
-    pixel_size_m=75e-6,
-    frame_time_s=0.01,
-)
 N_FRAMES = 120
 
 

@@ -52,18 +52,7 @@ class DaskWorker:
         self.cluster.take_place(self, self._killed)
 
     def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
-        """Compute a claimed attempt; blocks until it has ended.
-
-        Parameters
-        ----------
-        record : the attempt
-        hear : told stage and fraction as they come
-
-        Returns
-        -------
-        str or None
-            The `Outcome`; `AWAY` if the scheduler is gone; None if workers died of it again and again.
-        """
+        """Compute a claimed attempt; see `Executor`. `AWAY` if the scheduler is gone."""
         client = self.cluster.client
         key = f"twotime-{record.id}-{record.attempt}-{uuid.uuid4().hex[:8]}"
         with self._lock:

@@ -39,7 +39,18 @@ class Executor(Protocol):
         ...
 
     def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
-        """Compute a claimed attempt; the `Outcome`, `AWAY`, or None if a process died of it."""
+        """Compute a claimed attempt; blocks until it has ended.
+
+        Parameters
+        ----------
+        record : the attempt
+        hear : told stage and fraction as they come
+
+        Returns
+        -------
+        str or None
+            The `Outcome`; `AWAY` if its place was lost; None if a process died of it.
+        """
         ...
 
     def cancel(self, analysis_id: str) -> bool:
@@ -90,18 +101,7 @@ class Worker:
             self._connection = ours
 
     def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
-        """Compute a claimed attempt; blocks until it has ended.
-
-        Parameters
-        ----------
-        record : the attempt
-        hear : told stage and fraction as they come
-
-        Returns
-        -------
-        str or None
-            The `Outcome`; None if the process died.
-        """
+        """Compute a claimed attempt; see `Executor`."""
         with self._lock:
             self._cancel.clear()
             self._job = record.id

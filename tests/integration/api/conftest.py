@@ -14,6 +14,7 @@ import structlog
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 from tests.waiting import until
+from tests.writing import GEOMETRY
 
 from twotime.api.keys import SCOPES, add_key
 from twotime.api.server import Server
@@ -21,17 +22,8 @@ from twotime.logs import configure_logs
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.simulate.beamline import ExitStatus
-from twotime.xpcs.types import Geometry
 
 SHAPE = (48, 56)
-GEOMETRY = Geometry(
-    beam_center_y=-20.0,
-    beam_center_x=28.0,
-    distance_m=5.0,
-    wavelength_angstrom=1.24,
-    pixel_size_m=75e-6,
-    frame_time_s=0.01,
-)
 RINGS = {"unit": "pixel", "edges": [[30, 40], [45, 55]]}
 RECIPE = {"rois": [RINGS], "masks": {"from_data": False}, "fit": {"ages": 2}}
 
