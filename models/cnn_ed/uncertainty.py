@@ -66,7 +66,8 @@ def relative_errors(fits: DecayFits) -> NDArray[np.float64]:
     """Standard errors (M, 4): of rate and beta relative, of the baseline in units of beta, of alpha as it is."""
     scale = np.stack([fits.relaxation_rate, fits.beta, fits.beta, np.ones(len(fits))], axis=1)
     errors = np.stack([getattr(fits, f"{name}_error") for name in PARAMETERS], axis=1)
-    return np.asarray(errors / scale, float)
+    with np.errstate(divide="ignore", invalid="ignore"):  # A curve without contrast: nothing is known.
+        return np.asarray(errors / scale, float)
 
 
 def features(rate: NDArray[np.float64], noise: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:

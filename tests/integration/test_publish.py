@@ -1,5 +1,7 @@
 """What a reader finds who knows only Tiled, and what a kill in between leaves behind."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,6 +151,14 @@ def test_headline_numbers_are_one_bluesky_run_however_often_they_are_published(s
     assert np.isnan(data["relaxation_rate"].values[1])
     assert list(data["trusted"].values) == [True, False]
     assert run["primary"].metadata["data_keys"]["relaxation_rate"]["units"] == "1/s"
+
+
+def test_headline_numbers_stand_there_once_when_analyses_are_published_at_once(store, results):
+    records = [store.claim(request(store, run_facts(shape=(N, 64, 64))).id, "this test", 0) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda record: TiledSink(store, record).publish(small_analysis()), records))
+    for record in records:
+        assert list(results["runs"][run_uid(record.id)]["primary"].read()["roi"].values) == [1, 2]
 
 
 def test_container_of_runs_is_no_analysis(store, claimed, results):

@@ -24,7 +24,7 @@ from twotime.catalog.access import tags_of
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import plain
-from twotime.errors import InputError, NotFound, NotReady, TiledRefused
+from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
 
@@ -301,9 +301,13 @@ def _write_run(results: Container, record: AnalysisRecord, analysis: Analysis, t
     )
     builder.close()
     made(results, RUNS, {}, specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
-    writer = TiledWriter(results[RUNS], batch_size=1)
+    writer = TiledWriter(results[RUNS], batch_size=len(fits))
     for name, document in builder.get_run().documents(fill="no"):
         writer(name, document)
+    # The writer repeats what failed, and says itself that rows may then stand there twice.
+    n_rows = len(results[RUNS][run_uid(record.id)]["primary"].read()["roi"])
+    if n_rows != len(fits):
+        raise TiledUnavailable(f"Tiled kept {n_rows} rows of {len(fits)} headline numbers; they are written again.")
 
 
 def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
