@@ -2,9 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+_ASKING = ThreadPoolExecutor(32, "ask tiled")
+"""Many more than cores, for they wait: a short question shall not stand behind long ones that others asked."""
+
+
+async def asking(function: Callable[..., Result], *args: Any, **options: Any) -> Result:
+    """Call something that waits for Tiled."""
+    return await asyncio.get_running_loop().run_in_executor(_ASKING, partial(function, *args, **options))
 
 
 async def to_the_end(function: Callable[..., Result], *given: Any) -> Result:

@@ -383,7 +383,7 @@ class AnalysisStore:
 
 
 def child(parent: Container, key: str) -> Any:
-    """The client of a child, or None where there is none."""
+    """The client of a child, or of what lies below it by a path, or None where there is none."""
     try:
         return parent[key]
     except KeyError:

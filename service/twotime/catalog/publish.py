@@ -23,7 +23,7 @@ from tiled.structures.data_source import DataSource
 from twotime.catalog.access import tags_of
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
-from twotime.catalog.records import plain
+from twotime.catalog.records import plain, read_record
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
@@ -194,15 +194,15 @@ def _published(store: AnalysisStore, analysis_id: str, name: str, *, table: bool
     names = [node.name for node in NODES if node.is_table == table]
     if name not in names:
         raise NotFound(f"{name} is no {kind} of an analysis; there are {', '.join(names)}.")
-    record = store.get(analysis_id)
+    container = store.node(analysis_id)
+    record = read_record(analysis_id, container.metadata)
     if record.status != "done":
         why = f": {record.error}" if record.error else ""
         raise NotReady(f"Analysis {analysis_id} is {record.status}{why or '; its results come when it is done.'}")
-    container = store.node(analysis_id)
     with tiled_errors():
-        final = child(container, FINAL)
-        node = None if final is None else child(final, name)
+        node = child(container, f"{FINAL}/{name}")
         if node is None:
+            final = child(container, FINAL)
             there = [] if final is None else [key for key in final if key in names]
             raise NotFound(f"Analysis {analysis_id} holds no {kind} {name}; it holds {', '.join(there) or 'none'}.")
     return node

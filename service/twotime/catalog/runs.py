@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ CONFIGURATION_KEYS = {
 MOST_PIXELS = 100_000_000
 """Of a frame, a mask or a label array: all there are, and more, but not what a wrong document may announce."""
 _PAGE = 100  # Tiled refuses pages of more than 300
+_MOST_SEEN = 10_000
+_seen_detectors: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 START_KEYS = {"frame_time_s": "acquire period"}
 """Names in the start document, where CHX writes numbers as text."""
 
@@ -179,7 +182,7 @@ def summarise(run: BlueskyRun) -> RunSummary:
     """One line about a run."""
     start, stop = run.metadata["start"], run.metadata.get("stop")
     with tiled_errors():
-        detectors = tuple(image.key for image in image_nodes(run)) if stop else ()
+        detectors = _detectors(run, start["uid"]) if stop else ()
     return RunSummary(
         uid=start["uid"],
         scan_id=_whole(start.get("scan_id")),
@@ -191,6 +194,16 @@ def summarise(run: BlueskyRun) -> RunSummary:
         start=start,
         stop=stop or None,
     )
+
+
+def _detectors(run: BlueskyRun, uid: str) -> tuple[str, ...]:
+    """Image keys of a run that has ended; once seen they stay as they are, and asking takes four requests."""
+    found = _seen_detectors.get(uid) or tuple(image.key for image in image_nodes(run))
+    if found:
+        _seen_detectors[uid] = found
+        if len(_seen_detectors) > _MOST_SEEN:
+            _seen_detectors.popitem(last=False)
+    return found
 
 
 def run_facts(

@@ -17,6 +17,7 @@ from twotime.catalog.analyses import AnalysisStore
 from twotime.catalog.client import open_as, shown_containers
 from twotime.errors import AnalysisNotFound, NotFound, TiledRefused
 from twotime.settings import Settings
+from twotime.threads import asking
 
 Result = TypeVar("Result")
 
@@ -52,7 +53,7 @@ class View:
     async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Call something that asks Tiled, in a thread; what Tiled refuses this caller does not exist for him."""
         try:
-            return await asyncio.to_thread(function, *args, **options)
+            return await asking(function, *args, **options)
         except TiledRefused:
             raise NotFound("Tiled shows no such thing with the key that was shown.") from None
 

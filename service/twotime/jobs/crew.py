@@ -34,6 +34,7 @@ class Crew:
     changed : told of every change of an analysis
     ended : told when an attempt came to its end
     outdated : asked before an attempt begins whether other versions must compute it; True: it was dealt with
+    went_on : told of progress
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Crew:
         changed: Callable[[AnalysisRecord], None],
         ended: Callable[[AnalysisRecord], None],
         outdated: Callable[[AnalysisRecord], Awaitable[bool]],
+        went_on: Callable[[AnalysisRecord], None],
     ) -> None:
         self.link = link
         self.owner = owner
@@ -54,6 +56,7 @@ class Crew:
         self._changed = changed
         self._ended = ended
         self._outdated = outdated
+        self._went_on = went_on
         self._threads: ThreadPoolExecutor | None = None
         self._slots: list[asyncio.Task[None]] = []
         self._told = 0.0
@@ -168,7 +171,7 @@ class Crew:
             return
         self._told = now
         self.busy[record.id] = replace(known, stage=stage, progress=fraction, updated_time=time.time())
-        self._changed(self.busy[record.id])
+        self._went_on(self.busy[record.id])
 
     def _hand_back(self, record: AnalysisRecord) -> None:
         current = self.link.store.get(record.id)

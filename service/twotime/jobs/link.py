@@ -15,6 +15,7 @@ from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
+from twotime.threads import asking
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class TiledLink:
     async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Call something that asks Tiled, in a thread, and take note of whether Tiled answered."""
         try:
-            result = await asyncio.to_thread(function, *args, **options)
+            result = await asking(function, *args, **options)
         except (TiledUnavailable, TiledRefused) as error:
             if self._store is not None:
                 self._say(str(error))

@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 SWEEP_EVERY_S = 5.0
 SHARED_S = 0.5
+TABLES_KEPT_S = 300.0
+"""Tables of an attempt that is done stay as they are."""
 _MOST_OPEN = 1000
 _PAUSE_S = 5.0
 
@@ -63,10 +65,11 @@ class Service:
         self.metrics = metrics or Metrics()
         self._hub = EventHub()
         self._shared = SharedAnswers(SHARED_S)
+        self._tables = SharedAnswers(TABLES_KEPT_S)
         self._link = TiledLink(settings, self._tiled_changed)
         self._reception = Reception(self._link, load_recipe(settings.recipe_file))
         self._owner = this_process()
-        self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated)
+        self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated, self._went_on)
         rules = load_site_rules(settings.rules_file)
         self._live = (
             LiveCrew(lambda: self._link.settings, self._live_said) if settings.automatic and settings.live else None
@@ -290,8 +293,9 @@ class Service:
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""
+        record = await self.analysis(analysis_id)
         ask = partial(self._link.call, publish.read_table, self._link.store, analysis_id, name)
-        return await self._shared.get(("table", analysis_id, name), ask)
+        return await self._tables.get((analysis_id, record.attempt, record.updated_time, name), ask)
 
     async def read_analysis(self, analysis_id: str) -> Analysis:
         """Everything that was published of an analysis; raises `NotReady` before status is done."""
@@ -439,6 +443,10 @@ class Service:
     def _changed(self, record: AnalysisRecord) -> None:
         self._shared.forget()
         self._count()
+        self._went_on(record)
+
+    def _went_on(self, record: AnalysisRecord) -> None:
+        """Tell of progress, which is no reason to ask Tiled anew for all that is shared."""
         names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
         self._hub.tell("analysis", **{name: getattr(record, name) for name in names})
 
