@@ -21,7 +21,7 @@ from tests.waiting import until
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.publish import FINAL, RUNS, read_analysis, run_uid
+from twotime.catalog.publish import RUNS, read_analysis, run_uid
 from twotime.errors import TwotimeError
 from twotime.results import NODES
 from twotime.settings import Settings
@@ -200,7 +200,7 @@ class Site:
             digest.update(run["primary"].read()["relaxation_rate"].values.tobytes())
             assert "stop" in run.metadata
             expected = {node.name for node in NODES} - {"fits_variant"}
-            assert set(store.node(analysis_id)[FINAL]) == expected
+            assert set(store.node(analysis_id)[store.get(analysis_id).final]) == expected
             return digest.hexdigest()[:16]
 
         found: str = until(lambda: self._asked(asked))

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from tests.asking import request, run_facts
 from tiled.client import from_uri
 
@@ -175,6 +176,20 @@ def test_window_of_an_array_is_read_alone(store, claimed):
     part = read_array(store, claimed.id, "two_time", 2, window)
 
     assert np.array_equal(part, analysis.arrays["two_time"][(1, *window)], equal_nan=True)
+
+
+def test_array_that_a_killed_tiled_left_half_made_is_no_end(store, claimed, settings, tiled_server):
+    place = tiled_server.folder / "data" / settings.results_path / claimed.id / "final" / "two_time"
+    zarr.create_array(store=str(place), shape=(N_ROI, N, N), chunks=(1, N, N), dtype="float32")
+    analysis = small_analysis()
+
+    for _ in range(2):
+        TiledSink(store, claimed).publish(analysis)
+
+        assert store.get(claimed.id).final == "final_2"
+        assert [key for key in store.node(claimed.id) if key.startswith("final")] == ["final_2"]
+        found = read_array(store, claimed.id, "two_time")
+        assert np.array_equal(found, analysis.arrays["two_time"], equal_nan=True)
 
 
 def test_reading_what_is_not_there_says_what_is(store, claimed):

@@ -279,12 +279,12 @@ class AnalysisStore:
         timings_s: Mapping[str, float],
         warnings: Sequence[str],
         facts: Mapping[str, Any],
+        final: str = "final",
     ) -> AnalysisRecord:
-        """Publish: everything the attempt wrote counts from here on. Written last; raises `TakenOver`."""
+        """Publish: everything the attempt wrote below `final` counts from here on. Written last; raises `TakenOver`."""
         self.hold(record)
-        return self._ended(
-            record.id, "done", record.attempt, timings_s=dict(timings_s), warnings=[*warnings], facts=dict(facts)
-        )
+        changes = {"timings_s": dict(timings_s), "warnings": [*warnings], "facts": dict(facts), "final": final}
+        return self._ended(record.id, "done", record.attempt, **changes)
 
     def failed(self, record: AnalysisRecord, sentence: str) -> AnalysisRecord:
         """Give the attempt up, with the reason; raises `TakenOver`."""

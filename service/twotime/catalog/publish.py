@@ -10,8 +10,10 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
+import structlog
 from bluesky_live.run_builder import RunBuilder
 from bluesky_tiled_plugins import TiledWriter
 from numpy.typing import NDArray
@@ -28,8 +30,13 @@ from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUn
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
 
+log = structlog.get_logger()
+
 FINAL = "final"
+OTHER_FINALS = ("final_2", "final_3")
+"""Where the results stand if Tiled cannot make them below `FINAL`; the metadata of the analysis say which it is."""
 RUNS = "runs"
+_SERVER_FAILED = 500
 RESULT_SPEC = Spec("xpcs_result")
 TWO_TIME_SPEC = Spec("xpcs_two_time")
 LONGEST_CHUNK = 1000
@@ -70,23 +77,14 @@ class TiledSink:
     def publish(self, analysis: Analysis) -> None:
         """Write everything, then the status; may be repeated after it failed half-way."""
         self.clear()
-        nodes = [node for node in NODES if _has(analysis, node)]
         container = self.store.node(self.record.id)
         with tiled_errors():
-            tags = tags_of(container)
-            final = container.create_container(
-                FINAL, specs=[RESULT_SPEC], metadata=plain(_described(analysis)), access_tags=tags
-            )
-            for number, node in enumerate(nodes):
-                self.progress("publishing", number / (len(nodes) + 1))
-                if node.is_table:
-                    _write_table(final, node, analysis)
-                else:
-                    _write_array(final, node, analysis)
-            self.progress("publishing", len(nodes) / (len(nodes) + 1))
-            _write_run(self.store.results, self.record, analysis, tags)
+            final = self._write(container, analysis)
+            self.progress("publishing", 1.0)
+            _write_run(self.store.results, self.record, analysis, tags_of(container))
         self.store.done(
             self.record,
+            final=final,
             timings_s=analysis.timings_s,
             warnings=analysis.warnings,
             facts=_described(analysis),
@@ -97,10 +95,43 @@ class TiledSink:
         self.store.hold(self.record)
         container = self.store.node(self.record.id)
         with tiled_errors():
-            remove(container, FINAL)
+            for key in [key for key in container if key.startswith(FINAL)]:
+                remove(container, key)
             runs = child(self.store.results, RUNS)
             if runs is not None:
                 remove(runs, run_uid(self.record.id))
+
+    def _write(self, container: Container, analysis: Analysis) -> str:
+        """Write all nodes below `FINAL`, and return this key; or another one where Tiled can make a node only there.
+
+        A Tiled that is killed while it makes an array leaves a file that it has no entry of, and fails from then on to
+        make an array of that name at that place.
+        """
+        for key in (FINAL, FINAL, *OTHER_FINALS[:-1]):
+            try:
+                self._write_below(container, key, analysis)
+            except httpx.HTTPStatusError as error:
+                making = error.request.method == "POST" and error.request.url.path.endswith(f"/{key}")
+                if not making or error.response.status_code != _SERVER_FAILED:
+                    raise
+                log.warning("node_not_made", analysis_id=self.record.id, below=key, reason=str(error))
+                remove(container, key)
+            else:
+                return key
+        self._write_below(container, OTHER_FINALS[-1], analysis)
+        return OTHER_FINALS[-1]
+
+    def _write_below(self, container: Container, key: str, analysis: Analysis) -> None:
+        final = container.create_container(
+            key, specs=[RESULT_SPEC], metadata=plain(_described(analysis)), access_tags=tags_of(container)
+        )
+        nodes = [node for node in NODES if _has(analysis, node)]
+        for number, node in enumerate(nodes):
+            self.progress("publishing", number / (len(nodes) + 1))
+            if node.is_table:
+                _write_table(final, node, analysis)
+            else:
+                _write_array(final, node, analysis)
 
 
 def run_uid(analysis_id: str) -> str:
@@ -173,7 +204,7 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
     if record.status != "done":
         raise NotReady(f"Analysis {analysis_id} is {record.status}; it has no result to export.")
     with tiled_errors():
-        there = set(store.node(analysis_id)[FINAL])
+        there = set(store.node(analysis_id)[record.final])
     own = [node for node in NODES if node.name in there]
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
@@ -200,9 +231,9 @@ def _published(store: AnalysisStore, analysis_id: str, name: str, *, table: bool
         why = f": {record.error}" if record.error else ""
         raise NotReady(f"Analysis {analysis_id} is {record.status}{why or '; its results come when it is done.'}")
     with tiled_errors():
-        node = child(container, f"{FINAL}/{name}")
+        node = child(container, f"{record.final}/{name}")
         if node is None:
-            final = child(container, FINAL)
+            final = child(container, record.final)
             there = [] if final is None else [key for key in final if key in names]
             raise NotFound(f"Analysis {analysis_id} holds no {kind} {name}; it holds {', '.join(there) or 'none'}.")
     return node

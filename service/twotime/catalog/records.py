@@ -45,6 +45,7 @@ class AnalysisRecord:
     owner : process that computes the attempt
     created_time, updated_time, started_time, finished_time : s since 1970
     facts : what the result says of itself: ROIs, geometry, number of frames; empty before it is done
+    final : key of the container that holds the result
     """
 
     id: str
@@ -73,6 +74,7 @@ class AnalysisRecord:
     automatic: bool = False
     owner: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    final: str = "final"
 
     @property
     def ended(self) -> bool:

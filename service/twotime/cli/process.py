@@ -59,7 +59,7 @@ async def _process(
         console.print(fits_text(fits))
         for warning in record.warnings:
             console.print(f"- {warning}", style="dim", highlight=False)
-        console.print(f"Published as {settings.results_path}/{record.id}/final in {settings.tiled_uri}")
+        console.print(f"Published as {settings.results_path}/{record.id}/{record.final} in {settings.tiled_uri}")
     finally:
         await service.stop()
 
