@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 from tests.browser.conftest import KEY, complaints, shown, text
 from tests.waiting import until
 from tests.writing import Writing
@@ -64,6 +65,22 @@ def test_roi_is_chosen_by_mouse_and_by_keyboard(browse: Browse, done: str) -> No
 
     until(lambda: first.get_attribute("aria-selected") == "true")
     assert browser.switch_to.active_element == first
+
+
+def test_every_parameter_is_shown_against_q(browse: Browse, done: str, screenshots: Path) -> None:
+    browser = browse(done)
+    drawn(browser, 5)
+    card = browser.find_element(By.XPATH, "//section[h3 or div/h3][.//select[@aria-label='Parameter against q']]")
+    points = "return arguments[0].querySelector('.plot').data.map((one) => [one.y.length, one.mode])"
+
+    assert [2, "lines"] in browser.execute_script(points, card)  # D q²
+    for name, words in (("beta", "β against q"), ("baseline", "C∞ against q"), ("alpha", "α against q")):
+        Select(card.find_element(By.TAG_NAME, "select")).select_by_value(name)
+        until(lambda words=words: card.find_element(By.TAG_NAME, "h3").text == words)
+        until(lambda: browser.execute_script(points, card) == [[2, "markers"], [2, "markers"]])
+    browser.execute_script("arguments[0].scrollIntoView()", card)
+    card.screenshot(str(screenshots / "against-q.png"))
+    assert complaints(browser) == []
 
 
 def test_third_picture_changes_from_spread_to_difference(browse: Browse, done: str) -> None:

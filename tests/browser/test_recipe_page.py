@@ -178,7 +178,7 @@ def test_click_on_a_picture_shows_the_curve_of_that_age(
 ) -> None:
     browser = browse(record["id"])
     drawn(browser, 5)
-    age = Select(browser.find_element(By.CSS_SELECTOR, "select.age"))
+    age = Select(browser.find_element(By.CSS_SELECTOR, "select[aria-label='Age of the curve']"))
     assert len(age.options) == 3
 
     click_picture(browser, 0.8, 0.9)

@@ -8,6 +8,7 @@ import { roiTable, select } from "./rois.js";
 import { twoTimes } from "./two_times.js";
 
 const DOUBLE_CLICK_MS = 320;
+const AGAINST_Q = { relaxation_rate: "Γ against q²", beta: "β against q", baseline: "C∞ against q", alpha: "α against q" };
 
 /** Fill `main` with the analysis while it is the `current` one; returns what redraws the plots, or null without a result. */
 export async function showAnalysis(main, record, actions, current) {
@@ -112,8 +113,11 @@ function layout(record, result) {
     back.hidden = whole;
   };
   const pictures = twoTimes(plots.twoTime, record, result, tell, (error) => say(error.message));
-  const age = el("select", { class: "age", "aria-label": "Age of the curve", onchange: () => cutAt(age.value === "" ? null : Number(age.value)) });
+  const age = el("select", { class: "pick", "aria-label": "Age of the curve", onchange: () => cutAt(age.value === "" ? null : Number(age.value)) });
   const aboutCut = el("p", { class: "reason", "aria-live": "polite", hidden: true });
+  const law = el("span", { class: "under" }, diffusion(result));
+  const parameter = el("select", { class: "pick", "aria-label": "Parameter against q", onchange: () => drawDispersion().catch((error) => say(error.message)) },
+    Object.entries(AGAINST_Q).map(([name, words]) => el("option", { value: name }, words)));
   const table = roiTable(result, chosen.roi, choose);
   const third = choice(["spread", "difference"], chosen.third, (kind) => {
     chosen.third = kind;
@@ -203,18 +207,24 @@ function layout(record, result) {
     ]);
   }
 
+  async function drawDispersion() {
+    cards.dispersion.querySelector("h3").textContent = AGAINST_Q[parameter.value];
+    law.hidden = parameter.value !== "relaxation_rate";
+    await dispersionPlot(plots.dispersion, result.rois, result.q_dependence, parameter.value);
+  }
+
   async function draw() {
-    await Promise.all([dispersionPlot(plots.dispersion, result.rois, result.q_dependence), drawRoi()]);
+    await Promise.all([drawDispersion(), drawRoi()]);
   }
 
   const frame = el("img", { class: "frame", src: api.frameAddress(record.id, record.attempt), alt: "Mean of the analysed frames, logarithmic, with the outlines of the ROIs" });
-  const cards = { age: card("Γ against age", plots.age) };
+  const cards = { age: card("Γ against age", plots.age), dispersion: card(AGAINST_Q.relaxation_rate, plots.dispersion, law, parameter) };
   return {
     draw,
     sections: [
       el("section", { class: "card" }, el("h3", {}, "Dynamics"), table),
       card("Two-time correlation", plots.twoTime, about, detail, back, third),
-      el("div", { class: "pair" }, card("One-time correlation", el("div", {}, plots.g2, aboutCut), age), card("Γ against q²", plots.dispersion, el("span", { class: "under" }, diffusion(result)))),
+      el("div", { class: "pair" }, card("One-time correlation", el("div", {}, plots.g2, aboutCut), age), cards.dispersion),
       el("div", { class: "pair three" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
     ],
   };

@@ -168,37 +168,44 @@ export function g2Plot(div, rows) {
   return Plotly.react(div, traces, figure, CONFIG);
 }
 
-/** Γ against q² with the line of the diffusion coefficient. */
-export function dispersionPlot(div, rois, dependence) {
-  const traces = ["raw", "denoised"].flatMap((kind) => ratePoints(rois, kind));
-  const end = 1.08 * Math.max(...rois.map((roi) => roi.q ** 2));
+const SYMBOLS = { relaxation_rate: "Γ", beta: "β", baseline: "C∞", alpha: "α" };
+
+/** A parameter of the fits against q; the rate against q², with the line of the diffusion coefficient. */
+export function dispersionPlot(div, rois, dependence, name = "relaxation_rate") {
+  const isRate = name === "relaxation_rate";
+  const place = (roi) => (isRate ? roi.q ** 2 : roi.q);
+  const traces = ["raw", "denoised"].flatMap((kind) => pointsOf(rois, kind, name, place));
+  const end = 1.08 * Math.max(...rois.map(place));
   const headline = dependence.find((one) => one.kind === "headline");
-  if (headline && headline.diffusion.value !== null) {
+  if (isRate && headline && headline.diffusion.value !== null) {
     traces.push({ name: "D q²", x: [0, end], y: [0, headline.diffusion.value * end], mode: "lines", line: { color: colour("text"), width: 1.3 }, hoverinfo: "skip" });
   }
-  const sound = rois.flatMap((roi) => ["raw", "denoised"].map((kind) => roi[kind])).filter((one) => one && one.trusted).map((one) => one.relaxation_rate.value);
-  const any = sound.length ? sound : rois.map((roi) => roi.raw.relaxation_rate.value ?? 0);
+  const known = rois.flatMap((roi) => [roi.raw, roi.denoised]).filter((one) => one && one[name].value !== null);
+  const sound = known.filter((one) => one.trusted);
+  const shown = (sound.length ? sound : known).map((one) => one[name]);
+  const ends = shown.flatMap(({ value, error }) => [value - (error ?? 0), value + (error ?? 0)]);
+  const unit = isRate ? " (1/s)" : "";
   const figure = layout({
     height: 330, showlegend: true,
     legend: ABOVE,
-    xaxis: axis("q² (1/Å²)", { range: [0, end], exponentformat: "power" }),
-    yaxis: axis("Γ (1/s)", { range: [0, 1.25 * Math.max(...any)], exponentformat: "power" }),
+    xaxis: axis(isRate ? "q² (1/Å²)" : "q (1/Å)", { range: [0, end], exponentformat: "power" }),
+    yaxis: axis(`${SYMBOLS[name]}${unit}`, { range: isRate ? [0, 1.25 * Math.max(0, ...shown.map((one) => one.value))] : around(ends), exponentformat: "power" }),
   });
   return Plotly.react(div, traces, figure, CONFIG);
 }
 
-function ratePoints(rois, kind) {
-  const use = rois.filter((roi) => roi[kind] && roi[kind].relaxation_rate.value !== null);
+function pointsOf(rois, kind, name, place) {
+  const use = rois.filter((roi) => roi[kind] && roi[kind][name].value !== null);
   if (!use.length) return [];
-  const name = kind === "raw" ? "measured" : "denoised";
+  const label = kind === "raw" ? "measured" : "denoised";
   return [{
-    name, mode: "markers", type: "scatter",
-    x: use.map((roi) => roi.q ** 2),
-    y: use.map((roi) => roi[kind].relaxation_rate.value),
-    error_y: { array: use.map((roi) => roi[kind].relaxation_rate.error ?? 0), color: colour(kind), thickness: 1, width: 0 },
+    name: label, mode: "markers", type: "scatter",
+    x: use.map(place),
+    y: use.map((roi) => roi[kind][name].value),
+    error_y: { array: use.map((roi) => roi[kind][name].error ?? 0), color: colour(kind), thickness: 1, width: 0 },
     marker: { color: colour(kind), size: 8, symbol: use.map((roi) => (roi[kind].trusted ? "circle" : "circle-open")), line: { width: 1.5, color: colour(kind) } },
     text: use.map((roi) => `ROI ${roi.roi}${roi[kind].trusted ? "" : "<br>" + roi[kind].reason}`),
-    hovertemplate: "%{text}<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra>" + name + "</extra>",
+    hovertemplate: `%{text}<br>${SYMBOLS[name]} <b>%{y:.4g}</b> ± %{error_y.array:.2g}${name === "relaxation_rate" ? " 1/s" : ""}<extra>${label}</extra>`,
   }];
 }
 
