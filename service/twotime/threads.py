@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ _ASKING = ThreadPoolExecutor(32, "ask tiled")
 
 
 async def asking(function: Callable[..., Result], *args: Any, **options: Any) -> Result:
-    """Call something that waits for Tiled."""
-    return await asyncio.get_running_loop().run_in_executor(_ASKING, partial(function, *args, **options))
+    """Call something that waits for Tiled, as `asyncio.to_thread` would."""
+    call = partial(copy_context().run, function, *args, **options)
+    return await asyncio.get_running_loop().run_in_executor(_ASKING, call)
 
 
 async def to_the_end(function: Callable[..., Result], *given: Any) -> Result:
