@@ -2,6 +2,7 @@
 
 import threading
 
+import dask
 import torch
 from distributed import Worker, get_worker
 
@@ -53,6 +54,9 @@ class _Bench:
         self._cancel = threading.Event()
         self._dropped = False
         self._computer = Computer(settings, self._cancel, self._tell)
+        # Tiled's clients read arrays through Dask, which inside a task would ask the scheduler to: a detour by which an
+        # attempt depends on a scheduler that may be gone, and on a thread that another task may have taken.
+        dask.config.set(scheduler="threads")
         # CPython 3.11 may stand still for ever where garbage is collected while Dask looks at the frames of all threads
         # (python/cpython#106883), which its profile does every 10 ms of a task; nobody looks at that profile.
         for name in ("profile", "profile-cycle"):
