@@ -26,6 +26,7 @@ from twotime.catalog.access import giving, refuses_tags, tags_of
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.records import (
     CANCELLED,
+    FINAL,
     MOST_ATTEMPTS,
     MOST_SERVICES,
     AnalysisRecord,
@@ -279,7 +280,7 @@ class AnalysisStore:
         timings_s: Mapping[str, float],
         warnings: Sequence[str],
         facts: Mapping[str, Any],
-        final: str = "final",
+        final: str = FINAL,
     ) -> AnalysisRecord:
         """Publish: everything the attempt wrote below `final` counts from here on. Written last; raises `TakenOver`."""
         self.hold(record)

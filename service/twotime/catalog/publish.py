@@ -25,14 +25,13 @@ from tiled.structures.data_source import DataSource
 from twotime.catalog.access import tags_of
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
-from twotime.catalog.records import plain, read_record
+from twotime.catalog.records import FINAL, plain, read_record
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
 
 log = structlog.get_logger()
 
-FINAL = "final"
 OTHER_FINALS = ("final_2", "final_3")
 """Where the results stand if Tiled cannot make them below `FINAL`; the metadata of the analysis say which it is."""
 RUNS = "runs"

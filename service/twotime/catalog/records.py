@@ -14,6 +14,8 @@ MOST_ATTEMPTS = 3
 MOST_SERVICES = 100
 """A service may be killed often for reasons of its own; one that is killed by the analysis must not go on for ever."""
 CANCELLED = "Cancelled on request."
+FINAL = "final"
+"""Container of the results, almost always; see `AnalysisRecord.final`."""
 
 
 class TakenOver(Cancelled):
@@ -74,7 +76,7 @@ class AnalysisRecord:
     automatic: bool = False
     owner: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    final: str = "final"
+    final: str = FINAL
 
     @property
     def ended(self) -> bool:

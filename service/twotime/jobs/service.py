@@ -65,7 +65,7 @@ class Service:
         self.metrics = metrics or Metrics()
         self._hub = EventHub()
         self._shared = SharedAnswers(SHARED_S)
-        self._tables = SharedAnswers(TABLES_KEPT_S)
+        self._tables = SharedAnswers(TABLES_KEPT_S, most=50)
         self._link = TiledLink(settings, self._tiled_changed)
         self._reception = Reception(self._link, load_recipe(settings.recipe_file))
         self._owner = this_process()

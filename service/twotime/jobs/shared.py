@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
-_MOST = 500
-
 
 class SharedAnswers:
     """Answers that are asked for once and given to all who want the same within a moment.
@@ -19,6 +17,7 @@ class SharedAnswers:
     Parameters
     ----------
     for_s : how old an answer may be, s
+    most : when more are kept, those that are too old are let go
 
     Examples
     --------
@@ -34,8 +33,9 @@ class SharedAnswers:
     1
     """
 
-    def __init__(self, for_s: float) -> None:
+    def __init__(self, for_s: float, most: int = 500) -> None:
         self.for_s = for_s
+        self.most = most
         self._known: dict[Hashable, tuple[float, asyncio.Task[Any]]] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -54,7 +54,7 @@ class SharedAnswers:
         self._known.clear()
 
     def _tidy(self, now: float) -> None:
-        if len(self._known) > _MOST:
+        if len(self._known) > self.most:
             self._known = {
                 key: (asked_at, task)
                 for key, (asked_at, task) in self._known.items()

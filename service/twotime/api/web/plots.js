@@ -205,7 +205,8 @@ function pointsOf(rois, kind, name, place) {
     error_y: { array: use.map((roi) => roi[kind][name].error ?? 0), color: colour(kind), thickness: 1, width: 0 },
     marker: { color: colour(kind), size: 8, symbol: use.map((roi) => (roi[kind].trusted ? "circle" : "circle-open")), line: { width: 1.5, color: colour(kind) } },
     text: use.map((roi) => `ROI ${roi.roi}${roi[kind].trusted ? "" : "<br>" + roi[kind].reason}`),
-    hovertemplate: `%{text}<br>${SYMBOLS[name]} <b>%{y:.4g}</b> ± %{error_y.array:.2g}${name === "relaxation_rate" ? " 1/s" : ""}<extra>${label}</extra>`,
+    customdata: use.map((roi) => roi[kind][name].error?.toPrecision(2) ?? "?"),
+    hovertemplate: `%{text}<br>${SYMBOLS[name]} <b>%{y:.4g}</b> ± %{customdata}${name === "relaxation_rate" ? " 1/s" : ""}<extra>${label}</extra>`,
   }];
 }
 
