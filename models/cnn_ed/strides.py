@@ -1,9 +1,12 @@
 """Denoising every n-th frame, so that slow dynamics reach the trained range of rates."""
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twotime.xpcs.compiled import compiled, in_parts
 
 AIM = 2.0
 """Slow rates are brought to this multiple of the slowest trained rate: near its edge the models read rates too high."""
@@ -39,34 +42,45 @@ def fill_between_lags(
 
     Lags below the stride keep their measured values: nothing denoised stands below them.
     """
-    n_frames = len(values)
-    for lag in range(every + 1, min(every * (window - 1), n_frames)):
-        if lag % every == 0:
-            continue
-        below = lag - lag % every
-        rows = np.arange(n_frames - lag)
-        columns = rows + lag
-        weight = (lag - below) / every
-        for matrix in (values, spread):
-            low = _at_age(matrix, mask, below, rows + lag / 2)
-            high = _at_age(matrix, mask, below + every, rows + lag / 2)
-            filled = (1 - weight) * low + weight * high
-            good = np.isfinite(filled)
-            matrix[rows[good], columns[good]] = filled[good]
-            matrix[columns[good], rows[good]] = filled[good]
-        mask[rows[good], columns[good]] = True
-        mask[columns[good], rows[good]] = True
+    in_parts(len(values), partial(_fill, values, spread, mask, every, window))
 
 
-def _at_age(
-    matrix: NDArray[np.float32], mask: NDArray[np.bool_], lag: int, age: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Values on the diagonal at `lag`, interpolated to ages (t1 + t2) / 2; NaN where nothing denoised stands."""
-    diagonal = np.where(np.diagonal(mask, lag), np.diagonal(matrix, lag), np.nan)
-    if diagonal.size == 0:
-        return np.full(len(age), np.nan)
-    position = np.clip(age - lag / 2, 0, diagonal.size - 1)
-    low = np.floor(position).astype(int)
-    high = np.ceil(position).astype(int)
-    result: NDArray[np.float64] = diagonal[low] + (position - low) * (diagonal[high] - diagonal[low])
-    return result
+def _fill(
+    values: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    every: int,
+    window: int,
+    first: int,
+    end: int,
+) -> None:
+    """Fill the lags of frames `first` to `end` with later ones.
+
+    Ages (t1 + t2) / 2 are halves of frames: at the next shorter and longer multiple of the stride, and at the same age,
+    stands one value or the mean of two; where these have ended, the last one there is.
+    """
+    n_frames = len(mask)
+    for row in range(first, end):
+        for lag in range(every + 1, min(every * (window - 1), n_frames - row)):
+            over = lag % every
+            short = lag - over
+            long = short + every
+            if over == 0 or long >= n_frames:
+                continue
+            under = every - over
+            a, b = min(row + over // 2, n_frames - short - 1), min(row + (over + 1) // 2, n_frames - short - 1)
+            c, d = max(row - under // 2, 0), max(row - (under + 1) // 2, 0)
+            c, d = min(c, n_frames - long - 1), min(d, n_frames - long - 1)
+            if not (mask[a, a + short] and mask[b, b + short] and mask[c, c + long] and mask[d, d + long]):
+                continue
+            column, weight = row + lag, over / every
+            low = (values[a, a + short] + values[b, b + short]) / 2
+            high = (values[c, c + long] + values[d, d + long]) / 2
+            values[row, column] = values[column, row] = low + weight * (high - low)
+            low = (spread[a, a + short] + spread[b, b + short]) / 2
+            high = (spread[c, c + long] + spread[d, d + long]) / 2
+            spread[row, column] = spread[column, row] = low + weight * (high - low)
+            mask[row, column] = mask[column, row] = True
+
+
+_fill = compiled(_fill)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from twotime.xpcs import decay, fit_decay, fit_q_dependence, rate_trend, stationarity
-from twotime.xpcs.decay import _jacobian
+from twotime.xpcs.varpro import SHARED_OUT, normal_matrices
 
 LAG = np.arange(1, 120)
 
@@ -160,7 +160,36 @@ def test_jacobian_is_the_derivative() -> None:
 
     differences = [(curve(x + step) - curve(x - step)) / 2e-6 for step in 1e-6 * np.eye(4)]
 
-    np.testing.assert_allclose(_jacobian(LAG.astype(float), x[None])[0].T, differences, atol=1e-7)
+    weights = np.linspace(1, 2, len(LAG))
+    jacobian = np.empty((1, len(LAG), 4))
+    normal = normal_matrices(np.log(LAG), x[None], weights[None], np.ones((1, 4), bool), jacobian)
+
+    np.testing.assert_allclose(jacobian[0].T, differences, atol=1e-7)
+    weighted = jacobian[0] * weights[:, None]
+    np.testing.assert_allclose(normal[0], weighted.T @ weighted, rtol=1e-12)
+
+
+def test_normal_matrix_leaves_out_what_is_fixed_or_unknown() -> None:
+    x = np.array([[np.log(0.05), 0.2, 1.0, 1.3], [np.nan] * 4])
+    inner = np.array([[True, False, True, True], [True] * 4])
+
+    normal = normal_matrices(np.log(LAG), x, np.ones((2, len(LAG))), inner)
+
+    assert (normal[0][[0, 2, 3]][:, [0, 2, 3]] != 0).all()
+    assert (normal[0][1] == 0).all()
+    assert (normal[0][:, 1] == 0).all()
+    assert (normal[1] == 0).all()
+
+
+def test_curves_shared_out_between_threads_fit_as_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    g2 = decay(LAG, 0.07, 0.3, 1.0, 1.2) + rng.normal(0, 0.02, (SHARED_OUT + 9, len(LAG)))
+
+    together = fit_decay(LAG, g2)
+
+    alone = [fit_decay(LAG, curve[None]) for curve in g2]
+    np.testing.assert_array_equal(together.relaxation_rate, [one.relaxation_rate[0] for one in alone])
+    np.testing.assert_array_equal(together.covariance, [one.covariance[0] for one in alone])
 
 
 @given(st.integers(0, 10_000))

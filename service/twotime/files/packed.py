@@ -205,16 +205,19 @@ def _take(
     size, step, itemsize = layout
     sums, maxima = planes
     places, columns, edges, rows = wanted
-    mark, most = limits
     blocks, n_planes, width = starts.shape[1] - 1, 8 * itemsize, sums.shape[2]
     content = np.empty(step * itemsize, np.uint8)
     words = np.zeros((n_planes, width), np.uint64)
     bytes_there = words.reshape(-1).view(np.uint8)
     filled = np.empty(n_planes, np.int64)
     room = np.empty((2, width), np.uint64)
+    octets, slots = np.empty(8 * width, np.int64), np.empty(64 * width, np.int64)
+    counts = np.empty(8 * width, np.uint64)
     largest = 0
     for block in range(first, end):
         length = size % 8 if block == blocks else min(step, size // 8 * 8 - block * step)
+        own = slice(edges[block], edges[block + 1])
+        n_octets = _find_octets(places[own], block * step if block < blocks else size // 8 * 8, octets, slots)
         used = 0
         for frame in range(len(sound)):
             if block == blocks:
@@ -222,9 +225,9 @@ def _take(
                 _spread(tail, itemsize, words)
             else:
                 start, stop = starts[frame, block], starts[frame, block + 1] - 4
-                own = source[start:stop]
+                chunk = source[start:stop]
                 target = bytes_there if length == 64 * width else content
-                unpacked = _unpack_lz4(own.ctypes, target.ctypes, stop - start, length * itemsize)
+                unpacked = _unpack_lz4(chunk.ctypes, target.ctypes, stop - start, length * itemsize)
                 if unpacked != length * itemsize:
                     sound[frame] = False
                     continue
@@ -244,17 +247,92 @@ def _take(
                 used = max(used, filled[number - 1] + 1)
                 _add(words, filled[:number], sums[block], room)
                 _raise(words, maxima[block, :used], room)
-            for p in range(edges[block], edges[block + 1]):
-                pixel = places[p] - block * step if block < blocks else places[p] - size // 8 * 8
-                word, bit = pixel >> 6, np.uint64(pixel & 63)
-                value = 0
-                for k in range(number):
-                    value |= np.int64(words[filled[k], word] >> bit & np.uint64(1)) << filled[k]
-                if value == mark:
-                    value = 0
-                largest = max(largest, value)
-                rows[frame, columns[p]] = min(value, most)
+            if number == 0:
+                rows[frame, columns[own]] = 0
+            elif _narrow_counts(bytes_there, 8 * width, filled[:number], n_planes, octets[:n_octets], counts):
+                largest = max(largest, _put_narrow(counts.view(np.uint8), slots, columns[own], rows[frame]))
+            else:
+                some_words = words, filled[:number]
+                largest = max(largest, _put_any(some_words, octets, slots, columns[own], rows[frame], limits))
         words[:] = 0
+    return largest
+
+
+def _find_octets(places: NDArray[np.intp], base: int, octets: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
+    """Which eights of pixels of a block hold ROI pixels, how many these are, and the place of each pixel in them."""
+    number = 0
+    for p in range(len(places)):
+        octet, bit = (places[p] - base) >> 3, (places[p] - base) & 7
+        if number == 0 or octets[number - 1] != octet:
+            octets[number] = octet
+            number += 1
+        slots[p] = 8 * (number - 1) + bit
+    return number
+
+
+def _narrow_counts(
+    planes: NDArray[np.uint8],
+    length: int,
+    filled: NDArray[np.int64],
+    n_planes: int,
+    octets: NDArray[np.int64],
+    counts: NDArray[np.uint64],
+) -> bool:
+    """Counts of eights of pixels, a byte each, 0 where all bits are set; False where one needs more than a byte."""
+    narrow = len(filled)
+    while narrow and filled[narrow - 1] >= 8:
+        narrow -= 1
+    more = 0
+    for k in range(len(octets)):
+        octet, unmarked = octets[k], 255
+        if len(filled) == n_planes:
+            marked = 255
+            for plane in range(n_planes):
+                marked &= planes[plane * length + octet]
+            unmarked ^= marked
+        count = np.uint64(0)
+        for j in range(narrow):
+            count |= _SPREAD[planes[filled[j] * length + octet] & unmarked] << np.uint64(filled[j])
+        for j in range(narrow, len(filled)):
+            more |= planes[filled[j] * length + octet] & unmarked
+        counts[k] = count
+    return more == 0
+
+
+def _put_narrow(
+    counts: NDArray[np.uint8], slots: NDArray[np.int64], columns: NDArray[np.intp], row: NDArray[Any]
+) -> int:
+    """Put counts of a byte each in their columns; the largest of them."""
+    largest = np.uint8(0)
+    for p in range(len(columns)):
+        value = counts[slots[p]]
+        largest = max(largest, value)
+        row[columns[p]] = value
+    return int(largest)
+
+
+def _put_any(
+    some_words: tuple[NDArray[np.uint64], NDArray[np.int64]],
+    octets: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    columns: NDArray[np.intp],
+    row: NDArray[Any],
+    limits: tuple[int, int],
+) -> int:
+    """As `_put_narrow`, for counts of any length."""
+    words, filled = some_words
+    mark, most = limits
+    largest = 0
+    for p in range(len(columns)):
+        pixel = 8 * octets[slots[p] >> 3] + (slots[p] & 7)
+        word, bit = pixel >> 6, np.uint64(pixel & 63)
+        value = 0
+        for k in range(len(filled)):
+            value |= np.int64(words[filled[k], word] >> bit & np.uint64(1)) << filled[k]
+        if value == mark:
+            value = 0
+        largest = max(largest, value)
+        row[columns[p]] = min(value, most)
     return largest
 
 
@@ -345,7 +423,13 @@ def _settle(
             saturated[base + k] |= numbers[1, k] == mark
 
 
+_SPREAD = np.array([sum((byte >> bit & 1) << 8 * bit for bit in range(8)) for byte in range(256)], np.uint64)
+"""Each bit of a byte in the lowest bit of a byte of its own."""
 _find_blocks = compiled(_find_blocks)
+_find_octets = compiled(_find_octets)
+_narrow_counts = compiled(_narrow_counts)
+_put_narrow = compiled(_put_narrow)
+_put_any = compiled(_put_any)
 _spread = compiled(_spread)
 _add = compiled(_add)
 _raise = compiled(_raise)

@@ -1,7 +1,9 @@
 """The whole route on one screen."""
 
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,14 +62,15 @@ def analyse(
     reading = read(source, the_plan, progress, store)
     read_at = time.perf_counter()
     options = the_plan.resolved.recipe
-    results = []
+    results: list[RoiResult] = []
+    stacks = _Stacks(reading.rois.number)
     progress("correlating, denoising and fitting", 0.0)
     # As many ROIs at a time as torch may use threads: whoever limits one limits both.
     with ThreadPoolExecutor(torch.get_num_threads(), "roi") as pool:
-        waiting = [pool.submit(_analysed, reading, r, the_plan, ensemble) for r in range(reading.rois.number)]
+        waiting = deque(pool.submit(_analysed, reading, r, the_plan, ensemble) for r in range(reading.rois.number))
         try:
-            for future in waiting:
-                results.append(future.result())
+            while waiting:
+                results.append(stacks.add(waiting.popleft().result()))
                 progress("correlating, denoising and fitting", len(results) / reading.rois.number)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -75,7 +78,7 @@ def analyse(
     done_at = time.perf_counter()
     variants = {"fits_variant": fits_variant_table(reading.rois, results)} if options.fit.variants else {}
     return Analysis(
-        arrays=_arrays(reading, results),
+        arrays=_arrays(reading, stacks),
         tables={
             "g2": g2_table(reading.rois, results, the_plan.frame_time_s),
             "g2_multitau": multi_tau_table(reading.rois, results, the_plan.frame_time_s),
@@ -105,12 +108,44 @@ def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) ->
     )
 
 
-def _arrays(reading: Reading, results: list[RoiResult]) -> dict[str, NDArray[Any]]:
-    two_time = np.stack([result.c2 for result in results])
-    scales = [colour_range(c2) for c2 in two_time]
-    arrays: dict[str, NDArray[Any]] = {
-        "two_time": two_time,
-        "preview": np.stack([grey(c2, *scale) for c2, scale in zip(two_time, scales, strict=True)]),
+class _Stacks:
+    """What ROIs yield side by side, filled while others are still computed, so that nothing large is held twice."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._added: dict[str, int] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def add(self, result: RoiResult) -> RoiResult:
+        """Take in the next ROI; returns it with its large arrays where they now stand."""
+        scale = colour_range(result.c2)
+        self._put("preview", grey(result.c2, *scale))
+        result = replace(result, c2=self._put("two_time", result.c2))
+        denoised = result.denoised_c2
+        if denoised is None:
+            return result
+        self._put("preview_denoised", grey(denoised.values, *scale))
+        values = self._put("two_time_denoised", denoised.values)
+        spread = self._put("two_time_spread", denoised.spread)
+        mask = self._put("denoised_mask", denoised.mask)
+        return replace(result, denoised_c2=replace(denoised, values=values, spread=spread, mask=mask))
+
+    def whole(self) -> dict[str, NDArray[Any]]:
+        """The arrays to which every ROI has added."""
+        return {name: array for name, array in self._arrays.items() if self._added[name] == self._number}
+
+    def _put(self, name: str, own: NDArray[Any]) -> NDArray[Any]:
+        if name not in self._arrays:
+            self._arrays[name] = np.empty((self._number, *own.shape), own.dtype)
+        place: NDArray[Any] = self._arrays[name][self._added.get(name, 0)]
+        place[...] = own
+        self._added[name] = self._added.get(name, 0) + 1
+        return place
+
+
+def _arrays(reading: Reading, stacks: _Stacks) -> dict[str, NDArray[Any]]:
+    return {
+        **stacks.whole(),
         "mean_frame": reading.mean_frame,
         "roi_labels": reading.rois.labels,
         "mask": reading.mask,
@@ -118,14 +153,6 @@ def _arrays(reading: Reading, results: list[RoiResult]) -> dict[str, NDArray[Any
         "frame_number": reading.frame_number,
         "bad_frames": reading.bad,
     }
-    denoised = [result.denoised_c2 for result in results]
-    if all(one is not None for one in denoised):
-        values = np.stack([one.values for one in denoised if one is not None])
-        arrays["two_time_denoised"] = values
-        arrays["two_time_spread"] = np.stack([one.spread for one in denoised if one is not None])
-        arrays["denoised_mask"] = np.stack([one.mask for one in denoised if one is not None])
-        arrays["preview_denoised"] = np.stack([grey(c2, *scale) for c2, scale in zip(values, scales, strict=True)])
-    return arrays
 
 
 def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> list[str]:

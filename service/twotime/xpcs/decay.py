@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.varpro import carried_over, fit_curves
+from twotime.xpcs.varpro import carried_over, fit_curves, normal_matrices
 
 PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 FEWEST_POINTS = 5
@@ -173,8 +173,9 @@ def _fit_block(
     chi2 = np.full(len(g2), np.nan)
     rest = np.ones(len(g2), bool)
     log_rates, alphas = _grid(lag, low, high)
+    values_there = np.where(own, g2, 0.0)
     x[enough], chi2[enough], rest[enough] = fit_curves(
-        np.log(lag), np.where(own, g2, 0.0)[enough], weights[enough], low, high, log_rates, alphas
+        np.log(lag), values_there[enough], weights[enough], low, high, log_rates, alphas
     )
     freedom = np.maximum(number - int(free.sum()), 1)
     margin = 1e-4 * (high - low)
@@ -184,18 +185,28 @@ def _fit_block(
         covariance = _covariances(lag, x, weights, free & ~at_bound, (spread, growth), residual)
     covariance = np.where(at_bound[:, :, None] | at_bound[:, None, :] | ~enough[:, None, None], np.nan, covariance)
     values = np.concatenate([np.exp(x[:, :1]), x[:, 1:]], axis=1)
-    on_bound = [tuple(name for name, at in zip(PARAMETERS, row, strict=True) if at) for row in at_bound]
+    on_bound: list[tuple[str, ...]] = [()] * len(g2)
+    for m in np.flatnonzero(at_bound.any(axis=1)):
+        on_bound[m] = tuple(name for name, at in zip(PARAMETERS, at_bound[m], strict=True) if at)
     ends = _first_two_and_last(lag, own)
     reason = _reasons(values, covariance, at_bound, rest, ends, baseline_free=bool(free[2]))
     for m in np.flatnonzero(~enough):
         reason[m] = f"only {number[m]} lags have a value, too few for a fit"
-    total = np.sum(weights**2, axis=1)
-    mean = np.divide(
-        np.sum(weights**2 * np.where(own, g2, 0), axis=1), total, out=np.zeros_like(total), where=total > 0
-    )
-    variation = np.sum(weights**2 * np.where(own, g2 - mean[:, None], 0) ** 2, axis=1)
+    variation = _variation(values_there, weights)
     r2 = 1 - np.divide(chi2, variation, out=np.full_like(chi2, np.nan), where=variation > 0)
     return _collected(values, covariance, chi2 / freedom, r2, on_bound, reason)
+
+
+def _variation(g2: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted sum of squares (M,) about the weighted mean of each curve."""
+    square = weights * weights
+    total = square.sum(axis=1)
+    weighted = np.einsum("ml,ml->m", square, g2)
+    mean = np.divide(weighted, total, out=np.zeros_like(total), where=total > 0)
+    away = g2 - mean[:, None]
+    away *= away
+    variation: NDArray[np.float64] = np.einsum("ml,ml->m", square, away)
+    return variation
 
 
 def _first_two_and_last(
@@ -222,13 +233,13 @@ def _covariances(
     `given` are the covariance between lags and its growth. Where the former is not finite, the weights decide as if it
     had not been given: times the variance of the residuals (M,), or alone where these are None.
     """
-    jacobian = np.nan_to_num(_jacobian(lag, x)) * inner[:, None, :]
-    weighted = jacobian * weights[:, :, None]
-    inverse = np.linalg.pinv(weighted.transpose(0, 2, 1) @ weighted, hermitian=True)
-    covariance = np.asarray(inverse if residual is None else inverse * np.nan_to_num(residual)[:, None, None], float)
     spread, growth = given
+    jacobian = None if spread is None else np.empty((*weights.shape, len(PARAMETERS)))
+    inverse = np.linalg.pinv(normal_matrices(np.log(lag), x, weights, inner, jacobian), hermitian=True)
+    covariance = np.asarray(inverse if residual is None else inverse * np.nan_to_num(residual)[:, None, None], float)
     if spread is not None:
-        lever = (weighted * weights[:, :, None]) @ inverse  # (M, L, 4); zero where a lag is left out
+        assert jacobian is not None
+        lever = (jacobian * (weights * weights)[:, :, None]) @ inverse  # (M, L, 4); zero where a lag is left out
         if growth is not None:
             lever *= np.nan_to_num(growth)[:, :, None]
         sandwich = _carried_over(spread, lever, weights > 0)
@@ -302,16 +313,6 @@ def _grid(
     log_rates = np.linspace(np.clip(slowest, low[0], high[0]), np.clip(fastest, low[0], high[0]), GRID_RATES)
     alphas = np.unique(np.clip(GRID_ALPHAS, low[3], high[3]))
     return log_rates if low[0] < high[0] else low[:1], alphas
-
-
-def _jacobian(lag: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivatives (M, L, 4) of the decay by log rate, beta, baseline and alpha, at parameters (M, 4)."""
-    log_rate, beta, _, alpha = x.T[:, :, None]
-    logarithm = log_rate + np.log(lag)
-    power = np.exp(alpha * logarithm)
-    shape = np.exp(-2 * power)
-    slope = -2 * beta * shape * power
-    return np.stack([slope * alpha, shape, np.ones_like(shape), slope * logarithm], axis=2)
 
 
 def _collected(

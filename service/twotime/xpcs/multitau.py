@@ -11,6 +11,7 @@ from twotime.xpcs.compiled import compiled, in_parts
 
 BUFFER = 8
 """Lags per level; each level adds two frames of the one before to one."""
+PIXELS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,41 @@ def _add_pairs(
     first: int,
     end: int,
 ) -> None:
-    """Sums over pairs of sound frames for pixels `first` to `end`."""
-    for k in range(len(lags)):
-        products, past, future = sums[0, k, first:end], sums[1, k, first:end], sums[2, k, first:end]
-        count = 0
-        for t in range(len(values) - lags[k]):
-            if sound[t] and sound[t + lags[k]]:
-                count += 1
-                now, later = values[t, first:end], values[t + lags[k], first:end]
-                for p in range(end - first):
-                    products[p] += now[p] * later[p]
-                    past[p] += now[p]
-                    future[p] += later[p]
-        pairs[k] = count
+    """Sums over pairs of sound frames for pixels `first` to `end`, so few at a time that they stay in the cache."""
+    n_frames = len(values)
+    total = np.empty(PIXELS_AT_ONCE)
+    for start in range(first, end, PIXELS_AT_ONCE):
+        own = slice(start, min(start + PIXELS_AT_ONCE, end))
+        width = own.stop - start
+        total[:] = 0.0
+        for t in range(n_frames):
+            if sound[t]:
+                now = values[t, own]
+                for p in range(width):
+                    total[p] += now[p]
+        for k in range(len(lags)):
+            lag = lags[k]
+            products, past, future = sums[0, k, own], sums[1, k, own], sums[2, k, own]
+            # Almost all frames are in a pair: what past and future lack of all is less work than what they hold.
+            for p in range(width):
+                past[p] = future[p] = total[p]
+            count = 0
+            for t in range(n_frames):
+                if not sound[t]:
+                    continue
+                now = values[t, own]
+                if t + lag < n_frames and sound[t + lag]:
+                    count += 1
+                    later = values[t + lag, own]
+                    for p in range(width):
+                        products[p] += now[p] * later[p]
+                else:
+                    for p in range(width):
+                        past[p] -= now[p]
+                if t < lag or not sound[t - lag]:
+                    for p in range(width):
+                        future[p] -= now[p]
+            pairs[k] = count
 
 
 _add_pairs = compiled(_add_pairs)

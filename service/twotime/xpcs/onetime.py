@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, rfft
+from scipy.fft import irfft, next_fast_len, rfft
 
-from twotime.xpcs.compiled import compiled
+from twotime.xpcs.compiled import compiled, in_parts
 
 FEWEST_BLOCKS = 8
+ROWS_AT_ONCE = 8
+"""Rows written side by side: more would drive each other out of the cache where they lie a power of two apart."""
 
 
 class OneTime(NamedTuple):
@@ -130,20 +132,31 @@ def pixel_covariance(
     mean = pixels.mean(axis=1, dtype=np.float64)
     sound = mean > 0 if bad is None else (mean > 0) & ~bad
     scale = np.divide(1.0, mean, out=np.zeros(n_frames), where=sound)
-    size = 1 << (2 * n_frames - 1).bit_length()
+    size = next_fast_len(n_frames + int(lag.max(initial=0)), real=True)
     pairs = irfft(np.abs(rfft(sound.astype(float), size)) ** 2, size)[lag]
     curves = np.empty((groups, len(lag)))
     weights = np.empty(groups)
     for number, own in enumerate(np.array_split(np.arange(n_pixels), groups)):
-        relative = ((pixels[:, own] * scale[:, None] - 1) * sound[:, None]).astype(np.float32)
-        waves = rfft(relative, size, axis=0)
-        power = (waves.real**2 + waves.imag**2).sum(axis=1)
+        deviations = np.zeros((len(own), size), np.float32)
+        _deviations(pixels, int(own[0]), scale, deviations)
+        waves = rfft(deviations, axis=1)
+        power = (waves.real**2 + waves.imag**2).sum(axis=0)
         curves[number] = irfft(power, size)[lag] / np.maximum(np.round(pairs), 1) / len(own)
         weights[number] = len(own)
     weights /= weights.sum()
     deviation = curves - weights @ curves
     covariance: NDArray[np.float64] = (deviation * weights[:, None] ** 2).T @ deviation * groups / max(groups - 1, 1)
     return covariance
+
+
+def _deviations(pixels: NDArray[Any], first: int, scale: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    """Counts relative to the frame's mean, less one, of pixels `first` on, one row each; 0 where the scale is."""
+    for some in range(0, len(out), ROWS_AT_ONCE):
+        end = min(some + ROWS_AT_ONCE, len(out))
+        for t in range(len(pixels)):
+            if scale[t] > 0:
+                for p in range(some, end):
+                    out[p, t] = pixels[t, first + p] * scale[t] - 1
 
 
 def age_cuts(c2: NDArray[Any], number: int, *, width: float | None = None, max_lag: int | None = None) -> AgeCuts:
@@ -184,7 +197,16 @@ def _averaged(
     """Means along diagonals between ages `low` (included) and `high`, their errors and the number of pairs, (A, L)."""
     shape = (len(low), len(lag))
     g2, error, pairs = np.empty(shape), np.empty(shape), np.empty(shape, np.int64)
-    _average(np.ascontiguousarray(c2), lag, low, high, g2, error, pairs)
+    matrix = np.ascontiguousarray(c2)
+
+    def average(first: int, end: int) -> None:
+        # Short lags have more pairs than long ones: each part takes as many from either end.
+        _average(matrix, lag, (low, high), (g2, error, pairs), first, end)
+        _average(matrix, lag, (low, high), (g2, error, pairs), len(lag) - end, len(lag) - first)
+
+    half = len(lag) // 2
+    in_parts(half, average)
+    _average(matrix, lag, (low, high), (g2, error, pairs), half, len(lag) - half)
     return g2, error, pairs
 
 
@@ -213,21 +235,23 @@ def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
 def _average(
     c2: NDArray[Any],
     lag: NDArray[np.int64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-    g2: NDArray[np.float64],
-    error: NDArray[np.float64],
-    pairs: NDArray[np.int64],
+    ages: tuple[NDArray[np.float64], NDArray[np.float64]],
+    results: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]],
+    first: int,
+    end: int,
 ) -> None:
+    """Lags `first` to `end`."""
+    low, high = ages
+    g2, error, pairs = results
     n_frames = len(c2)
     room = np.empty(n_frames)
-    for column in range(len(lag)):
+    for column in range(first, end):
         own = lag[column]
         for row in range(len(low)):
-            first = max(0, math.ceil(low[row] - own / 2))
-            last = min(n_frames - own, math.ceil(high[row] - own / 2))
+            start = max(0, math.ceil(low[row] - own / 2))
+            stop = min(n_frames - own, math.ceil(high[row] - own / 2))
             count = 0
-            for i in range(first, last):
+            for i in range(start, stop):
                 value = c2[i, i + own]
                 if math.isfinite(value):
                     room[count] = value
@@ -236,5 +260,6 @@ def _average(
             g2[row, column], error[row, column] = _mean_and_error(room[:count])
 
 
+_deviations = compiled(_deviations)
 _mean_and_error = compiled(_mean_and_error)
 _average = compiled(_average)

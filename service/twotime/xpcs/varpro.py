@@ -5,11 +5,12 @@ searched for (variable projection: Golub & Pereyra 1973, with the approximate Ja
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.compiled import compiled
+from twotime.xpcs.compiled import compiled, in_parts
 
 Values = NDArray[np.float64]
 STARTS = 3
@@ -18,6 +19,8 @@ NEAR = 0.03
 """Distance in log rate and in the exponent within which two searches end at the same place."""
 GRID_LAGS = 120
 """Lags at most, evenly spread in their logarithm, at which the places of the grid are compared."""
+SHARED_OUT = 16
+"""Curves from which on threads share them out."""
 SMALLEST_GAIN = 1e-10
 """The search ends where a step would lower χ² by less than this share."""
 
@@ -52,21 +55,44 @@ def fit_curves(
     parameters = np.full((len(g2), 4), np.nan)
     cost = np.empty(len(g2))
     converged = np.zeros(len(g2), np.bool_)
-    _fit_curves(
-        log_lag,
-        np.ascontiguousarray(g2),
-        np.ascontiguousarray(weights),
-        low,
-        high,
-        log_rates,
-        alphas,
-        places,
-        np.exp(-2 * power),
-        parameters,
-        cost,
-        converged,
+    work = partial(
+        _fit_curves,
+        (log_lag, np.ascontiguousarray(g2), np.ascontiguousarray(weights)),
+        (low, high),
+        (log_rates, alphas),
+        (places, np.exp(-2 * power)),
+        (parameters, cost, converged),
     )
+    if len(g2) < SHARED_OUT:
+        work(0, len(g2))
+    else:
+        in_parts(len(g2), work)
     return parameters, cost, converged
+
+
+def normal_matrices(
+    log_lag: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    inner: NDArray[np.bool_],
+    jacobian: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """J'W²J (M, 4, 4) of log rate, beta, baseline and alpha.
+
+    Parameters
+    ----------
+    log_lag : (L,) logarithm of the lags
+    parameters : (M, 4); rows that are not finite yield zeros
+    weights : (M, L)
+    inner : (M, 4) False for parameters whose rows and columns are zero
+    jacobian : (M, L, 4) where the derivatives J are wanted as well: they are filled in
+    """
+    normal = np.zeros((len(parameters), 4, 4))
+    # The kernel cannot tell: where sums may be taken in any order, x - x is 0 for any x.
+    known = np.logical_and.reduce(np.isfinite(parameters), axis=1)
+    kept = np.empty((0, len(log_lag), 4)) if jacobian is None else jacobian
+    in_parts(len(parameters), partial(_normal_matrices, log_lag, parameters, known, weights, inner, kept, normal))
+    return normal
 
 
 def carried_over(
@@ -321,20 +347,67 @@ def _search(
     return u, alpha, beta, baseline, cost, False
 
 
-def _fit_curves(
+def _normal_matrices(
     log_lag: Values,
-    g2: Values,
-    weights: Values,
-    low: Values,
-    high: Values,
-    log_rates: Values,
-    alphas: Values,
-    places: NDArray[np.intp],
-    shapes: Values,
     parameters: Values,
-    cost: Values,
-    converged: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    weights: Values,
+    inner: NDArray[np.bool_],
+    jacobian: Values,
+    normal: Values,
+    first: int,
+    end: int,
 ) -> None:
+    n = len(log_lag)
+    power, shape, bits = np.empty(n), np.empty(n), np.empty(n, np.int64)
+    scale = bits.view(np.float64)
+    own = np.zeros((4, n))
+    for m in range(first, end):
+        u, beta, alpha = parameters[m, 0], parameters[m, 1], parameters[m, 3]
+        if known[m]:
+            for k in range(n):
+                power[k] = alpha * (u + log_lag[k])
+            _exponentials(power, bits, scale)
+            for k in range(n):
+                shape[k] = -2 * power[k]
+            _exponentials(shape, bits, scale)
+            for k in range(n):
+                slope = -2 * beta * shape[k] * power[k]
+                own[0, k], own[1, k], own[2, k], own[3, k] = slope * alpha, shape[k], 1.0, slope * (u + log_lag[k])
+        else:
+            own[:] = 0.0
+        for a in range(4):
+            if not inner[m, a]:
+                own[a] = 0.0
+        for k in range(n):
+            shape[k] = weights[m, k] * weights[m, k]
+        for a in range(4):
+            for b in range(a + 1):
+                together = 0.0
+                for k in range(n):
+                    together += own[a, k] * shape[k] * own[b, k]
+                normal[m, a, b] = normal[m, b, a] = together
+        if len(jacobian):
+            for k in range(n):
+                for a in range(4):
+                    jacobian[m, k, a] = own[a, k]
+
+
+def _fit_curves(
+    curves: tuple[Values, Values, Values],
+    bounds: tuple[Values, Values],
+    grid: tuple[Values, Values],
+    coarse_shapes: tuple[NDArray[np.intp], Values],
+    results: tuple[Values, Values, NDArray[np.bool_]],
+    first_curve: int,
+    end: int,
+) -> None:
+    """Fit curves `first_curve` to `end`; arrays as in `fit_curves`, and the decays of the grid at some places."""
+    log_lag, g2, weights = curves
+    low, high = bounds
+    log_rates, alphas = grid
+    places, shapes = coarse_shapes
+    parameters, cost, converged = results
     n = len(log_lag)
     lags, y, w2 = np.empty(n), np.empty(n), np.empty(n)
     few_lags, few_y, few_w2 = np.empty(len(places)), np.empty(len(places)), np.empty(len(places))
@@ -344,7 +417,7 @@ def _fit_curves(
     scale = bits.view(np.float64)
     gains = np.empty((len(log_rates), len(alphas)))
     found = np.empty((STARTS, 3))  # log rate, exponent and sum of squares
-    for m in range(len(g2)):
+    for m in range(first_curve, end):
         # Points that are left out take no time.
         count = 0
         for k in range(n):
@@ -451,3 +524,4 @@ _evaluate = compiled(_evaluate, fastmath=_ANY_ORDER, forceinline=True)
 _normal_equations = compiled(_normal_equations, fastmath=_ANY_ORDER, forceinline=True)
 _search = compiled(_search, fastmath=_ANY_ORDER, forceinline=True)
 _fit_curves = compiled(_fit_curves, fastmath=_ANY_ORDER)
+_normal_matrices = compiled(_normal_matrices, fastmath=_ANY_ORDER)
