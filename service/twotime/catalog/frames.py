@@ -210,7 +210,7 @@ class _Stack:
         numbers = np.asarray(frames)
         owner = np.searchsorted(self._ends, numbers, side="right")
         own = numbers[owner == owner[0]] - (self._ends[owner[0] - 1] if owner[0] else 0)
-        return read_packed(self._datasets[owner[0]], own, str(self._files[owner[0]].path))
+        return read_packed(self._datasets[owner[0]], own, str(self._files[owner[0]].path), self._buffers)
 
     def sound(self, frames: range) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""

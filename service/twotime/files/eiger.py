@@ -119,7 +119,7 @@ class EigerSeries(Series):
         try:
             with h5py.File(path, "r", locking=False) as file:
                 whole = within[-1] < file[place].shape[0]
-                return read_packed(file[place], within, path.name) if whole else None
+                return read_packed(file[place], within, path.name, self._buffers) if whole else None
         except (OSError, KeyError):
             return None
 

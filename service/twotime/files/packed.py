@@ -18,13 +18,15 @@ from llvmlite import binding
 from numba import types
 from numpy.typing import NDArray
 
-from twotime.files.chunks import is_bitshuffled, packed_frame, unpack
+from twotime.files.chunks import FrameBuffers, is_bitshuffled, packed_frame, unpack
 from twotime.xpcs.compiled import compiled, in_parts
 from twotime.xpcs.mask import FrameStatistics
 from twotime.xpcs.pixels import CountMatrix
 
 HEADER = 12
 """Bytes before the first block: those of the whole frame and those of a block, unpacked, big-endian."""
+STEP_BYTES = 4 * 2**20
+"""Room for chunks comes in steps of so many bytes, so that blocks of much the same length share it."""
 _WORD = 64
 _LIBRARY = Path(hdf5plugin.PLUGIN_PATH) / "libh5bshuf.so"
 _NAME = "LZ4_decompress_safe"
@@ -41,6 +43,7 @@ class PackedFrames:
     shape : (H, W)
     dtype : of the counts, unsigned and of at most four bytes
     name : of the file, for sentences
+    buffers : where memory comes from
 
     Raises
     ------
@@ -49,7 +52,14 @@ class PackedFrames:
         not show its LZ4.
     """
 
-    def __init__(self, chunks: Sequence[bytes], shape: tuple[int, int], dtype: np.dtype[Any], name: str) -> None:
+    def __init__(
+        self,
+        chunks: Sequence[bytes],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        name: str,
+        buffers: FrameBuffers | None = None,
+    ) -> None:
         if not _shows_lz4():
             raise ValueError("chunks can only stay packed where hdf5plugin's library shows its LZ4.")
         self.shape = (len(chunks), *shape)
@@ -57,7 +67,11 @@ class PackedFrames:
         self.name = name
         self._size = shape[0] * shape[1]
         self._ends = np.cumsum([0, *map(len, chunks)])
-        self._source = np.frombuffer(b"".join(chunks), np.uint8)
+        self._buffers = buffers or FrameBuffers()
+        room = -(-int(self._ends[-1]) // STEP_BYTES) * STEP_BYTES
+        self._source = self._buffers.take((room,), np.dtype(np.uint8))[: self._ends[-1]]
+        for chunk, start, end in zip(chunks, self._ends[:-1], self._ends[1:], strict=True):
+            self._source[start:end] = np.frombuffer(chunk, np.uint8)
         self._step = min(int.from_bytes(chunks[0][8:HEADER], "big") // dtype.itemsize, -(-self._size // 8) * 8)
         whole = (self._size * dtype.itemsize).to_bytes(8, "big")
         alike = all(chunk[:8] == whole and chunk[8:HEADER] == chunks[0][8:HEADER] for chunk in chunks)
@@ -112,8 +126,9 @@ class PackedFrames:
         if number == 0:
             return 0
         n_planes, width = 8 * self.dtype.itemsize, -(-self._step // _WORD)
-        sums = np.zeros((self._blocks + 1, n_planes + number.bit_length(), width), np.uint64)
-        maxima = np.zeros((self._blocks + 1, n_planes, width), np.uint64)
+        word = np.dtype(np.uint64)
+        sums = self._buffers.take((self._blocks + 1, n_planes + number.bit_length(), width), word)
+        maxima = self._buffers.take((self._blocks + 1, n_planes, width), word)
         sound = np.ones(number, np.bool_)
         mark = np.iinfo(self.dtype).max
         layout = (self._size, self._step, self.dtype.itemsize)
@@ -140,7 +155,9 @@ class PackedFrames:
         return number
 
 
-def read_packed(dataset: h5py.Dataset, frames: NDArray[np.int64], name: str) -> PackedFrames | None:
+def read_packed(
+    dataset: h5py.Dataset, frames: NDArray[np.int64], name: str, buffers: FrameBuffers
+) -> PackedFrames | None:
     """Frames of a dataset (..., H, W) as they stand in the file; None where they cannot stay packed.
 
     Parameters
@@ -148,6 +165,7 @@ def read_packed(dataset: h5py.Dataset, frames: NDArray[np.int64], name: str) -> 
     dataset : open
     frames : (k,) numbers over all leading axes
     name : of the file, for sentences
+    buffers : where memory comes from
     """
     if not is_bitshuffled(dataset):
         return None
@@ -156,7 +174,7 @@ def read_packed(dataset: h5py.Dataset, frames: NDArray[np.int64], name: str) -> 
         chunks = [packed_frame(dataset, place) for place in places]
         packed = [chunk for chunk in chunks if chunk is not None]
         whole = len(packed) == len(frames)
-        return PackedFrames(packed, dataset.shape[-2:], dataset.dtype, name) if whole else None
+        return PackedFrames(packed, dataset.shape[-2:], dataset.dtype, name, buffers) if whole else None
     except (OSError, ValueError):  # Reading them one by one finds out which.
         return None
 
@@ -200,7 +218,7 @@ def _take(
     first: int,
     end: int,
 ) -> int:
-    """Add blocks `first` to `end` of all frames to sums and maxima, and copy their ROI pixels; the largest of these."""
+    """Put blocks `first` to `end` of all frames into sums and maxima, and copy their ROI pixels; the largest of these."""
     source, starts, ends, sound = packed
     size, step, itemsize = layout
     sums, maxima = planes
@@ -218,6 +236,8 @@ def _take(
         length = size % 8 if block == blocks else min(step, size // 8 * 8 - block * step)
         own = slice(edges[block], edges[block + 1])
         n_octets = _find_octets(places[own], block * step if block < blocks else size // 8 * 8, octets, slots)
+        sums[block] = 0
+        maxima[block] = 0
         used = 0
         for frame in range(len(sound)):
             if block == blocks:

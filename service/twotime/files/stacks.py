@@ -75,7 +75,7 @@ class HDF5Stack(Series):
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 whole = numbers[-1] < file[DATASET].shape[0]
-                return read_packed(file[DATASET], np.asarray(numbers), self.path.name) if whole else None
+                return read_packed(file[DATASET], np.asarray(numbers), self.path.name, self._buffers) if whole else None
         except (OSError, KeyError):
             return None
 

@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from twotime.xpcs.products import SPARSE_BELOW, Frames, Route, route_of
+from twotime.xpcs.products import SPARSE_BELOW, Frames, Route, route_of, row_sums
 
-_PANEL = {"int8": 512, "int8 in two digits": 512, "sparse": 1024, "float32": 4096}
+_PANEL = {"int8": 384, "int8 in two digits": 512, "sparse": 1024, "float32": 4096}
 """Frames per panel of rows: products are taken below the diagonal only, and memory stays small beside the result."""
 
 
@@ -100,6 +100,8 @@ def _scale(
     n_pixels = pixels.shape[1]
     if flat is not None:
         mean = np.asarray(pixels @ (1 / flat), np.float64) / n_pixels
+    elif isinstance(pixels, np.ndarray) and pixels.dtype.kind in "ui":
+        mean = row_sums(pixels) / n_pixels
     else:
         mean = np.asarray(pixels.sum(axis=1, dtype=np.float64)).ravel() / n_pixels
     lost = ~(mean > 0) if bad is None else ~(mean > 0) | bad

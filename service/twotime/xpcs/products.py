@@ -6,7 +6,7 @@ from the frame means keep the result within 1e-6 of float64.
 """
 
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,13 @@ def route_of(largest: float, *, integer: bool, flat: bool = False) -> Route:
         if largest < _DIGIT**2 and torch.cpu._is_amx_tile_supported():
             return "int8 in two digits"
     return "float32"
+
+
+def row_sums(counts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Sum of each row (N,) of integers (N, P)."""
+    sums = np.empty(len(counts), np.int64)
+    in_parts(len(counts), partial(_row_sums, counts, sums))
+    return sums
 
 
 class Frames:
@@ -148,6 +155,14 @@ class Frames:
         return counts.astype(np.float32)
 
 
+def _row_sums(counts: NDArray[np.integer], sums: NDArray[np.int64], first: int, end: int) -> None:
+    for i in range(first, end):
+        row, total = counts[i], np.int64(0)
+        for j in range(len(row)):
+            total += np.int64(row[j])
+        sums[i] = total
+
+
 def _scale(
     total: NDArray[Any],
     rows: NDArray[np.float64],
@@ -163,6 +178,7 @@ def _scale(
             target[j] = source[j] * factor * columns[j]
 
 
+_row_sums = compiled(_row_sums)
 _scale = compiled(_scale)
 
 
