@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import DamagedFrames
 from twotime.files import EigerSeries
+from twotime.files.chunks import FrameBuffers
 from twotime.files.packed import PackedFrames, read_packed
 from twotime.pipeline import no_progress, plan
 from twotime.pipeline.gathering import gather
@@ -133,7 +134,7 @@ def test_damaged_frame_of_a_file_is_named_and_left_out(normalisation: str, tmp_p
     file.close()
     with h5py.File(file.paths[1], "r+") as second:
         data = second["entry/data/data"]
-        assert read_packed(data, np.arange(10), "second") is not None
+        assert read_packed(data, np.arange(10), "second", FrameBuffers()) is not None
         chunk = bytearray(data.id.read_direct_chunk((3, 0, 0))[1])
         chunk[16:24] = b"\xff" * 8
         data.id.write_direct_chunk((3, 0, 0), bytes(chunk))
