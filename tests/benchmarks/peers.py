@@ -127,8 +127,8 @@ def boost_method(counts: np.ndarray) -> np.ndarray:
 def bench_gather() -> list[Row]:
     """Decode and gather 400,000 ROI pixels of Eiger 4M frames, against h5py and fancy indexing.
 
-    Ours also takes sums and maxima of all pixels, from which the mask is found; the peer does not. What it does once per
-    scan counts, shared by 300 frames.
+    Ours also takes sums and maxima of all pixels, from which the mask is found; the peer does not. What it does
+    once per scan is shared by 300 frames.
     """
     radius = np.hypot(np.arange(EIGER_4M[0])[:, None] - 900, np.arange(EIGER_4M[1])[None] - 1000)
     labels = np.zeros(EIGER_4M, np.int32)

@@ -218,7 +218,7 @@ def _take(
     first: int,
     end: int,
 ) -> int:
-    """Put blocks `first` to `end` of all frames into sums and maxima, and copy their ROI pixels; the largest of these."""
+    """Sums and maxima of blocks `first` to `end` of all frames, and their ROI pixels copied; the largest of these."""
     source, starts, ends, sound = packed
     size, step, itemsize = layout
     sums, maxima = planes
