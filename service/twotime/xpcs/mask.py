@@ -1,5 +1,6 @@
 """Which pixels can be used: found from what all frames together show."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,21 +142,35 @@ def _like_their_annulus(
         return alike
     # Sorting 16-bit numbers takes one pass over them, and is fine enough for annuli of hundreds of pixels.
     steps = (radius[good] * (65535 / max(float(radius.max()), 1.0))).astype(np.uint16)
-    order = np.argsort(steps, kind="stable")
-    total = statistics.total[good][order].astype(float)
-    maximum = statistics.maximum[good][order].astype(float)
-    # Annuli of as many pixels each; the few that are left over go with the last.
-    annuli = max(1, order.size // ANNULUS_PIXELS)
-    length = order.size // annuli
-    medians = [np.median(values[: annuli * length].reshape(annuli, length), axis=1) for values in (total, maximum)]
-    last = np.minimum(np.arange(order.size) // length, annuli - 1)
-    median, median_maximum = (values[last] for values in medians)
-    fine = (total <= np.maximum(HOT_MEAN * median, ENOUGH_COUNTS)) & (maximum <= HOT_MAXIMUM * (median_maximum + 1))
-    fine &= (median <= ENOUGH_COUNTS) | (total >= DEAD_MEAN * median)
-    back = np.empty(order.size, bool)
-    back[order] = fine
-    alike[good] = back
+    places = np.flatnonzero(good)[np.argsort(steps, kind="stable")]
+    annuli = max(1, places.size // ANNULUS_PIXELS)
+    counts = statistics.total.ravel(), statistics.maximum.ravel()
+    in_parts(annuli, partial(_mark_strangers, places, counts, alike.ravel(), annuli))
     return alike
+
+
+def _mark_strangers(
+    places: NDArray[np.intp],
+    counts: tuple[NDArray[Any], NDArray[Any]],
+    alike: NDArray[np.bool_],
+    annuli: int,
+    first: int,
+    end: int,
+) -> None:
+    """Compare the pixels of annuli `first` to `end`; those left over by annuli of equal size go with the last."""
+    totals, maxima = counts
+    length = len(places) // annuli
+    some, others = np.empty(length), np.empty(length)
+    for annulus in range(first, end):
+        start = annulus * length
+        for k in range(length):
+            some[k], others[k] = totals[places[start + k]], maxima[places[start + k]]
+        median, median_maximum = np.median(some), np.median(others)
+        brightest = max(HOT_MEAN * median, ENOUGH_COUNTS)
+        faintest = DEAD_MEAN * median if median > ENOUGH_COUNTS else -np.inf
+        for k in range(start, len(places) if annulus == annuli - 1 else start + length):
+            total, maximum = float(totals[places[k]]), float(maxima[places[k]])
+            alike[places[k]] = faintest <= total <= brightest and maximum <= HOT_MAXIMUM * (median_maximum + 1)
 
 
 def _accumulate(
@@ -187,3 +202,4 @@ def _accumulate(
 
 
 _accumulate = compiled(_accumulate)
+_mark_strangers = compiled(_mark_strangers)

@@ -74,6 +74,14 @@ def test_tables_of_ages_and_of_q(client: httpx.Client, done: dict[str, Any]) -> 
     assert law["units"]["diffusion"] == "Å²/s"
 
 
+@pytest.mark.parametrize("table", ["g2", "g2.csv", "fits-age"])
+def test_table_of_a_roi_that_is_not_there_is_refused(client: httpx.Client, done: dict[str, Any], table: str) -> None:
+    answer = client.get(f"/analyses/{done['id']}/{table}", params={"roi": 99})
+
+    assert answer.status_code == 400
+    assert f"roi is 99, but analysis {done['id']} has the ROIs 1 to 2." in answer.text
+
+
 def test_raw_numbers_have_the_symmetry_of_a_two_time_correlation(client: httpx.Client, done: dict[str, Any]) -> None:
     values = two_time(client, done)
     assert values.shape == (120, 120)

@@ -19,6 +19,7 @@ from twotime.api.dependencies import Finished, TheService, TheTwoTimes, entity_t
 from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
+from twotime.catalog.analyses import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect, write_file
 from twotime.results import NODES
@@ -105,7 +106,7 @@ async def age_cut(
     end_s = len(c2["raw"]) * frame_time_s(record)
     if age_s > end_s:
         raise InputError(f"age_s is {age_s:g}, but the frames of analysis {record.id} end at {end_s:.4g} s.")
-    g2, ages = [_rows(await service.read_table(record.id, name), roi) for name in ("g2", "fits_age")]
+    g2, ages = [await _rows(service, record, name, roi) for name in ("g2", "fits_age")]
     if ages.empty:
         raise NotFound(f"Analysis {record.id} was not fitted at constant age; set fit.ages in its recipe.")
     width = record.recipe["fit"]["age_width"]
@@ -135,7 +136,7 @@ def _add_table(path: str, node: str) -> None:
         same = unchanged(request, tag)
         if same is not None:
             return same
-        rows = _rows(await service.read_table(record.id, node), roi)
+        rows = await _rows(service, record, node, roi)
         response = table_response(node, rows, wanted or _accepted(request))
         response.headers["ETag"] = tag
         response.headers["Vary"] = "Accept"
@@ -146,7 +147,7 @@ def _add_table(path: str, node: str) -> None:
         service: TheService,
         roi: Annotated[int | None, Query(ge=1, description="rows of this ROI only")] = None,
     ) -> Response:
-        return table_response(node, _rows(await service.read_table(record.id, node), roi), "csv")
+        return table_response(node, await _rows(service, record, node, roi), "csv")
 
     shown: dict[int | str, dict[str, Any]] = {
         200: {"model": schemas.Table, "content": {"text/csv": {"example": "roi,q,...\n1,0.0045,...\n"}}}
@@ -164,8 +165,15 @@ def _add_table(path: str, node: str) -> None:
     )
 
 
-def _rows(table: pd.DataFrame, roi: int | None) -> pd.DataFrame:
-    return table if roi is None or "roi" not in table else table[table["roi"] == roi]
+async def _rows(service: TheService, record: AnalysisRecord, node: str, roi: int | None) -> pd.DataFrame:
+    """Rows of one ROI, or all; raises InputError where the analysis has no such ROI."""
+    table = await service.read_table(record.id, node)
+    if roi is None:
+        return table
+    number = len(await service.read_table(record.id, "fits"))
+    if roi > number:
+        raise InputError(f"roi is {roi}, but analysis {record.id} has the ROIs 1 to {number}.")
+    return table[table["roi"] == roi] if "roi" in table else table
 
 
 def _accepted(request: Request) -> Format:
