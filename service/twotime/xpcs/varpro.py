@@ -5,7 +5,9 @@ searched for (variable projection: Golub & Pereyra 1973, with the approximate Ja
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +65,7 @@ def fit_curves(
         (places, np.exp(-2 * power)),
         (parameters, cost, converged),
     )
-    if len(g2) < SHARED_OUT:
-        work(0, len(g2))
-    else:
-        in_parts(len(g2), work)
+    _shared_out(len(g2), work)
     return parameters, cost, converged
 
 
@@ -91,8 +90,16 @@ def normal_matrices(
     # The kernel cannot tell: where sums may be taken in any order, x - x is 0 for any x.
     known = np.logical_and.reduce(np.isfinite(parameters), axis=1)
     kept = np.empty((0, len(log_lag), 4)) if jacobian is None else jacobian
-    in_parts(len(parameters), partial(_normal_matrices, log_lag, parameters, known, weights, inner, kept, normal))
+    _shared_out(len(parameters), partial(_normal_matrices, log_lag, parameters, known, weights, inner, kept, normal))
     return normal
+
+
+def _shared_out(number: int, work: Callable[[int, int], Any]) -> None:
+    """Do `work` on curves, in threads where these are enough to be worth it."""
+    if number < SHARED_OUT:
+        work(0, number)
+    else:
+        in_parts(number, work)
 
 
 def carried_over(
