@@ -42,6 +42,7 @@ def fill_between_lags(
 
     Lags below the stride keep their measured values: nothing denoised stands below them.
     """
+    # Multiples of the stride are read and all others written, so that parts do not disturb each other.
     in_parts(len(values), partial(_fill, values, spread, mask, every, window))
 
 

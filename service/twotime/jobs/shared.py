@@ -17,7 +17,7 @@ class SharedAnswers:
     Parameters
     ----------
     for_s : how old an answer may be, s
-    most : when more are kept, those that are too old are let go
+    most : answers kept at most; the oldest are let go
 
     Examples
     --------
@@ -54,11 +54,12 @@ class SharedAnswers:
         self._known.clear()
 
     def _tidy(self, now: float) -> None:
-        if len(self._known) > self.most:
+        if len(self._known) >= self.most:
+            newest = sorted(self._known.items(), key=lambda one: one[1][0], reverse=True)
             self._known = {
                 key: (asked_at, task)
-                for key, (asked_at, task) in self._known.items()
-                if not task.done() or now - asked_at <= self.for_s
+                for rank, (key, (asked_at, task)) in enumerate(newest)
+                if not task.done() or (rank < self.most // 2 and now - asked_at <= self.for_s)
             }
 
 

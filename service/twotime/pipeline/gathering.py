@@ -13,6 +13,7 @@ from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import Block, FrameSource, Progress
 from twotime.xpcs.mask import FrameStatistics, saturation_value
 from twotime.xpcs.pixels import CountMatrix, RoiPixels
+from twotime.xpcs.products import row_sums
 
 TELLING_COUNTS = 30
 """Two frames of this many counts or more never hold the same ones in all pixels by chance."""
@@ -219,7 +220,7 @@ def _sums(block: NDArray[Any]) -> NDArray[np.float64]:
 def _repeated(counts: NDArray[Any], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which frames hold the very counts of an earlier one."""
     repeated = np.zeros(len(counts), bool)
-    telling = sound & (counts.sum(axis=1, dtype=np.float64) >= TELLING_COUNTS)
+    telling = sound & (row_sums(counts) >= TELLING_COUNTS)
     seen: set[bytes] = set()
     for row in np.flatnonzero(telling):
         mark = hashlib.blake2b(np.ascontiguousarray(counts[row]).data, digest_size=12).digest()

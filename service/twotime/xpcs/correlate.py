@@ -100,7 +100,7 @@ def _scale(
     n_pixels = pixels.shape[1]
     if flat is not None:
         mean = np.asarray(pixels @ (1 / flat), np.float64) / n_pixels
-    elif isinstance(pixels, np.ndarray) and pixels.dtype.kind in "ui":
+    elif isinstance(pixels, np.ndarray):
         mean = row_sums(pixels) / n_pixels
     else:
         mean = np.asarray(pixels.sum(axis=1, dtype=np.float64)).ravel() / n_pixels

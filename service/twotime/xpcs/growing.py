@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.xpcs.products import Frames, route_of
+from twotime.xpcs.products import Frames, route_of, row_sums
 
 _FIRST_CAPACITY = 64
 
@@ -62,7 +62,7 @@ class TwoTimeAccumulator:
         self._make_room(last, block)
         self._pixels[first:last] = block
         relative = self._pixels[first:last] if self._flat is None else self._pixels[first:last] / self._flat
-        self._mean[first:last] = relative.mean(axis=1, dtype=np.float64)
+        self._mean[first:last] = row_sums(relative) / self._n_pixels
         self.n_frames = last
         integer = self._pixels.dtype.kind in "ui"
         route = route_of(float(self._pixels[:last].max()), integer=integer, flat=self._flat is not None)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from twotime.xpcs.compiled import compiled, in_parts
+from twotime.xpcs.products import row_sums
 
 FEWEST_BLOCKS = 8
 ROWS_AT_ONCE = 8
@@ -129,7 +130,7 @@ def pixel_covariance(
     """
     n_frames, n_pixels = pixels.shape
     groups = min(groups, n_pixels)
-    mean = pixels.mean(axis=1, dtype=np.float64)
+    mean = row_sums(pixels) / n_pixels
     sound = mean > 0 if bad is None else (mean > 0) & ~bad
     scale = np.divide(1.0, mean, out=np.zeros(n_frames), where=sound)
     size = next_fast_len(n_frames + int(lag.max(initial=0)), real=True)

@@ -54,10 +54,12 @@ def route_of(largest: float, *, integer: bool, flat: bool = False) -> Route:
     return "float32"
 
 
-def row_sums(counts: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Sum of each row (N,) of integers (N, P)."""
-    sums = np.empty(len(counts), np.int64)
-    in_parts(len(counts), partial(_row_sums, counts, sums))
+def row_sums(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Sum of each row (N,) of an array (N, P); exact for counts, by all cores."""
+    if values.dtype.kind not in "ui":
+        return np.asarray(values.sum(axis=1, dtype=np.float64))
+    sums = np.empty(len(values))
+    in_parts(len(values), partial(_row_sums, values, sums))
     return sums
 
 
@@ -155,7 +157,7 @@ class Frames:
         return counts.astype(np.float32)
 
 
-def _row_sums(counts: NDArray[np.integer], sums: NDArray[np.int64], first: int, end: int) -> None:
+def _row_sums(counts: NDArray[np.integer], sums: NDArray[np.float64], first: int, end: int) -> None:
     for i in range(first, end):
         row, total = counts[i], np.int64(0)
         for j in range(len(row)):
