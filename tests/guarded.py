@@ -140,7 +140,7 @@ class GuardedTiled:
             },
             "catalog": {
                 "uri": f"sqlite:///{self.folder}/catalog.db",
-                "writable_storage": [f"file://{self.folder}/data", f"duckdb:///{self.folder}/tables.duckdb"],
+                "writable_storage": [f"file://{self.folder}/data", f"sqlite:///{self.folder}/tables.db"],
                 "readable_storage": [f"file://{self.detector_folder}"],
                 "init_if_not_exists": True,
                 "top_level_access_tags": ["everybody"],

@@ -9,12 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from bluesky_tiled_plugins import TiledWriter
+from event_model import compose_run
 
 from twotime.catalog.client import RUNS_SPEC, open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
@@ -231,6 +234,26 @@ def test_container_of_runs_is_made_on_an_empty_server(tmp_path):
         root.context.close()
     finally:
         server.stop()
+
+
+def test_events_of_runs_written_at_once_are_kept_each_once(root):
+    box = root.create_container("written_at_once")
+
+    def write() -> str:
+        writer, run = TiledWriter(box, batch_size=1), compose_run()
+        writer("start", run.start_doc)
+        keys = {"reading": {"source": "test", "dtype": "number", "shape": []}}
+        stream = run.compose_descriptor(name="primary", data_keys=keys)
+        writer("descriptor", stream.descriptor_doc)
+        for number in range(8):
+            writer("event", stream.compose_event(data={"reading": number}, timestamps={"reading": time.time()}))
+        writer("stop", run.compose_stop())
+        return run.start_doc["uid"]
+
+    with ThreadPoolExecutor(3) as pool:
+        uids = [future.result() for future in [pool.submit(write) for _ in range(9)]]
+    for uid in uids:
+        assert list(box[uid]["primary"].read()["reading"].values) == list(range(8))
 
 
 def test_results_container_is_made_below_others(root, settings):

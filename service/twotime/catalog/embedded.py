@@ -152,8 +152,9 @@ class EmbeddedTiled:
             "authentication": {"allow_anonymous_access": False},
             "catalog": {
                 "uri": f"sqlite:///{self.folder}/catalog.db",
-                "writable_storage": [f"file://{self.folder}/data", f"duckdb:///{self.folder}/tables.duckdb"],
-                "readable_storage": [f"file://{folder}" for folder in self.readable],
+                # Not DuckDB: Tiled has all threads share one connection to it, and loses rows or dies of it.
+                "writable_storage": [f"file://{self.folder}/data", f"sqlite:///{self.folder}/tables.db"],
+                "readable_storage": [*(f"file://{folder}" for folder in self.readable), *self._older_tables()],
                 "init_if_not_exists": True,
             },
             # The cache keeps every uploaded payload in memory; five minutes are enough for subscribers to catch up.
@@ -163,6 +164,11 @@ class EmbeddedTiled:
                 "BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}
             },
         }
+
+    def _older_tables(self) -> list[str]:
+        """What an earlier version of this class kept tables in."""
+        tables = self.folder / "tables.duckdb"
+        return [f"duckdb:///{tables}"] if tables.exists() else []
 
     def _launch(self) -> None:
         command = [sys.executable, "-m", "tiled", "serve", "config", str(self.folder / "config.yml")]
