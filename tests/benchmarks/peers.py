@@ -161,14 +161,15 @@ def bench_gather() -> list[Row]:
 
 
 def eiger_series(folder: Path, dtype: np.dtype, n_frames: int) -> EigerSeries:
-    """Synthetic Eiger 4M frames: counts that fall with the radius, a gap of saturated rows, no two frames alike."""
+    """Synthetic Eiger 4M frames: counts that fall with the radius, marks in the gaps, no two frames alike."""
     radius = np.hypot(np.arange(EIGER_4M[0])[:, None] - 900, np.arange(EIGER_4M[1])[None] - 1000)
     mean = 2 / (1 + (radius / 120) ** 1.5)
     some = [RNG.poisson(mean).astype(dtype) for _ in range(20)]
     file = EigerFile(folder, "bench", GEOMETRY, EIGER_4M, dtype, 1000)
     for k in range(n_frames):
         frame = np.roll(some[k % 20], k // 20, axis=1)
-        frame[1040:1080] = np.iinfo(dtype).max
+        for gap in (slice(514, 551), slice(1065, 1102), slice(1616, 1653), np.s_[:, 1030:1040]):
+            frame[gap] = np.iinfo(dtype).max
         file.append(frame[None])
     file.close()
     return EigerSeries(file.master)

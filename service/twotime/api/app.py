@@ -97,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     await app.state.service.start()
+    app.openapi()  # Made once and kept; the first who asked would hold up everybody else for half a second.
     relay = asyncio.create_task(app.state.events.relay())
     try:
         yield

@@ -1,8 +1,9 @@
 """Frames as Eigers compress them, counted and gathered without being unpacked whole.
 
 Bitshuffle stores the counts of a block of pixels bit by bit: one plane holds the lowest bit of all of them, and so on;
-LZ4 then packs the planes. At low counts most planes are empty. Sums and maxima over frames are therefore taken on whole
-planes, 64 pixels at a time, and of single pixels only those of the ROIs are put together.
+LZ4 then packs the planes. At low counts most planes are empty but for the gaps between modules, where all bits are set:
+such marks are set aside; sums and maxima over frames are then taken on whole planes, 64 pixels at a time, and of single
+pixels only those of the ROIs are put together.
 """
 
 import ctypes
@@ -98,24 +99,21 @@ class PackedFrames:
             return self._one_by_one(statistics, matrix, row)
         return self._counted(len(self), statistics, matrix, row)
 
-    def unpacked(self, number: int | None = None) -> NDArray[Any]:
-        """The first so many frames, (k, H, W); None: all. Raises OSError where one of them is damaged."""
-        return self._unpacked(slice(0, number))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return self.unpacked().astype(dtype or self.dtype, copy=False)
-
-    def _unpacked(self, own: slice) -> NDArray[Any]:
+    def unpacked(self, own: slice = slice(None)) -> NDArray[Any]:
+        """These of the frames, (k, H, W). Raises OSError where one of them is damaged."""
         chunks = [self._source[a:b].data for a, b in zip(self._ends[:-1][own], self._ends[1:][own], strict=True)]
         block = np.empty((len(chunks), *self.shape[1:]), self.dtype)
         unpack(chunks, block)
         return block
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.unpacked().astype(dtype or self.dtype, copy=False)
+
     def _one_by_one(self, statistics: FrameStatistics, matrix: CountMatrix, row: int) -> int:
         """As `count`, into a matrix of numbers that are no counts."""
         for frame in range(len(self)):
             try:
-                block = self._unpacked(slice(frame, frame + 1))
+                block = self.unpacked(slice(frame, frame + 1))
             except OSError:
                 return frame
             statistics.accumulate(block)
@@ -129,8 +127,8 @@ class PackedFrames:
         word = np.dtype(np.uint64)
         sums = self._buffers.take((self._blocks + 1, n_planes + number.bit_length(), width), word)
         maxima = self._buffers.take((self._blocks + 1, n_planes, width), word)
+        marks = self._buffers.take((self._blocks + 1, number.bit_length(), width), word)
         sound = np.ones(number, np.bool_)
-        mark = np.iinfo(self.dtype).max
         layout = (self._size, self._step, self.dtype.itemsize)
         places, columns = matrix.pixels.in_file_order
         # The last block are the pixels, fewer than eight, that are not compressed.
@@ -141,9 +139,9 @@ class PackedFrames:
             _take,
             (self._source, self._starts, self._ends, sound),
             layout,
-            (sums, maxima),
+            (sums, maxima, marks),
             (places, columns, edges, rows),
-            (mark, np.iinfo(rows.dtype).max),
+            np.iinfo(rows.dtype).max,
         )
         largest = max(in_parts(self._blocks + 1, part))
         if not sound.all():
@@ -151,7 +149,8 @@ class PackedFrames:
         if matrix.widen(largest):
             return self._counted(number, statistics, matrix, row)
         total, maximum, saturated = statistics.take_in(number, self.shape[1:], self.dtype)
-        in_parts(self._blocks + 1, partial(_settle, (sums, maxima), layout, (total, maximum, saturated), mark))
+        mark = np.iinfo(self.dtype).max
+        in_parts(self._blocks + 1, partial(_settle, (sums, maxima, marks), layout, (total, maximum, saturated), mark))
         return number
 
 
@@ -212,16 +211,16 @@ def _find_blocks(source: NDArray[np.uint8], ends: Any, size: int, itemsize: int,
 def _take(
     packed: tuple[Any, ...],
     layout: tuple[int, int, int],
-    planes: tuple[Any, Any],
+    planes: tuple[Any, Any, Any],
     wanted: tuple[Any, ...],
-    limits: tuple[int, int],
+    most: int,
     first: int,
     end: int,
 ) -> int:
-    """Sums and maxima of blocks `first` to `end` of all frames, and their ROI pixels copied; the largest of these."""
+    """Sums, maxima, marks of blocks `first` to `end` of all frames, their ROI pixels copied; the largest of these."""
     source, starts, ends, sound = packed
     size, step, itemsize = layout
-    sums, maxima = planes
+    sums, maxima, marks = planes
     places, columns, edges, rows = wanted
     blocks, n_planes, width = starts.shape[1] - 1, 8 * itemsize, sums.shape[2]
     content = np.empty(step * itemsize, np.uint8)
@@ -238,6 +237,7 @@ def _take(
         n_octets = _find_octets(places[own], block * step if block < blocks else size // 8 * 8, octets, slots)
         sums[block] = 0
         maxima[block] = 0
+        marks[block] = 0
         used = 0
         for frame in range(len(sound)):
             if block == blocks:
@@ -255,27 +255,55 @@ def _take(
                     for plane in range(n_planes):
                         for k in range(length // 8):
                             bytes_there[plane * 8 * width + k] = content[plane * (length // 8) + k]
-            number = 0
-            for plane in range(n_planes):
-                some = np.uint64(0)
-                for w in range(width):
-                    some |= words[plane, w]
-                if some:
-                    filled[number] = plane
-                    number += 1
+            number = _find_filled(words, filled)
+            if number == n_planes and _set_aside(words, marks[block], room[0]):
+                number = _find_filled(words, filled)
             if number:
                 used = max(used, filled[number - 1] + 1)
                 _add(words, filled[:number], sums[block], room)
                 _raise(words, maxima[block, :used], room)
             if number == 0:
                 rows[frame, columns[own]] = 0
-            elif _narrow_counts(bytes_there, 8 * width, filled[:number], n_planes, octets[:n_octets], counts):
+            elif _narrow_counts(bytes_there, 8 * width, filled[:number], octets[:n_octets], counts):
                 largest = max(largest, _put_narrow(counts.view(np.uint8), slots, columns[own], rows[frame]))
             else:
                 some_words = words, filled[:number]
-                largest = max(largest, _put_any(some_words, octets, slots, columns[own], rows[frame], limits))
+                largest = max(largest, _put_any(some_words, octets, slots, columns[own], rows[frame], most))
         words[:] = 0
     return largest
+
+
+def _find_filled(words: NDArray[np.uint64], filled: NDArray[np.int64]) -> int:
+    """Which planes are not empty, and how many these are."""
+    number = 0
+    for plane in range(len(words)):
+        some = np.uint64(0)
+        for w in range(words.shape[1]):
+            some |= words[plane, w]
+        if some:
+            filled[number] = plane
+            number += 1
+    return number
+
+
+def _set_aside(words: NDArray[np.uint64], marks: NDArray[np.uint64], marked: NDArray[np.uint64]) -> bool:
+    """Take the pixels of which all bits are set out of the planes and count them in `marks`; whether there are any."""
+    marked[:] = words[0]
+    for plane in range(1, len(words)):
+        for w in range(len(marked)):
+            marked[w] &= words[plane, w]
+    some = False
+    for w in range(len(marked)):
+        carry = marked[w]
+        if carry:
+            some = True
+            for plane in range(len(words)):
+                words[plane, w] ^= carry
+            for plane in range(len(marks)):
+                own = marks[plane, w]
+                marks[plane, w] = own ^ carry
+                carry &= own
+    return some
 
 
 def _find_octets(places: NDArray[np.intp], base: int, octets: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
@@ -294,27 +322,20 @@ def _narrow_counts(
     planes: NDArray[np.uint8],
     length: int,
     filled: NDArray[np.int64],
-    n_planes: int,
     octets: NDArray[np.int64],
     counts: NDArray[np.uint64],
 ) -> bool:
-    """Counts of eights of pixels, a byte each, 0 where all bits are set; False where one needs more than a byte."""
+    """Counts of eights of pixels, a byte each; False where one needs more than a byte."""
     narrow = len(filled)
     while narrow and filled[narrow - 1] >= 8:
         narrow -= 1
     more = 0
     for k in range(len(octets)):
-        octet, unmarked = octets[k], 255
-        if len(filled) == n_planes:
-            marked = 255
-            for plane in range(n_planes):
-                marked &= planes[plane * length + octet]
-            unmarked ^= marked
-        count = np.uint64(0)
+        octet, count = octets[k], np.uint64(0)
         for j in range(narrow):
-            count |= _SPREAD[planes[filled[j] * length + octet] & unmarked] << np.uint64(filled[j])
+            count |= _SPREAD[planes[filled[j] * length + octet]] << np.uint64(filled[j])
         for j in range(narrow, len(filled)):
-            more |= planes[filled[j] * length + octet] & unmarked
+            more |= planes[filled[j] * length + octet]
         counts[k] = count
     return more == 0
 
@@ -337,11 +358,10 @@ def _put_any(
     slots: NDArray[np.int64],
     columns: NDArray[np.intp],
     row: NDArray[Any],
-    limits: tuple[int, int],
+    most: int,
 ) -> int:
-    """As `_put_narrow`, for counts of any length."""
+    """As `_put_narrow`, for counts of any length, of which a column holds `most`."""
     words, filled = some_words
-    mark, most = limits
     largest = 0
     for p in range(len(columns)):
         pixel = 8 * octets[slots[p] >> 3] + (slots[p] & 7)
@@ -349,8 +369,6 @@ def _put_any(
         value = 0
         for k in range(len(filled)):
             value |= np.int64(words[filled[k], word] >> bit & np.uint64(1)) << filled[k]
-        if value == mark:
-            value = 0
         largest = max(largest, value)
         row[columns[p]] = min(value, most)
     return largest
@@ -411,41 +429,77 @@ def _raise(words: NDArray[np.uint64], top: NDArray[np.uint64], room: NDArray[np.
 
 
 def _settle(
-    planes: tuple[Any, Any],
+    planes: tuple[Any, Any, Any],
     layout: tuple[int, int, int],
     statistics: tuple[Any, Any, Any],
     mark: int,
     first: int,
     end: int,
 ) -> None:
-    """Take the sums and maxima of blocks `first` to `end` into those of all frames."""
-    sums, maxima = planes
+    """Take the sums, maxima and marks of blocks `first` to `end` into those of all frames."""
+    sums, maxima, marks = planes
     size, step, _ = layout
     total, maximum, saturated = statistics
     blocks, width = len(sums) - 1, sums.shape[2]
-    numbers = np.empty((2, width * 64), np.uint64)
+    numbers, octets = np.empty(64 * width, np.uint64), np.empty(8 * width, np.uint64)
     for block in range(first, end):
         base = block * step if block < blocks else size // 8 * 8
         length = min(step, size // 8 * 8 - base) if block < blocks else size - base
-        numbers[:] = 0
-        for kind in range(2):
-            own = sums[block] if kind == 0 else maxima[block]
-            for plane in range(len(own)):
-                for w in range((length + 63) // 64):
-                    word = own[plane, w]
-                    if word:
-                        for bit in range(64):
-                            numbers[kind, 64 * w + bit] |= (word >> np.uint64(bit) & np.uint64(1)) << np.uint64(plane)
-        for k in range(length):
-            total[base + k] += numbers[0, k]
-            largest = maximum.dtype.type(numbers[1, k])
-            maximum[base + k] = max(maximum[base + k], largest)
-            saturated[base + k] |= numbers[1, k] == mark
+        own = slice(base, base + length)
+        if _numbers(sums[block], octets, numbers):
+            _add_numbers(numbers, total[own])
+        if _numbers(maxima[block], octets, numbers):
+            _raise_numbers(numbers, maximum[own])
+        if _numbers(marks[block], octets, numbers):
+            for k in range(length):
+                if numbers[k]:
+                    total[base + k] += numbers[k] * np.uint64(mark)
+                    maximum[base + k] = max(maximum[base + k], maximum.dtype.type(mark))
+                    saturated[base + k] = True
+
+
+def _numbers(planes: NDArray[np.uint64], octets: NDArray[np.uint64], numbers: NDArray[np.uint64]) -> bool:
+    """Numbers put together from their planes; False, and nothing done, where all are 0."""
+    some = False
+    counts = octets.view(np.uint8)
+    for lowest in range(0, len(planes), 8):
+        if _spread_octets(planes[lowest : lowest + 8], octets):
+            for k in range(len(numbers)):
+                number = np.uint64(counts[k]) << np.uint64(lowest)
+                numbers[k] = numbers[k] | number if some else number
+            some = True
+    return some
+
+
+def _add_numbers(numbers: NDArray[np.uint64], total: NDArray[np.uint64]) -> None:
+    for k in range(len(total)):
+        total[k] += numbers[k]
+
+
+def _raise_numbers(numbers: NDArray[np.uint64], maximum: NDArray[Any]) -> None:
+    for k in range(len(maximum)):
+        maximum[k] = max(maximum[k], maximum.dtype.type(numbers[k]))
+
+
+def _spread_octets(words: NDArray[np.uint64], octets: NDArray[np.uint64]) -> bool:
+    """Numbers of eight planes at most, a byte each; False where all are 0."""
+    some = False
+    for plane in range(len(words)):
+        of_eights = words[plane].view(np.uint8)
+        if words[plane].any():
+            if not some:
+                octets[:] = 0
+            some = True
+            for k in range(len(octets)):
+                octets[k] |= _SPREAD[of_eights[k]] << np.uint64(plane)
+    return some
 
 
 _SPREAD = np.array([sum((byte >> bit & 1) << 8 * bit for bit in range(8)) for byte in range(256)], np.uint64)
 """Each bit of a byte in the lowest bit of a byte of its own."""
 _find_blocks = compiled(_find_blocks)
+_find_filled = compiled(_find_filled)
+_set_aside = compiled(_set_aside)
 _find_octets = compiled(_find_octets)
 _narrow_counts = compiled(_narrow_counts)
 _put_narrow = compiled(_put_narrow)
@@ -454,4 +508,8 @@ _spread = compiled(_spread)
 _add = compiled(_add)
 _raise = compiled(_raise)
 _take = compiled(_take)
+_spread_octets = compiled(_spread_octets)
+_numbers = compiled(_numbers)
+_add_numbers = compiled(_add_numbers)
+_raise_numbers = compiled(_raise_numbers)
 _settle = compiled(_settle)

@@ -16,7 +16,7 @@ from twotime.recipe import Found, RunFacts
 from twotime.xpcs.orientation import Orientation
 
 BLOCK_BYTES = 64 * 2**20
-PACKED_BLOCKS = 4
+PACKED_BLOCKS = 8
 """So many times more frames are taken at once where they stay packed."""
 
 

@@ -17,6 +17,8 @@ from twotime.xpcs.products import row_sums
 
 TELLING_COUNTS = 30
 """Two frames of this many counts or more never hold the same ones in all pixels by chance."""
+UNPACKED_FRAMES = 8
+"""So many packed frames are unpacked at a time where whole frames are summed."""
 IN_MEMORY_BYTES = 4 * 2**30
 """Counts of more than this lie in a temporary file: 20,000 frames of 500,000 ROI pixels are 10 GB."""
 
@@ -114,7 +116,10 @@ class Gathering:
         else:
             last = row + block.count(self._statistics, self._matrix, row)
         if self._sums is not None:
-            self._sums[row:last] = _sums(block if isinstance(block, np.ndarray) else block.unpacked(last - row))
+            for start in range(0, last - row, UNPACKED_FRAMES):
+                own = slice(start, min(start + UNPACKED_FRAMES, last - row))
+                frames = block[own] if isinstance(block, np.ndarray) else block.unpacked(own)
+                self._sums[row + own.start : row + own.stop] = _sums(frames)
         self.rows[row:last] = True
         if last < row + len(block) and not isinstance(block, np.ndarray):
             number = self._start + last * self._stride

@@ -35,8 +35,8 @@ class PackedBlock(Protocol):
         """Take the frames into statistics and, from row `row` on, into a matrix; how many, up to the first damaged."""
         ...
 
-    def unpacked(self, number: int | None = None) -> NDArray[Any]:
-        """The first so many frames, (k, H, W); None: all."""
+    def unpacked(self, own: slice = slice(None)) -> NDArray[Any]:
+        """These of the frames, (k, H, W)."""
         ...
 
 
