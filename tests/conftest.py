@@ -1,6 +1,8 @@
 """A real Tiled server for all tests of a session, and the clients to it."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,14 @@ from tests.waiting import Loop
 from twotime.catalog.client import open_root, raw_catalog, results_container
 from twotime.catalog.embedded import EmbeddedTiled
 from twotime.settings import Settings
+
+COMPILE = "from cnn_ed import Ensemble; from twotime.pipeline.one_roi import warm_up; warm_up(Ensemble.load())"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile once what all processes of the tests, and the services they start, would compile at the same time."""
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses"):
+        subprocess.run([sys.executable, "-c", COMPILE], check=True)
 
 
 @pytest.fixture(scope="session")

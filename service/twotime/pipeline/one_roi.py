@@ -121,7 +121,7 @@ def analyse_roi(
 
 
 def warm_up(ensemble: Ensemble) -> None:
-    """Compile and load, on next to no data, what the first ROI of a process would wait for: some 5 s."""
+    """Compile and load, on next to no data, what the first ROI of a process would wait for: some 15 s of a core."""
     counts = np.random.default_rng(1).poisson(1.0, (ensemble.window + 10, 20)).astype(np.uint8)
     analyse_roi(counts, np.zeros(len(counts), bool), 1.0, DenoiseOptions(), FitOptions(), ensemble)
 
