@@ -256,7 +256,7 @@ def _take(
                         for k in range(length // 8):
                             bytes_there[plane * 8 * width + k] = content[plane * (length // 8) + k]
             number = _find_filled(words, filled)
-            if number == n_planes and _set_aside(words, marks[block], room[0]):
+            if number == n_planes and _set_aside(words, marks[block]):
                 number = _find_filled(words, filled)
             if number:
                 used = max(used, filled[number - 1] + 1)
@@ -286,18 +286,18 @@ def _find_filled(words: NDArray[np.uint64], filled: NDArray[np.int64]) -> int:
     return number
 
 
-def _set_aside(words: NDArray[np.uint64], marks: NDArray[np.uint64], marked: NDArray[np.uint64]) -> bool:
+def _set_aside(words: NDArray[np.uint64], marks: NDArray[np.uint64]) -> bool:
     """Take the pixels of which all bits are set out of the planes and count them in `marks`; whether there are any."""
-    marked[:] = words[0]
-    for plane in range(1, len(words)):
-        for w in range(len(marked)):
-            marked[w] &= words[plane, w]
     some = False
-    for w in range(len(marked)):
-        carry = marked[w]
+    top = len(words) - 1
+    for w in range(words.shape[1]):
+        carry = words[top, w]
+        if carry:
+            for plane in range(top):
+                carry &= words[plane, w]
         if carry:
             some = True
-            for plane in range(len(words)):
+            for plane in range(top + 1):
                 words[plane, w] ^= carry
             for plane in range(len(marks)):
                 own = marks[plane, w]
