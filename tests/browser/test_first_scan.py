@@ -21,7 +21,7 @@ def test_page_opened_before_the_first_scan_shows_it_without_a_click(
     browser = browse()
     until(lambda: "None yet." in text(browser, "#analyses"))
 
-    with Writing(*beamline, sample="the very first", scan_id=1, frame_rate=15.0):
+    with Writing(*beamline, sample="the very first", scan_id=1, frame_rate=8.0):
         until(lambda: browser.title == "live · twotime", lambda: text(browser, "body"))
         until(lambda: "the very first" in text(browser, "#analysis"), lambda: text(browser, "body"))
 

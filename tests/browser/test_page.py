@@ -142,7 +142,7 @@ def test_running_scan_grows_and_becomes_its_analysis(
 ) -> None:
     settings, raw, folder = beamline
     browser = browse(done)
-    with Writing(settings, raw, folder, frame_rate=20.0, sample="running scan", scan_id=42) as writing:
+    with Writing(settings, raw, folder, frame_rate=8.0, sample="running scan", scan_id=42) as writing:
         until(lambda: len(shown(browser, "#lives .item")) == 1)
         browser.find_element(By.CSS_SELECTOR, "#lives .item").click()
         until(lambda: "Dynamics so far" in text(browser, "#analysis"))

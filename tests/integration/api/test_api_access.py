@@ -4,6 +4,7 @@ import stat
 
 import httpx
 import pytest
+from tests.waiting import until
 
 from twotime.api.server import Server
 
@@ -79,11 +80,14 @@ def test_health_needs_no_key(stranger: httpx.Client) -> None:
 
 @pytest.mark.usefixtures("done")
 def test_metrics_count_analyses_and_requests(server: Server, client: httpx.Client) -> None:
-    text = client.get(f"{server.url}/metrics").text
-    assert 'twotime_analyses_total{status="done"}' in text
-    assert 'twotime_http_requests_total{method="GET",status="200"}' in text
-    assert "twotime_tiled_up 1.0" in text
-    assert 'twotime_stage_seconds_bucket{le="+Inf",stage="reading"}' in text
+    def text() -> str:
+        return client.get(f"{server.url}/metrics").text
+
+    # The analysis is done before its worker has said so.
+    until(lambda: 'twotime_analyses_total{status="done"}' in text(), text)
+    until(lambda: "twotime_tiled_up 1.0" in text(), text)
+    assert 'twotime_http_requests_total{method="GET",status="200"}' in text()
+    assert 'twotime_stage_seconds_bucket{le="+Inf",stage="reading"}' in text()
 
 
 @pytest.mark.parametrize(
