@@ -19,7 +19,7 @@ COMPILE = "from cnn_ed import Ensemble; from twotime.pipeline.one_roi import war
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile once what all processes of the tests, and the services they start, would compile at the same time."""
-    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses"):
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
         subprocess.run([sys.executable, "-c", COMPILE], check=True)
 
 
