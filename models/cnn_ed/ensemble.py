@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,8 @@ from cnn_ed.applicability import (
 )
 from cnn_ed.inference import AppliedStack
 from cnn_ed.network import Architecture, EncoderDecoderStack
+from cnn_ed.posterior import Estimates, Estimator
+from cnn_ed.posterior.measured import WindowCurves
 from cnn_ed.scaling import scaling_by_window, scaling_of_all
 from cnn_ed.strides import choose_stride, fill_between_lags
 from cnn_ed.uncertainty import Calibration
@@ -194,6 +197,30 @@ class Ensemble:
         outputs, _ = self._models.apply(windows.astype(np.float32))
         mean, std = outputs.mean(axis=0), outputs.std(axis=0, ddof=1)
         return self._models.full(mean), self._models.full(std)
+
+    @cached_property
+    def estimator(self) -> Estimator:
+        """The networks that estimate decays; the shipped ones, with every version of the models."""
+        return Estimator.load()
+
+    def estimate(self, windows: NDArray[np.floating]) -> Estimates:
+        """Estimate the decay in each window at contrast 1.
+
+        Parameters
+        ----------
+        windows : (M, 50, 50) array, symmetric
+
+        Returns
+        -------
+        Estimates
+            Rows as of `twotime.xpcs.fit_decay`: posterior medians, errors, intervals; rates per frame.
+
+        Raises
+        ------
+        ValueError
+            If the windows have another shape.
+        """
+        return self.estimator.of_windows(WindowCurves.of(windows, *self.apply(windows)))
 
     def latent(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
         """Latent vectors (K, M, 8) of windows (M, 50, 50) at contrast 1."""

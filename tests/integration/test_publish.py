@@ -25,7 +25,7 @@ def small_analysis(seed=1, n=N):
         {
             "roi": [1, 2],
             "q": [0.01, 0.02],
-            "headline": ["raw", "denoised"],
+            "headline": ["estimate", "raw"],
             "relaxation_rate": [1.5, np.nan],
             "relaxation_rate_error": [0.1, np.nan],
             "trusted": [True, False],

@@ -76,8 +76,11 @@ def test_simulated_rates_come_out_within_their_errors(ensemble: Ensemble, frames
 def test_headline_is_raw_or_denoised_and_says_why(ensemble: Ensemble, frames: np.ndarray) -> None:
     for row in analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"].to_dict("records"):
         assert row["relaxation_rate"] == row[f"{row['headline']}_relaxation_rate"]
-        assert (row["headline"] == "denoised") == (row["denoised_refusal"] == "")
-        assert row["flag"].startswith("raw leads: ") or row["headline"] == "denoised" or not row["trusted"]
+        assert row["headline"] == "estimate"
+        assert row["relaxation_rate"] == row["estimate_relaxation_rate"]
+        low, high = row["estimate_relaxation_rate_low_68"], row["estimate_relaxation_rate_high_68"]
+        assert low < row["relaxation_rate"] < high
+        assert row["relaxation_rate_error"] == pytest.approx((high - low) / 2)
 
 
 def test_denoised_errors_are_those_of_the_calibration(ensemble: Ensemble, frames: np.ndarray) -> None:

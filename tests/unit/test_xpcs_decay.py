@@ -253,9 +253,9 @@ def test_changing_rate_is_not_stationary() -> None:
     age = np.arange(8)
     use = np.ones(8, bool)
 
-    assert stationarity(1 + 0.0 * age, np.full(8, 0.1), use).stationary
-    assert stationarity(1 + 0.3 * age, np.full(8, 0.1), use).stationary is False
-    assert stationarity(age, np.ones(8), np.zeros(8, bool)).stationary is None
+    assert stationarity(age, 1 + 0.0 * age, np.full(8, 0.1), use).stationary
+    assert stationarity(age, 1 + 0.3 * age, np.full(8, 0.1), use).stationary is False
+    assert stationarity(age, age, np.ones(8), np.zeros(8, bool)).stationary is None
 
 
 @pytest.mark.parametrize(("slope", "bend", "degree"), [(0.0, 0.0, 0), (1.5, 0.0, 1), (0.5, 4.0, 2)])

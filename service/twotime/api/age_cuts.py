@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twotime.api import schemas
-from twotime.api.summary import dynamics
+from twotime.api.summary import dynamics, estimate
 from twotime.api.tables import number
 from twotime.recipe import DECAY_PARAMETERS
 from twotime.xpcs import age_cuts
@@ -36,6 +36,11 @@ def age_cut(
     frame_time_s = fits["age_s"] / fits["age_frames"]
     half = (n_frames / len(ages) if width is None else min(width, n_frames)) / 2
     columns: dict[str, list[float | None]] = {}
+    estimated = estimate(fits)
+    if estimated is not None:
+        lag_s = g2["lag_s"].to_numpy(float)
+        model = decay(lag_s, *(float(fits[f"estimate_{name}"]) for name in DECAY_PARAMETERS))
+        columns["g2_estimate"] = [number(one) for one in model]
     for kind in ("raw", "denoised"):
         g2_of_cut, error = _curve(c2.get(kind), g2, kind, len(ages), nearest, 2 * half)
         fitted = decay(g2["lag_s"].to_numpy(float), *(float(fits[f"{kind}_{name}"]) for name in DECAY_PARAMETERS))
@@ -47,6 +52,7 @@ def age_cut(
         first_age_s=max(0.0, fits["age_frames"] - half) * frame_time_s,
         last_age_s=min(float(n_frames), fits["age_frames"] + half) * frame_time_s,
         lag_s=[float(one) for one in g2["lag_s"]],
+        estimate=estimated,
         raw=dynamics(fits, "raw"),
         denoised=dynamics(fits, "denoised") if "denoised" in c2 else None,
         **columns,

@@ -249,7 +249,7 @@ class Dynamics(Body):
 
 
 class RoiResult(Body):
-    """Dynamics of one ROI: the headline, and measured and denoised side by side."""
+    """Dynamics of one ROI: the headline, then the estimate and the fits of the measured and the denoised curve."""
 
     roi: int
     q: float | None = Field(description="1/Å")
@@ -259,9 +259,14 @@ class RoiResult(Body):
     n_pixels: int
     mean_counts: float | None = Field(description="per pixel and frame")
     contrast: Quantity = Field(description="from the statistics of the counts (Eq. 4)")
-    headline: Literal["raw", "denoised"] = Field(description="which of the two fits is shown first")
-    trusted: bool = Field(description="whether the headline fit can be trusted")
+    headline: Literal["estimate", "raw", "denoised"] = Field(
+        description="what is shown first: the estimate, or the raw fit of short scans; denoised only in old results"
+    )
+    trusted: bool = Field(description="whether the headline can be trusted")
     flag: str = Field(description="what to mind, in words; empty when nothing")
+    estimate: Dynamics | None = Field(
+        None, description="medians of the learned posterior, errors half of its 68 % intervals"
+    )
     raw: Dynamics
     denoised: Dynamics | None
     denoised_stride: int | None = Field(description="every n-th frame was denoised")
@@ -423,6 +428,8 @@ class AgeCut(Body):
     g2_denoised: list[float | None] = Field(description="null everywhere where nothing was denoised")
     g2_denoised_error: list[float | None]
     g2_denoised_fit: list[float | None]
+    g2_estimate: list[float | None] | None = Field(None, description="decay of the estimate; null where there is none")
+    estimate: Dynamics | None = Field(None, description="as in the result of a ROI")
     raw: Dynamics
     denoised: Dynamics | None
 

@@ -52,14 +52,21 @@ def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:
         headline=row["headline"],
         trusted=bool(row["trusted"]),
         flag=row["flag"],
+        estimate=estimate(row),
         raw=dynamics(row, "raw"),
         denoised=dynamics(row, "denoised") if was_denoised else None,
         denoised_stride=row["denoised_stride"] if was_denoised else None,
     )
 
 
+def estimate(row: dict[Any, Any]) -> schemas.Dynamics | None:
+    """The estimate in a row of `fits` or `fits_age`; None in results older than it and of scans too short for one."""
+    known = row.get("estimate_reason", "not estimated") != "not estimated"
+    return dynamics(row, "estimate") if known else None
+
+
 def dynamics(row: dict[Any, Any], kind: str) -> schemas.Dynamics:
-    """Columns of one kind, raw or denoised, in a row of `fits` or `fits_age`."""
+    """Columns of one kind, estimate, raw or denoised, in a row of `fits` or `fits_age`."""
     values = {name: _quantity(row, f"{kind}_{name}") for name in (*DECAY_PARAMETERS, "relaxation_rate_per_frame")}
     return schemas.Dynamics(
         **values,

@@ -313,6 +313,20 @@ def train(
 
 @app.command()
 @says_errors
+def train_estimate(
+    data: Annotated[Path, typer.Argument(help="folder with cnn_ed_training.npz")],
+    out: Annotated[Path, typer.Argument(help="folder for samples and networks; its name is the version")],
+    samples: Annotated[int, typer.Option(min=1000, help="simulated samples, several scans each")] = 12_000,
+    seed: Annotated[int, typer.Option()] = 1_000_000,
+) -> None:
+    """Train the networks that estimate Γ, β, C∞ and α; simulated samples that are there already are used again."""
+    from twotime.cli.estimates import train_estimator
+
+    train_estimator(data, out, samples, seed, console)
+
+
+@app.command()
+@says_errors
 def calibrate(
     data: Annotated[Path, typer.Argument(help="the folder that the version was trained on")],
     folder: Annotated[Path, typer.Argument(help="folder of the version")],
@@ -331,14 +345,23 @@ def calibrate(
 @app.command()
 @says_errors
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="file of measured windows, such as cnn_ed_validation.npz")],
+    data: Annotated[Path | None, typer.Argument(help="file of measured windows, such as cnn_ed_validation.npz")] = None,
     version: Annotated[Path | None, typer.Option(help="folder of other weights than the shipped ones")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     report: Annotated[Path | None, typer.Option(help="folder for tables and figures")] = None,
+    simulated: Annotated[int, typer.Option(min=0, help="instead of a file: so many simulated scans")] = 0,
+    seed: Annotated[int, typer.Option(help="of simulated scans")] = 20261124,
 ) -> None:
-    """Measure how well the models recover dynamics from windows whose truth is known."""
+    """Measure how well dynamics are recovered from windows or simulated scans whose truth is known."""
     from twotime.cli.training import evaluate_file
 
+    if simulated:
+        from twotime.cli.estimates import evaluate_simulated
+
+        evaluate_simulated(simulated, seed, as_json, report, console)
+        return
+    if data is None:
+        raise typer.BadParameter("Give a file of measured windows, or --simulated with a number of scans.")
     evaluate_file(data, version, as_json, report, console)
 
 

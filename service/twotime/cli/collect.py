@@ -104,4 +104,4 @@ def _stationary(ages: pd.DataFrame) -> bool | None:
     if ages.empty:
         return None
     rate, error = (ages[f"raw_relaxation_rate{suffix}"].to_numpy() for suffix in ("", "_error"))
-    return stationarity(rate, error, ages["raw_trusted"].to_numpy(bool)).stationary
+    return stationarity(ages["age_s"].to_numpy(), rate, error, ages["raw_trusted"].to_numpy(bool)).stationary

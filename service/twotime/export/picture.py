@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotime.results import colour_range
 
 COLOUR_MAP = "viridis"
-RAW_COLOUR, DENOISED_COLOUR = "#7a7a7a", "#c2410c"
+RAW_COLOUR, DENOISED_COLOUR, ESTIMATE_COLOUR = "#7a7a7a", "#c2410c", "#7a1fa2"
 
 
 def draw_before_and_after(
@@ -63,6 +63,8 @@ def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:
             **style,
         )
         panel.plot(lag, g2["g2_denoised_fit"], color=DENOISED_COLOUR, linewidth=1.3)
-    panel.set(xscale="log", xlabel="lag (s)", ylabel="$g_2$", title="one-time correlation and fits")
+    if "g2_estimate" in g2 and g2["g2_estimate"].notna().any():
+        panel.plot(lag, g2["g2_estimate"], color=ESTIMATE_COLOUR, linewidth=2, label="estimate")
+    panel.set(xscale="log", xlabel="lag (s)", ylabel="$g_2$", title="one-time correlation, fits, estimate")
     panel.legend(frameon=False)
     panel.spines[["top", "right"]].set_visible(False)

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, FigureBase
 
-from twotime.export.picture import DENOISED_COLOUR, RAW_COLOUR, draw_before_and_after
+from twotime.export.picture import DENOISED_COLOUR, ESTIMATE_COLOUR, RAW_COLOUR, draw_before_and_after
 from twotime.export.tables import rate_with_error
 from twotime.export.words import with_power
 from twotime.results import Analysis, shrink
 
-COLOURS = {"raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
-NAMES = {"raw": "measured", "denoised": "denoised"}
+COLOURS = {"estimate": ESTIMATE_COLOUR, "raw": RAW_COLOUR, "denoised": DENOISED_COLOUR}
+NAMES = {"estimate": "estimate", "raw": "measured", "denoised": "denoised"}
 BAD_COLOUR = "#b91c1c"
 MOST_NUMBERS = 8
 WIDTH = 13
@@ -37,7 +37,7 @@ def png(draw: Callable[[FigureBase], None], height: float) -> bytes:
 
 def rates(row: dict[Any, Any], *, denoised: bool) -> str:
     """What a row of ``fits`` says of q and Γ, for the line above a picture."""
-    kinds = ("raw", "denoised") if denoised else ("raw",)
+    kinds = ("estimate", "raw", "denoised") if denoised else ("estimate", "raw")
     found = ", ".join(f"{NAMES[kind]} {rate_with_error(row, kind)}" for kind in kinds)
     return f"q = {row['q']:.5f} 1/Å, Γ (1/s): {found}"
 
@@ -77,6 +77,8 @@ def draw_scattering(figure: FigureBase, analysis: Analysis) -> None:
 def _draw_q(panel: Axes, fits: pd.DataFrame, q_fit: pd.DataFrame) -> None:
     square = fits["q"].to_numpy() ** 2
     for kind, colour in COLOURS.items():
+        if f"{kind}_trusted" not in fits:
+            continue  # Results older than the estimate.
         rate, error = (fits[f"{kind}_relaxation_rate{end}"].to_numpy(float) for end in ("", "_error"))
         trusted = fits[f"{kind}_trusted"].to_numpy(bool)
         if kind == "denoised":

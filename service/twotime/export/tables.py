@@ -43,7 +43,14 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
     found = flags(dict(zip(fits["roi"], fits["flag"], strict=True)))
     legend = "\n".join(f"({one.mark}) {one.sentence}" for one in found)
     table = Table(show_edge=False, pad_edge=False, caption=Text(legend) if found else None, caption_justify="left")
-    for name in ("ROI", "q (1/Å)", *(["Γ true (1/s)"] if truth else []), "Γ raw (1/s)", "Γ denoised (1/s)"):
+    for name in (
+        "ROI",
+        "q (1/Å)",
+        *(["Γ true (1/s)"] if truth else []),
+        "Γ estimate (1/s)",
+        "Γ raw (1/s)",
+        "Γ denoised (1/s)",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("β", "C∞", "α"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -52,7 +59,7 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
         cells = [str(row["roi"]), f"{row['q']:.5f}"]
         if truth:
             cells.append(f"{truth[row['roi']]:.3f}" if row["roi"] in truth else "-")
-        cells += [rate_with_error(row, kind) for kind in ("raw", "denoised")]
+        cells += [rate_with_error(row, kind) for kind in ("estimate", "raw", "denoised")]
         cells += [with_error(row[name], row[f"{name}_error"]) for name in ("beta", "baseline", "alpha")]
         own = marks(found, row["roi"])
         trust = f"{row['headline']}, {'trusted' if row['trusted'] else 'not trusted'}"
@@ -62,6 +69,8 @@ def fits_text(fits: pd.DataFrame, truth: dict[int, float] | None = None) -> Tabl
 
 def rate_with_error(row: dict[Any, Any], kind: str) -> str:
     """Rate of one kind in a row of ``fits``; one that ended on a bound is no measurement and is not shown as one."""
+    if f"{kind}_on_bound" not in row:
+        return "-"
     if "relaxation_rate" in row[f"{kind}_on_bound"]:
         return "at bound"
     return with_error(row[f"{kind}_relaxation_rate"], row[f"{kind}_relaxation_rate_error"])

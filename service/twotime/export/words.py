@@ -19,8 +19,8 @@ HEADLINE = ("ROI", "q (1/Å)", "φ (°)", "Γ (1/s)", "β", "C∞", "α", "contr
 
 
 MODEL = (
-    'g₂(t) = C∞ + β exp(−2 (Γ t)^α); values with standard errors. "From": the curve whose fit leads, measured (raw) '
-    "or denoised."
+    'g₂(t) = C∞ + β exp(−2 (Γ t)^α); values with standard errors. "From": the estimate (a posterior learned from '
+    "simulated scans, given the measured curve), or raw (a least-squares fit) where a scan is too short for it."
 )
 DYNAMICS_CAPTION = "Filled points count for D, open ones do not. Lines: weighted fits of Γ = D q², with the error of D."
 ROI_CAPTION = "points with standard errors, lines are fits."
@@ -137,7 +137,7 @@ def _row(row: dict[Any, Any], own: str) -> tuple[str, ...]:
 
 
 def _q_sentence(row: dict[Any, Any]) -> str:
-    name = {"headline": "Of the leading fits", "raw": "Of the measured curves", "denoised": "Of the denoised curves"}
+    name = {"headline": "Of the leading values", "raw": "Of the measured curves", "denoised": "Of the denoised curves"}
     if not math.isfinite(row["diffusion"]):
         return f"{name[row['kind']]}: no D, {row['reason'] or 'no value'}."
     said = f"{name[row['kind']]}: D = {with_power(row['diffusion'], row['diffusion_error'])} Å²/s (Γ = D q²"

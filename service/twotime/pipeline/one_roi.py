@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from cnn_ed import DenoisedTwoTime, Ensemble
 from cnn_ed.ensemble import KnownWindows
+from cnn_ed.posterior import Estimates
 from cnn_ed.uncertainty import relative_errors
+from twotime.pipeline.estimating import AgeFits, Measured, estimate_ages, estimate_whole
 from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time, two_time_route
@@ -43,16 +45,11 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class AgeFits:
-    """Fits at constant age; ages in frames, one row each, rates in 1/s."""
-
-    cuts: AgeCuts
-    fits: DecayFits
-
-
-@dataclass(frozen=True)
 class RoiResult:
-    """What one ROI yields; the denoised parts are None where denoising was off or impossible."""
+    """What one ROI yields; the denoised parts are None where denoising was off or impossible.
+
+    The estimates are None where a scan has fewer frames than the shortest that the estimator knows.
+    """
 
     c2: NDArray[np.float32]
     contrast: float
@@ -66,7 +63,11 @@ class RoiResult:
     denoised: Curve | None
     denoised_ages: AgeFits | None
     refusal: str
-    """Why the denoised fit is not the headline; empty where it is."""
+    """Why the denoised fit is not to be trusted; empty where it is."""
+    estimates: Estimates | None
+    """One row, the posterior given the measured curve; rates in 1/s."""
+    estimates_age: Estimates | None
+    """The same at the ages of `raw_ages`."""
 
 
 def analyse_roi(
@@ -102,8 +103,14 @@ def analyse_roi(
     refusal = _cannot_denoise(len(c2), denoise, ensemble)
     denoised_c2 = None if refusal else _denoise(c2, raw, frame_time_s, denoise, ensemble, known)
     denoised = None if denoised_c2 is None else _denoised_curve(denoised_c2, frame_time_s, fit, ensemble)
+    raw_ages = _age_fits(c2, raw, fit, frame_time_s)
+    measured = Measured(
+        len(c2), int((~bad).sum()), frame_time_s, raw.lag, raw.g2, raw.covariance, (contrast, contrast_error)
+    )
+    estimates = estimate_whole(measured, raw.fits, fit, ensemble.estimator)
+    estimates_age = None if raw_ages is None else estimate_ages(measured, raw_ages, fit, ensemble.estimator)
     if denoised_c2 is not None and denoised is not None:
-        refusal = _distrust(denoised_c2, denoised, raw)
+        refusal = _distrust(denoised_c2, denoised)
     return RoiResult(
         c2=c2,
         contrast=contrast,
@@ -112,11 +119,13 @@ def analyse_roi(
         multi_tau=multi_tau(pixels, bad=bad, flat=flat),
         raw=raw,
         raw_variants=tuple((kind, _variant(kind, raw, frame_time_s, fit)) for kind in fit.variants),
-        raw_ages=_age_fits(c2, raw, fit, frame_time_s),
+        raw_ages=raw_ages,
         denoised_c2=denoised_c2,
         denoised=denoised,
         denoised_ages=_denoised_age_fits(denoised_c2, denoised, fit, frame_time_s, ensemble),
         refusal=refusal,
+        estimates=estimates,
+        estimates_age=estimates_age,
     )
 
 
@@ -307,15 +316,9 @@ def _cannot_denoise(n_frames: int, denoise: DenoiseOptions, ensemble: Ensemble) 
     return ""
 
 
-def _distrust(denoised: DenoisedTwoTime, curve: Curve, raw: Curve) -> str:
+def _distrust(denoised: DenoisedTwoTime, curve: Curve) -> str:
     reasons = list(denoised.applicability.reasons)
     own = f"of the denoised curve, {curve.fits.reason[0]}"
     if not curve.fits.trusted[0] and own not in reasons:
         reasons.append(own)
-    if not reasons and raw.fits.trusted[0] and _relative_error(raw) < _relative_error(curve):
-        reasons.append("the raw fit is more precise")
     return "; ".join(reasons)
-
-
-def _relative_error(curve: Curve) -> float:
-    return float(curve.fits.relaxation_rate_error[0] / curve.fits.relaxation_rate[0])

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twotime.pipeline.one_roi import AgeFits, Curve, RoiResult
+from cnn_ed.posterior import Estimates
+from cnn_ed.posterior.scans import FEWEST_FRAMES
+from twotime.pipeline.estimating import AgeFits
+from twotime.pipeline.one_roi import RoiResult
 from twotime.pipeline.reading import Reading
 from twotime.recipe import DECAY_PARAMETERS
 from twotime.xpcs.decay import DecayFits, decay
@@ -19,6 +22,8 @@ from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.types import Rois
 
 KINDS = ("raw", "denoised")
+INTERVALS = ("low_95", "low_68", "high_68", "high_95")
+"""Ends of the posterior's intervals, as columns name them."""
 
 
 def g2_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
@@ -47,17 +52,17 @@ def multi_tau_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -
 
 
 def fits_table(reading: Reading, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
-    """One row per ROI: the headline numbers, then raw and denoised side by side."""
+    """One row per ROI: the headline numbers, then estimate, raw and denoised fits side by side."""
     return pd.DataFrame([_fits_row(reading, r, result, frame_time_s) for r, result in enumerate(results)])
 
 
 def fits_age_table(rois: Rois, results: list[RoiResult], frame_time_s: float) -> pd.DataFrame:
-    """One row per ROI and age, raw and denoised side by side; empty where no ages were asked for."""
+    """One row per ROI and age: estimate, raw and denoised fits; empty where no ages were asked for."""
     rows = [
         row
         for r, result in enumerate(results)
         if result.raw_ages is not None
-        for row in _age_rows(r + 1, rois.q[r], result.raw_ages, result.denoised_ages, frame_time_s)
+        for row in _age_rows(r + 1, rois.q[r], result, result.raw_ages, frame_time_s)
     ]
     return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["roi", "q", "age_frames", "age_s"])
 
@@ -90,11 +95,9 @@ def q_fit_table(rois: Rois, results: list[RoiResult]) -> pd.DataFrame:
     return pd.DataFrame([_q_fit_row(kind, rois, results) for kind in (*KINDS, "headline")])
 
 
-def headline(result: RoiResult) -> tuple[str, Curve]:
-    """The curve whose fit is shown first: denoised where it can be trusted, else raw."""
-    if result.denoised is None or result.refusal:
-        return "raw", result.raw
-    return "denoised", result.denoised
+def headline(result: RoiResult) -> tuple[str, DecayFits]:
+    """The numbers shown first: the estimate, or the raw fit of scans too short for one."""
+    return ("raw", result.raw.fits) if result.estimates is None else ("estimate", result.estimates)
 
 
 def _g2_rows(roi: int, q: float, result: RoiResult, frame_time_s: float) -> pd.DataFrame:
@@ -102,6 +105,8 @@ def _g2_rows(roi: int, q: float, result: RoiResult, frame_time_s: float) -> pd.D
     rows: dict[str, Any] = {"roi": roi, "q": q, "lag_frames": lag, "lag_s": lag * frame_time_s}
     rows |= {"g2_raw": result.raw.g2, "g2_raw_error": result.raw.error}
     rows["g2_raw_fit"] = _fitted(result.raw.fits, lag * frame_time_s)
+    estimates = result.estimates
+    rows["g2_estimate"] = np.full(len(lag), np.nan) if estimates is None else _fitted(estimates, lag * frame_time_s)
     denoised = {name: np.full(len(lag), np.nan) for name in ("g2_denoised", "g2_denoised_error", "g2_denoised_fit")}
     if result.denoised is not None:
         own = np.isin(result.denoised.lag, lag)
@@ -118,8 +123,8 @@ def _fitted(fits: DecayFits, lag_s: NDArray[np.floating]) -> NDArray[np.float64]
 
 def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) -> dict[str, Any]:
     rois = reading.rois
-    kind, curve = headline(result)
-    steady = _stationarity(kind, result)
+    kind, fits = headline(result)
+    steady = stationarity_of(result)
     row: dict[str, Any] = {
         "roi": r + 1,
         "q": float(rois.q[r]),
@@ -132,35 +137,36 @@ def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) 
         "contrast_error": result.contrast_error,
         "products": result.route,
         "headline": kind,
-        **_parameters(curve.fits, 0, ""),
-        "trusted": bool(curve.fits.trusted[0]),
-        "flag": _flag(kind, curve, result, steady),
+        **_parameters(fits, 0, ""),
+        "trusted": bool(fits.trusted[0]),
+        "flag": _flag(kind, fits, steady),
         "stationary": {True: "yes", False: "no", None: "unknown"}[steady.stationary],
         "stationarity_chi2": steady.chi2,
         "stationarity_probability": steady.probability,
         "stationarity": steady.verdict,
     }
+    row |= _estimate_columns(result.estimates, 0, frame_time_s)
     row |= _kind_columns("raw", result.raw.fits, 0, frame_time_s)
     row |= _kind_columns("denoised", None if result.denoised is None else result.denoised.fits, 0, frame_time_s)
     return row | _denoiser_columns(result)
 
 
-def _stationarity(kind: str, result: RoiResult) -> Stationarity:
-    """Whether one rate holds for the whole scan, by the fits at constant age of the kind that leads."""
-    ages = result.raw_ages if kind == "raw" else result.denoised_ages
+def stationarity_of(result: RoiResult) -> Stationarity:
+    """Whether one rate holds for the whole scan, by the headline's kind of numbers at constant age."""
+    ages = result.raw_ages
     if ages is None:
         return Stationarity(None, np.nan, np.nan, "no fits at constant age were asked for")
-    fits = ages.fits
-    return stationarity(fits.relaxation_rate, fits.relaxation_rate_error, fits.trusted)
+    fits = ages.fits if result.estimates_age is None else result.estimates_age
+    return stationarity(ages.cuts.age, fits.relaxation_rate, fits.relaxation_rate_error, fits.trusted)
 
 
-def _flag(kind: str, curve: Curve, result: RoiResult, steady: Stationarity) -> str:
-    """Why the headline fit is not to be trusted, and why the denoised one does not lead; empty where all is well."""
-    reasons = [str(curve.fits.reason[0])] if curve.fits.reason[0] else []
+def _flag(kind: str, fits: DecayFits, steady: Stationarity) -> str:
+    """Why the headline is not to be trusted, or does not hold for the whole scan; empty where all is well."""
+    reasons = [str(fits.reason[0])] if fits.reason[0] else []
     if steady.stationary is False:
         reasons.append(f"{steady.verdict}: one rate does not hold for the whole scan, see fits_age")
     if kind == "raw":
-        reasons.append(f"raw leads: {result.refusal}")
+        reasons.append(f"raw leads: fewer than the {FEWEST_FRAMES} frames that an estimate needs")
     return "; ".join(reasons)
 
 
@@ -200,15 +206,32 @@ def _kind_columns(kind: str, fits: DecayFits | None, row: int, frame_time_s: flo
     columns[f"{kind}_r2"] = np.nan if fits is None else float(fits.r2[row])
     columns[f"{kind}_on_bound"] = "" if fits is None else ", ".join(fits.on_bound[row])
     columns[f"{kind}_trusted"] = fits is not None and bool(fits.trusted[row])
-    columns[f"{kind}_reason"] = "not denoised" if fits is None else str(fits.reason[row])
+    none = "not denoised" if kind == "denoised" else "not estimated"
+    columns[f"{kind}_reason"] = none if fits is None else str(fits.reason[row])
     return columns
 
 
-def _age_rows(roi: int, q: float, raw: AgeFits, denoised: AgeFits | None, frame_time_s: float) -> list[dict[str, Any]]:
+def _estimate_columns(estimates: Estimates | None, row: int, frame_time_s: float) -> dict[str, Any]:
+    """Columns of one posterior: as of a fit, and the ends of its intervals."""
+    columns = _kind_columns("estimate", estimates, row, frame_time_s)
+    for k, name in enumerate(DECAY_PARAMETERS):
+        ends = np.full(4, np.nan)
+        if estimates is not None:
+            (low_68, high_68), (low_95, high_95) = estimates.interval_68[row, k], estimates.interval_95[row, k]
+            ends = np.array([low_95, low_68, high_68, high_95])
+        columns |= {f"estimate_{name}_{end}": float(value) for end, value in zip(INTERVALS, ends, strict=True)}
+    columns["estimate_misfit"] = np.nan if estimates is None else float(estimates.misfit[row])
+    return columns
+
+
+def _age_rows(roi: int, q: float, result: RoiResult, raw: AgeFits, frame_time_s: float) -> list[dict[str, Any]]:
     rows = []
-    trends = {kind: _trend(ages) for kind, ages in (("raw", raw), ("denoised", denoised))}
+    denoised, estimates = result.denoised_ages, result.estimates_age
+    estimated = None if estimates is None else AgeFits(raw.cuts, estimates)
+    trends = {kind: _trend(ages) for kind, ages in (("estimate", estimated), ("raw", raw), ("denoised", denoised))}
     for a, age in enumerate(raw.cuts.age):
         row: dict[str, Any] = {"roi": roi, "q": q, "age_frames": float(age), "age_s": float(age) * frame_time_s}
+        row |= _estimate_columns(estimates, a, frame_time_s)
         row |= _kind_columns("raw", raw.fits, a, frame_time_s)
         row |= _kind_columns("denoised", None if denoised is None else denoised.fits, a, frame_time_s)
         for kind, trend in trends.items():
@@ -268,7 +291,7 @@ def _mean_over_q(name: str, fits: list[DecayFits | None], use: NDArray[np.bool_]
 
 def _fits_of(kind: str, result: RoiResult) -> DecayFits | None:
     if kind == "headline":
-        return headline(result)[1].fits
+        return headline(result)[1]
     if kind == "raw":
         return result.raw.fits
     if result.denoised is None or result.refusal:

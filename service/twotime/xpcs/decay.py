@@ -1,9 +1,9 @@
 """Fits of the stretched or compressed exponential decay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +57,24 @@ class DecayFits:
     def __len__(self) -> int:
         return len(self.chi2)
 
-    def rows(self, chosen: NDArray[Any] | slice) -> "DecayFits":
+    def rows(self, chosen: NDArray[Any] | slice) -> Self:
         """Some of the fits: numbers, a mask or a slice."""
         own = np.arange(len(self))[chosen]
         chosen_rows: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
             chosen_rows[field.name] = [column[k] for k in own] if isinstance(column, list) else column[own]
-        return DecayFits(**chosen_rows)
+        return type(self)(**chosen_rows)
+
+    def in_unit(self, unit: float) -> Self:
+        """The same fits with rates in 1/unit of time: for lags in frames, `unit` is the frame time in s."""
+        scale = np.array([1 / unit, 1.0, 1.0, 1.0])
+        return replace(
+            self,
+            relaxation_rate=self.relaxation_rate / unit,
+            relaxation_rate_error=self.relaxation_rate_error / unit,
+            covariance=self.covariance * scale[:, None] * scale,
+        )
 
 
 def decay(

@@ -26,30 +26,49 @@ class Stationarity:
     verdict: str
 
 
-def stationarity(rate: NDArray[Any], rate_error: NDArray[Any], use: NDArray[np.bool_]) -> Stationarity:
+def stationarity(
+    age: NDArray[Any], rate: NDArray[Any], rate_error: NDArray[Any], use: NDArray[np.bool_]
+) -> Stationarity:
     """Compare the rates at different ages with their weighted mean.
 
     Parameters
     ----------
-    rate, rate_error : (A,) arrays
+    age, rate, rate_error : (A,) arrays
     use : (A,) array, True where a rate may be used
 
     Returns
     -------
     Stationarity
-        Not stationary where a constant rate has a probability below 0.1 %.
+        Not stationary where a constant rate has a probability below 0.1 %. The verdict names the size of the change
+        from the first to the last age that has a rate, by `rate_trend`.
     """
     own = np.asarray(use, bool) & np.isfinite(rate) & np.isfinite(rate_error) & (np.asarray(rate_error) > 0)
     n = int(np.count_nonzero(own))
     if n < 3:
         return Stationarity(None, np.nan, np.nan, f"{n} ages with a trusted rate are too few to tell")
-    weight = 1 / rate_error[own] ** 2
-    mean = (weight * rate[own]).sum() / weight.sum()
-    total = float((weight * (rate[own] - mean) ** 2).sum())
+    log_error = rate_error[own] / rate[own]
+    log_rate = np.log(rate[own])
+    weight = 1 / log_error**2
+    mean = (weight * log_rate).sum() / weight.sum()
+    total = float((weight * (log_rate - mean) ** 2).sum())
     probability = float(chi2_distribution.sf(total, n - 1))
     stationary = probability > 1e-3
-    words = "the rate does not change with age" if stationary else "the rate changes with age"
-    return Stationarity(stationary, total / (n - 1), probability, f"{words} (χ² {total / (n - 1):.1f} over {n} ages)")
+    told = f"(χ² {total / (n - 1):.1f} over {n} ages)"
+    if stationary:
+        return Stationarity(True, total / (n - 1), probability, f"the rate does not change with age {told}")
+    change = _size_of_change(np.asarray(age)[own], rate[own], rate_error[own])
+    return Stationarity(False, total / (n - 1), probability, f"the rate changes with age, {change} {told}")
+
+
+def _size_of_change(age: NDArray[Any], rate: NDArray[Any], rate_error: NDArray[Any]) -> str:
+    """How far a smooth rate moves from the first age to the last, in words."""
+    trend = rate_trend(age, rate, rate_error, np.ones(len(age), bool))
+    first, last = trend.rate[0], trend.rate[-1]
+    error = last / first * float(np.hypot(trend.rate_error[0] / first, trend.rate_error[-1] / last))
+    share = 100 * abs(last / first - 1)
+    if share < 100 * error:
+        return "up and down"
+    return f"{'falling' if last < first else 'rising'} by {share:.0f} ± {100 * error:.0f} %"
 
 
 @dataclass(frozen=True)

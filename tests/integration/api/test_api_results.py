@@ -39,7 +39,8 @@ def test_summary_has_error_unit_and_flag_for_every_roi(client: httpx.Client, don
     assert result["n_frames"] == 120
     assert result["frame_time_s"] == pytest.approx(0.01)
     for roi in result["rois"]:
-        assert roi["headline"] in ("raw", "denoised")
+        assert roi["headline"] == "estimate"
+        assert roi["estimate"] is not None
         assert roi["raw"]["relaxation_rate"]["unit"] == "1/s"
         assert roi["raw"]["relaxation_rate"]["value"] > 0
         assert roi["raw"]["trusted"] or roi["raw"]["reason"]

@@ -34,7 +34,7 @@ async def latest(
     fits = await service.read_table(record.id, "fits")
     q_fit = await service.read_table(record.id, "q_fit")
     result = summary(record, fits, q_fit, n_frames(record), frame_time_s(record))
-    rates = [roi.raw.relaxation_rate if roi.headline == "raw" else _denoised(roi) for roi in result.rois]
+    rates = [_leading(roi).relaxation_rate for roi in result.rois]
     headline = next((one for one in result.q_dependence if one.kind == "headline"), None)
     return schemas.Latest(
         id=record.id,
@@ -76,6 +76,6 @@ def _of_live(scan: LiveScan) -> schemas.Latest:
     )
 
 
-def _denoised(roi: schemas.RoiResult) -> schemas.Quantity:
-    assert roi.denoised is not None
-    return roi.denoised.relaxation_rate
+def _leading(roi: schemas.RoiResult) -> schemas.Dynamics:
+    leading: schemas.Dynamics | None = getattr(roi, roi.headline)
+    return roi.raw if leading is None else leading

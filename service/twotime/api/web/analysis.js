@@ -98,7 +98,7 @@ export const card = (title, plot, ...extra) => el("section", { class: "card" }, 
 function layout(record, result) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "age", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
   const known = Object.fromEntries([...new Set(result.rois.map((roi) => roi.roi))].map((roi) => [roi, true]));
-  const sound = result.rois.find((roi) => roi.headline === "denoised" && roi.denoised?.trusted) ?? result.rois[0];
+  const sound = result.rois.find((roi) => roi.trusted) ?? result.rois[0];
   const chosen = { roi: sound.roi, third: "spread", cut: null };
   const about = el("span", { class: "under" });
   const choose = (roi) => {
@@ -231,7 +231,7 @@ function layout(record, result) {
 }
 
 function cutInWords(cut) {
-  const kinds = [["raw", "measured"], ["denoised", "denoised"]].filter(([kind]) => cut[kind]);
+  const kinds = [["estimate", "estimate"], ["raw", "measured"], ["denoised", "denoised"]].filter(([kind]) => cut[kind]);
   const rates = kinds.flatMap(([kind, name], n) => {
     const rate = withError(cut[kind].relaxation_rate).filter(Boolean).join(" ± ");
     const doubt = cut[kind].trusted ? "" : el("b", { title: cut[kind].reason }, " (doubtful)");

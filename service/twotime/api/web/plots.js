@@ -154,6 +154,12 @@ export function g2Plot(div, rows) {
       line: { color: colour(kind), width: 1.6, dash: kind === "raw" ? "dot" : "solid" }, hoverinfo: "skip",
     });
   }
+  if (rows.g2_estimate?.some((value) => value !== null)) {
+    traces.push({
+      name: "estimate", x: rows.lag_s, y: rows.g2_estimate, mode: "lines", type: "scatter",
+      line: { color: colour("estimate"), width: 2.4 }, hoverinfo: "skip",
+    });
+  }
   const early = thin.filter((i) => i < Math.max(10, 0.6 * rows.lag_s.length));
   const range = around([
     ...early.flatMap((i) => [rows.g2_raw[i], rows.g2_denoised[i]]),
@@ -168,19 +174,20 @@ export function g2Plot(div, rows) {
   return Plotly.react(div, traces, figure, CONFIG);
 }
 
+const NAMES = { estimate: "estimate", raw: "measured", denoised: "denoised" };
 const SYMBOLS = { relaxation_rate: "Γ", beta: "β", baseline: "C∞", alpha: "α" };
 
 /** A parameter of the fits against q; the rate against q², with the line of the diffusion coefficient. */
 export function dispersionPlot(div, rois, dependence, name = "relaxation_rate") {
   const isRate = name === "relaxation_rate";
   const place = (roi) => (isRate ? roi.q ** 2 : roi.q);
-  const traces = ["raw", "denoised"].flatMap((kind) => pointsOf(rois, kind, name, place));
+  const traces = ["raw", "denoised", "estimate"].flatMap((kind) => pointsOf(rois, kind, name, place));
   const end = 1.08 * Math.max(...rois.map(place));
   const headline = dependence.find((one) => one.kind === "headline");
   if (isRate && headline && headline.diffusion.value !== null) {
     traces.push({ name: "D q²", x: [0, end], y: [0, headline.diffusion.value * end], mode: "lines", line: { color: colour("text"), width: 1.3 }, hoverinfo: "skip" });
   }
-  const known = rois.flatMap((roi) => [roi.raw, roi.denoised]).filter((one) => one && one[name].value !== null);
+  const known = rois.flatMap((roi) => [roi.estimate, roi.raw, roi.denoised]).filter((one) => one && one[name].value !== null);
   const sound = known.filter((one) => one.trusted);
   const shown = (sound.length ? sound : known).map((one) => one[name]);
   const ends = shown.flatMap(({ value, error }) => [value - (error ?? 0), value + (error ?? 0)]);
@@ -197,7 +204,7 @@ export function dispersionPlot(div, rois, dependence, name = "relaxation_rate") 
 function pointsOf(rois, kind, name, place) {
   const use = rois.filter((roi) => roi[kind] && roi[kind][name].value !== null);
   if (!use.length) return [];
-  const label = kind === "raw" ? "measured" : "denoised";
+  const label = NAMES[kind];
   return [{
     name: label, mode: "markers", type: "scatter",
     x: use.map(place),
@@ -212,11 +219,11 @@ function pointsOf(rois, kind, name, place) {
 
 /** Γ at constant age. */
 export function agePlot(div, rows) {
-  const traces = ["raw", "denoised"].map((kind) => {
+  const traces = ["raw", "denoised", "estimate"].filter((kind) => rows[`${kind}_relaxation_rate`]).map((kind) => {
     const use = rows.age_s.map((_, i) => i).filter((i) => rows[`${kind}_relaxation_rate`]?.[i] != null && rows[`${kind}_trusted`][i]);
     const pick = (column) => use.map((i) => rows[column][i]);
     return {
-      name: kind === "raw" ? "measured" : "denoised", mode: "markers", type: "scatter",
+      name: NAMES[kind], mode: "markers", type: "scatter",
       x: pick("age_s"), y: pick(`${kind}_relaxation_rate`),
       error_y: { array: pick(`${kind}_relaxation_rate_error`), color: colour(kind), thickness: 1, width: 0 },
       marker: { color: colour(kind), size: 7, symbol: kind === "raw" ? "circle-open" : "circle" },

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { withError } from "./format.js";
 
 const COLUMNS = [
-  ["ROI", ""], ["q", "1/Å"], ["pixels", ""], ["Γ raw", "1/s"], ["Γ denoised", "1/s"], ["β", ""], ["C∞", ""], ["α", ""], ["flag", ""],
+  ["ROI", ""], ["q", "1/Å"], ["pixels", ""], ["Γ estimate", "1/s"], ["Γ raw", "1/s"], ["Γ denoised", "1/s"], ["β", ""], ["C∞", ""], ["α", ""], ["flag", ""],
 ];
 
 /** The table and the sentences of its flags, which are those of the chosen ROI in full colour. */
@@ -36,7 +36,7 @@ function legend(flags, number) {
 const id = (flag) => `flag-${flag.mark}`;
 
 function row(roi, flags, chosen, choose) {
-  const lead = roi.headline === "denoised" ? roi.denoised : roi.raw;
+  const lead = roi[roi.headline] ?? roi.raw;
   const cell = (quantity, attributes = {}, bound = false) => {
     const [value, error] = withError(quantity);
     return el("td", attributes, value, el("span", { class: "error" }, bound ? " at bound" : error ? ` ± ${error}` : ""));
@@ -57,6 +57,7 @@ function row(roi, flags, chosen, choose) {
     el("td", {}, String(roi.roi)),
     el("td", {}, roi.q === null ? "–" : roi.q.toFixed(5), sector(roi)),
     el("td", { class: "aside" }, String(roi.n_pixels)),
+    rate("estimate"),
     rate("raw"),
     rate("denoised"),
     shape("beta"),
@@ -72,13 +73,13 @@ function sector(roi) {
 }
 
 const LABELS = {
-  doubtful: ["fit doubtful", "Do not rely on this fit"],
+  doubtful: ["doubtful", "Do not rely on this rate"],
   raw: ["raw leads", "The fit of the measured curve is shown first"],
   mind: ["mind", "Usable, but mind"],
 };
 
 function flag(roi, lead, flags) {
-  if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Inside the trained range, fit sound." }, "✓ trusted");
+  if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Narrow enough to decide on, and the curve looks like a single decay." }, "✓ trusted");
   const [words, meaning] = LABELS[!lead.trusted ? "doubtful" : roi.headline === "raw" ? "raw" : "mind"];
   const why = flags.map((one) => one.sentence).join("; ");
   return el("span", { class: "flag", title: `${meaning}: ${why}.` }, `⚑ ${words} `, el("sup", {}, flags.map((one) => one.mark).join(" ")));
