@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from itertools import pairwise
@@ -28,7 +28,8 @@ from cnn_ed.inference import AppliedStack
 from cnn_ed.network import Architecture, EncoderDecoderStack
 from cnn_ed.posterior import Estimates, Estimator
 from cnn_ed.posterior.measured import WindowCurves
-from cnn_ed.scaling import scaling_by_window, scaling_of_all
+from cnn_ed.pyramid import Band, whole_triangle
+from cnn_ed.scaling import Scaling, SmoothScaling, scaling_by_window, scaling_of_all, smooth_scaling
 from cnn_ed.strides import choose_stride, fill_between_lags
 from cnn_ed.uncertainty import Calibration
 from cnn_ed.windows import (
@@ -54,7 +55,8 @@ class DenoisedTwoTime:
 
     Attributes
     ----------
-    values : (N, N) float32, the models' mean where `mask` is set, the measured values elsewhere
+    values : (N, N) float32, the models' mean where `mask` is set, the measured values elsewhere; far lags of a decay
+        that is over hold the mean over age
     spread : (N, N) float32, standard deviation over the models; NaN where `mask` is not set
     mask : (N, N) bool
     stride : every how many frames were denoised
@@ -65,6 +67,7 @@ class DenoisedTwoTime:
     noise : of the input at contrast 1, median over the windows; NaN where bad frames leave none
     latent_distance : from the training inputs, median over the windows; NaN where bad frames leave none
     applicability : whether to trust it, and why not
+    scale : (N,) frames per block at which each lag was denoised; 0 where it was not
     """
 
     values: NDArray[np.float32]
@@ -78,6 +81,7 @@ class DenoisedTwoTime:
     noise: float
     latent_distance: float
     applicability: Applicability
+    scale: NDArray[np.float32]
 
 
 class Ensemble:
@@ -230,7 +234,8 @@ class Ensemble:
         self,
         c2: NDArray[np.floating],
         *,
-        contrast: str = "window",
+        contrast: str = "smooth",
+        whole: bool = True,
         stride: int | str = "auto",
         rate_per_frame: float | None = None,
         progress: Callable[[float], None] | None = None,
@@ -241,8 +246,11 @@ class Ensemble:
         Parameters
         ----------
         c2 : (N, N) array with baseline 1; NaN in the rows and columns of bad frames
-        contrast : "window" scales each window by its own lag 1 (Eq. 5), "global" all by one contrast and baseline
-            (Eq. 7)
+        contrast : "window" scales each window by its own lag 1 (Eq. 5), "global" all by one contrast and baseline (Eq. 7),
+            "smooth" by the baseline of the whole scan and a contrast that follows age as far as the data show it; its
+            `g2`, which is fitted, is that of "window", for which the errors of fits were calibrated
+        whole : denoise the whole triangle, far lags on blocks of frames; else only the band that windows of single
+            frames, or of every n-th, reach
         stride : denoise every n-th frame; "auto" chooses it from `rate_per_frame`
         rate_per_frame : a first guess of the rate, 1/frame; None: stride 1
         progress : told the fraction done
@@ -267,28 +275,78 @@ class Ensemble:
         c2 = np.asarray(c2, np.float32)
         if c2.ndim != 2 or c2.shape[0] != c2.shape[1]:
             raise ValueError(f"c2 has shape {c2.shape}, expected (N, N).")
-        if contrast not in ("window", "global"):
-            raise ValueError(f"contrast is {contrast!r}, expected 'window' or 'global'.")
+        if contrast not in ("smooth", "window", "global"):
+            raise ValueError(f"contrast is {contrast!r}, expected 'smooth', 'window' or 'global'.")
         every = self.stride(len(c2), rate_per_frame) if stride == "auto" else int(stride)
         if known is not None and (contrast == "global" or every > 1):
             raise ValueError(f"known is given with contrast {contrast!r} and stride {every}, expected 'window' and 1.")
+        # Errors of denoised fits and the checks of the input were calibrated on windows scaled one by one (Eq. 5).
+        of_curve = "window" if contrast == "smooth" else contrast
         parts = []
         for offset in range(every):
-            parts.append(self._denoise_every(c2[offset::every, offset::every], contrast, known))
+            parts.append(self._denoise_every(c2[offset::every, offset::every], of_curve, known))
             if progress is not None:
                 progress((offset + 1) / every)
-        return self._assembled(c2, parts, every)
+        result = self._assembled(c2, parts, every)
+        if not whole:
+            return result
+        reusable = parts[0] if every == 1 and contrast == of_curve else None
+        return self._whole(c2, result, reusable, contrast, rate_per_frame)
 
-    def _denoise_every(self, c2: NDArray[np.float32], contrast: str, known: KnownWindows | None) -> "_Part":
+    def _whole(
+        self,
+        c2: NDArray[np.float32],
+        result: DenoisedTwoTime,
+        finest: "_Part | None",
+        contrast: str,
+        rate_per_frame: float | None,
+    ) -> DenoisedTwoTime:
+        """The same with values, spread and mask over the whole triangle; the curve stays that of the band."""
+        if finest is None:
+            finest = self._denoise_every(c2, contrast, None)
+        scaling = smooth_scaling(c2, window_starts(len(c2), self.window), self.window)
+
+        def coarser(blocks: NDArray[np.float32], size: float) -> Band:
+            # Contrast and baseline are those of the frames: blocks of a fast decay have less of it, and shall not be
+            # blown up to contrast 1 with their noise.
+            part = self._denoise_every(blocks, "smooth", None, (scaling, size))
+            return part.mean, part.spread
+
+        guess = rate_per_frame if rate_per_frame is not None and np.isfinite(rate_per_frame) else None
+        values, spread, scale = whole_triangle(c2, (finest.mean, finest.spread), coarser, guess)
+        return replace(result, values=values, spread=spread, mask=np.isfinite(values), scale=scale)
+
+    def _denoise_every(
+        self,
+        c2: NDArray[np.float32],
+        contrast: str,
+        known: KnownWindows | None,
+        given: tuple[SmoothScaling, float] | None = None,
+    ) -> "_Part":
         starts = window_starts(len(c2), self.window)
         windows, usable = without_gaps(extract(c2, starts, self.window))
-        scaling = scaling_by_window(windows) if contrast == "window" else scaling_of_all(c2, len(starts))
+        scaling = self._scaling(c2, windows, starts, contrast, given)
         inputs = with_lag_zero_redrawn(scaling.to_network(windows))
         outputs, latent = self._models.apply(inputs) if known is None else self._apply_new(inputs, starts, known)
         upper = scaling.from_network(outputs)[:, :, usable]
         band = stitch(upper, starts[usable], len(c2), self.window)
         band[:, np.isnan(band_of(c2, self.window))] = np.nan
         return _Part.of_members(band, inputs[usable], latent[:, usable])
+
+    def _scaling(
+        self,
+        c2: NDArray[np.float32],
+        windows: NDArray[np.float32],
+        starts: NDArray[np.intp],
+        contrast: str,
+        given: tuple[SmoothScaling, float] | None,
+    ) -> Scaling:
+        if contrast == "window":
+            return scaling_by_window(windows)
+        if contrast == "global":
+            return scaling_of_all(c2, len(starts))
+        smooth, size = (smooth_scaling(c2, starts, self.window), 1.0) if given is None else given
+        return smooth.at(np.asarray((starts + self.window / 2) * size - 0.5, np.float64))
 
     def _apply_new(
         self, inputs: NDArray[np.float32], starts: NDArray[np.intp], known: KnownWindows
@@ -342,6 +400,7 @@ class Ensemble:
             noise=denoised.noise,
             latent_distance=denoised.distance,
             applicability=judge(self.limits, denoised, self.calibration),
+            scale=np.where(np.arange(len(c2)) < every * self.window, np.float32(every), np.float32(0)),
         )
 
 

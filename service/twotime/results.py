@@ -49,7 +49,7 @@ NODES: tuple[Node, ...] = (
         ("roi", "frame_1", "frame_2"),
         "1",
         "mean over ten CNN encoder-decoders of forward and backward passes   (Konstantinova 2021, Eq. 5 to 7)",
-        "Denoised two-time correlation function; outside `denoised_mask` the measured values stand.",
+        "Denoised two-time correlation function, far lags on blocks of frames; see `denoised_mask`, `denoised_scale`.",
     ),
     Node(
         "two_time_spread",
@@ -63,7 +63,15 @@ NODES: tuple[Node, ...] = (
         ("roi", "frame_1", "frame_2"),
         "1",
         "",
-        "True where `two_time_denoised` holds the output of the models, False where it holds measured values.",
+        "True where `two_time_denoised` holds denoised values, False where it holds measured ones or NaN.",
+    ),
+    Node(
+        "denoised_scale",
+        ("roi", "lag"),
+        "frames",
+        "",
+        "Frames per block at which each lag of `two_time_denoised` was denoised; a mean where two scales have a share; "
+        "0 where it was not.",
     ),
     Node(
         "preview",

@@ -37,6 +37,7 @@ def small_analysis(seed=1, n=N):
         arrays={
             "two_time": two_time,
             "denoised_mask": rng.random((N_ROI, n, n)) > 0.5,
+            "denoised_scale": rng.random((N_ROI, n)).astype(np.float32),
             "preview": rng.integers(0, 255, (N_ROI, n, n), np.uint8),
             "mean_frame": rng.random((64, 64)),
             "roi_labels": rng.integers(0, 3, (64, 64), np.int32),

@@ -54,7 +54,7 @@ def test_every_node_has_the_axes_it_announces(ensemble: Ensemble, frames: np.nda
     analysis = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
 
     assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables) | {"fits_variant"}
-    sizes = {"roi": 2, "frame": 90, "frame_1": 90, "frame_2": 90, "row": 40, "column": 40}
+    sizes = {"roi": 2, "frame": 90, "frame_1": 90, "frame_2": 90, "row": 40, "column": 40, "lag": 90}
     for node in NODES:
         if not node.is_table:
             assert analysis.arrays[node.name].shape == tuple(sizes[axis] for axis in node.axes)

@@ -10,7 +10,11 @@ from twotime.xpcs import DecayFits
 EDGES = np.unique(np.concatenate([np.arange(1, 9), np.rint(np.geomspace(8, 1537, 26)).astype(np.int64)]))
 """First lags of the bins, and one past the last: single lags up to 8, then steps of 22 %."""
 BINS = len(EDGES) - 1
-LONGEST = int(EDGES[-1]) - 1
+LAST_USED = BINS - 2
+"""The last bin that training scans reach; longer lags are counted there, for the baseline they tell."""
+LONGEST = int(EDGES[LAST_USED + 1]) - 1
+MOST_FRAMES = 1600
+"""Longer scans are told to the networks as being so long: their errors say what more they know."""
 PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 SMALLEST_RATE = 1e-5
 """Per frame; slower is indistinguishable from no decay in any scan that can be recorded."""
@@ -61,7 +65,7 @@ def bin_matrix(lag: NDArray[np.int64], known: NDArray[np.bool_], pairs: NDArray[
     Lags beyond the last bin belong to it: in scans that long they only tell the baseline, or `bin_curves` counts in
     larger units.
     """
-    number = np.clip(np.searchsorted(EDGES, lag, side="right") - 1, 0, BINS - 1)
+    number = np.clip(np.searchsorted(EDGES, lag, side="right") - 1, 0, LAST_USED)
     weights = np.zeros((BINS, len(lag)))
     weights[number, np.arange(len(lag))] = np.where(known & (lag >= 1), pairs, 0.0)
     total = weights.sum(axis=1, keepdims=True)
@@ -96,7 +100,7 @@ def bin_curves(
     Returns
     -------
     BinnedCurves, and the unit: how many frames one step of the bins, and the time of the rates, stands for. It exceeds
-    1 only in scans of more than 2048 frames that do not decay within the first 1536 lags.
+    1 only in scans of more than 1600 frames that do not decay within the first 1200 lags.
     """
     rate = fits.relaxation_rate
     slow = not np.nanmedian(rate) * LONGEST > 3 if np.isfinite(rate).any() else True
@@ -133,12 +137,25 @@ def bin_curves(
     return binned, unit
 
 
+def significance(curves: BinnedCurves) -> NDArray[np.float64]:
+    """By how many standard errors (M,) the start of each curve exceeds 1, over as many bins as make it most."""
+    return _most_significant(curves)[0]
+
+
 def amplitude(curves: BinnedCurves) -> NDArray[np.float64]:
     """The scale (M,) of each curve: its mean over the first bins, as many as make it most significant.
 
     Values, contrast and baseline are told to the networks in this unit, so that they know no absolute contrast. It is
     never below the error of what it is taken from.
     """
+    scale = np.fmax(*_most_significant(curves)[1:])
+    return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+
+
+def _most_significant(
+    curves: BinnedCurves,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean over the first bins by its error, the mean, its error (M,)."""
     variance = np.where(np.isfinite(curves.value) & (curves.error > 0), curves.error, np.inf) ** 2
     weight = 1 / variance
     total = np.cumsum(weight, axis=1)
@@ -147,8 +164,8 @@ def amplitude(curves: BinnedCurves) -> NDArray[np.float64]:
     error = np.divide(1, np.sqrt(total), out=np.full_like(total, np.inf), where=total > 0)
     first = np.argmax(np.where(np.isfinite(error), mean / error, -np.inf), axis=1)
     rows = np.arange(len(mean))
-    scale = np.maximum(mean[rows, first], error[rows, first])
-    return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+    chosen, its_error = mean[rows, first], error[rows, first]
+    return chosen / its_error, chosen, its_error
 
 
 def features(curves: BinnedCurves, scale: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -162,7 +179,7 @@ def features(curves: BinnedCurves, scale: NDArray[np.float64]) -> NDArray[np.flo
     seen = np.isfinite(relative) & (curves.contrast_error > 0)
     extra = [
         np.log(scale),
-        np.log(curves.frames) - 5,
+        np.log(np.minimum(curves.frames, MOST_FRAMES)) - 5,
         np.log(curves.share),
         seen.astype(float),
         np.where(seen, np.arcsinh(2 * np.where(seen, relative, 0.0)) / 2, 0.0),

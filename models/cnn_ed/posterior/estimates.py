@@ -21,6 +21,7 @@ from cnn_ed.posterior.curves import (
     features,
     fit_in_units,
     in_units,
+    significance,
 )
 from cnn_ed.posterior.measured import WindowCurves, window_features, window_fit_in_units
 from cnn_ed.posterior.mixture import Mixture
@@ -32,6 +33,8 @@ SHIPPED = "e1"
 SHARES = (0.025, 0.16, 0.5, 0.84, 0.975)
 WIDEST = 0.5
 """Half of the 68 % interval of log Γ above which a rate is too vague to decide on: a factor of 1.6 either way."""
+FAINTEST = 4.5
+"""Standard errors by which the start of a curve must exceed 1: noise alone does so less than once in a thousand."""
 SCALES = (1, 3, 8)
 """Neighbouring bins over which the deviation of a curve from its estimate is averaged before it is judged."""
 DRAWS = 4000
@@ -297,11 +300,14 @@ def _judged(rows: Estimates, curves: BinnedCurves | None) -> Estimates:
     """Rows with the reasons not to trust them."""
     with np.errstate(divide="ignore", invalid="ignore"):
         width = np.diff(np.log(rows.interval_68[:, 0]), axis=1)[:, 0] / 2
+    strength = None if curves is None else significance(curves)
     reasons = []
     for m, given in enumerate(rows.reason):
         told = [given] if given else []
         if curves is not None and not np.isfinite(curves.value[m]).any():
             told.append("no lag has a value")
+        if strength is not None and not strength[m] >= FAINTEST:
+            told.append(f"no contrast beyond the noise: it is {max(strength[m], 0):.1f} times its error")
         if not width[m] <= WIDEST:
             low, high = rows.interval_68[m, 0]
             told.append(f"the data leave the rate open: 68 % between factors {_factors(rows, m, low, high)}")

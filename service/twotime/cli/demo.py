@@ -25,6 +25,7 @@ from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, demo_frames, demo_model, read_frames_file, write_run
 from twotime.simulate.demo import RINGS
 
+KINDS = ("estimate", "raw", "denoised")
 PATIENCE_S = 900.0
 TOLERANCE = 0.15
 SIGMAS = 3.0
@@ -249,7 +250,7 @@ def _show(client: httpx.Client, record: dict[str, Any], scan: Scan, console: Con
 def _table(client: httpx.Client, analysis_id: str, name: str) -> pd.DataFrame:
     answer = client.get(f"/api/v1/analyses/{analysis_id}/{name}", params={"format": "csv"}).raise_for_status()
     return pd.read_csv(StringIO(answer.text), keep_default_na=False, na_values=["", "nan", "NaN"]).fillna(
-        dict.fromkeys(("flag", "raw_reason", "raw_on_bound", "denoised_on_bound"), "")
+        dict.fromkeys(("flag", *(f"{kind}_{end}" for kind in KINDS for end in ("reason", "on_bound"))), "")
     )
 
 

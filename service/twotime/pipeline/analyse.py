@@ -128,6 +128,7 @@ class _Stacks:
         values = self._put("two_time_denoised", denoised.values)
         spread = self._put("two_time_spread", denoised.spread)
         mask = self._put("denoised_mask", denoised.mask)
+        self._put("denoised_scale", denoised.scale)
         return replace(result, denoised_c2=replace(denoised, values=values, spread=spread, mask=mask))
 
     def whole(self) -> dict[str, NDArray[Any]]:

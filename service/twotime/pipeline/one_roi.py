@@ -172,8 +172,16 @@ def _denoise(
     rate = float(raw.fits.relaxation_rate[0]) * frame_time_s
     guess = rate if np.isfinite(rate) and rate > 0 else None
     stride = ensemble.stride(len(c2), guess) if denoise.stride == "auto" else denoise.stride
-    reusable = known if denoise.contrast == "window" and stride == 1 else None
-    return ensemble.denoise(c2, contrast=denoise.contrast, stride=stride, rate_per_frame=guess, known=reusable)
+    reusable = known if denoise.contrast != "global" and stride == 1 else None
+    return ensemble.denoise(
+        c2,
+        contrast=denoise.contrast,
+        # Of a scan that still runs the band is shown: it needs only the new windows.
+        whole=known is None,
+        stride=stride,
+        rate_per_frame=guess,
+        known=reusable,
+    )
 
 
 def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions, ensemble: Ensemble) -> Curve:

@@ -74,9 +74,11 @@ class DenoiseOptions(Document):
     """How to remove the noise of the two-time correlation functions."""
 
     enabled: bool = True
-    contrast: Literal["window", "global"] = Field(
-        "window",
-        description="scale each window by its own lag 1 (Eq. 5) or all by one contrast and baseline (Eq. 7)",
+    contrast: Literal["smooth", "window", "global"] = Field(
+        "smooth",
+        description="scale windows by the scan's baseline and a contrast that follows age as far as the data show it, "
+        "each by its own lag 1 (Eq. 5), or all by one contrast and baseline (Eq. 7); the curve that is fitted takes Eq. 5 "
+        "with smooth",
     )
     stride: Literal["auto"] | Annotated[int, Field(ge=1, le=100)] = Field(
         "auto", description="denoise every n-th frame, so that slow dynamics reach the trained range"
