@@ -164,7 +164,8 @@ def _shares_of_scales(lag: int, sizes: NDArray[np.float64]) -> NDArray[np.float6
     passed = np.log(max(lag, 1) / (HANDOVER[0] * sizes[:-1])) / np.log(HANDOVER[1] / HANDOVER[0])
     x = np.clip(passed, 0, 1)
     on = x * x * (3 - 2 * x)
-    return np.concatenate([[1.0], np.cumprod(on)]) * np.concatenate([1 - on, [1.0]])
+    shares: NDArray[np.float64] = np.concatenate([[1.0], np.cumprod(on)]) * np.concatenate([1 - on, [1.0]])
+    return shares
 
 
 def _at_lag(band: NDArray[np.float32], lag: int, size: float, n_frames: int) -> NDArray[np.float64]:
