@@ -247,8 +247,8 @@ class Ensemble:
         ----------
         c2 : (N, N) array with baseline 1; NaN in the rows and columns of bad frames
         contrast : "window" scales each window by its own lag 1 (Eq. 5), "global" all by one contrast and baseline
-            (Eq. 7), "smooth" by the baseline of the whole scan and a contrast that follows age as far as the data show it; its
-            `g2`, which is fitted, is that of "window", for which the errors of fits were calibrated
+            (Eq. 7), "smooth" by the baseline of the whole scan and a contrast that follows age as far as the data show
+            it; its `g2`, which is fitted, is that of "window", for which the errors of fits were calibrated
         whole : denoise the whole triangle, far lags on blocks of frames; else only the band that windows of single
             frames, or of every n-th, reach
         stride : denoise every n-th frame; "auto" chooses it from `rate_per_frame`

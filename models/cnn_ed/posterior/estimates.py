@@ -30,6 +30,8 @@ from twotime.xpcs import DecayFits, decay
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = "e1"
+BASELINE_FLOOR = 0.02
+"""Of the scale of a curve, the least standard error of C∞: simulated baselines are exactly 1, measured ones drift."""
 SHARES = (0.025, 0.16, 0.5, 0.84, 0.975)
 WIDEST = 0.5
 """Half of the 68 % interval of log Γ above which a rate is too vague to decide on: a factor of 1.6 either way."""
@@ -193,6 +195,8 @@ class Estimator:
             posterior = posterior.given(known)
             quantiles = posterior.quantiles(SHARES).numpy().astype(float)  # (M, 4, S)
             covariance = posterior.moments()[1].numpy().astype(float)
+        if PARAMETERS.index("baseline") not in known:
+            _widen_baseline(quantiles, covariance)
         excluded = np.zeros(len(scale), bool)
         if bounds:
             quantiles, covariance, excluded = _bounded(posterior, quantiles, covariance, scale, bounds)
@@ -219,6 +223,20 @@ class Estimator:
             structure=np.full((len(scale), 1 + len(SCALES)), np.nan),
             misfit=none,
         )
+
+
+def _widen_baseline(quantiles: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
+    """Let no baseline be known better than `BASELINE_FLOOR`, in place; the outer interval grows no more than it must."""
+    place = PARAMETERS.index("baseline")
+    own = quantiles[:, place]  # (M, S), a view
+    middle = own[:, 2].copy()
+    for column, widths in zip((0, 1, 3, 4), (-1.96, -1.0, 1.0, 1.96), strict=True):
+        least = middle + widths * BASELINE_FLOOR
+        own[:, column] = np.fmin(own[:, column], least) if widths < 0 else np.fmax(own[:, column], least)
+    deviation = np.sqrt(np.maximum(covariance[:, place, place], 1e-30))
+    growth = np.fmax(1.0, BASELINE_FLOOR / deviation)
+    covariance[:, place, :] *= growth[:, None]
+    covariance[:, :, place] *= growth[:, None]
 
 
 def misfit_of(curves: BinnedCurves, rows: DecayFits) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
