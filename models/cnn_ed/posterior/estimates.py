@@ -226,7 +226,7 @@ class Estimator:
 
 
 def _widen_baseline(quantiles: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
-    """Let no baseline be known better than `BASELINE_FLOOR`, in place; the outer interval grows no more than it must."""
+    """Let no baseline be known better than `BASELINE_FLOOR`, in place."""
     place = PARAMETERS.index("baseline")
     own = quantiles[:, place]  # (M, S), a view
     middle = own[:, 2].copy()

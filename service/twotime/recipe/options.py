@@ -77,8 +77,8 @@ class DenoiseOptions(Document):
     contrast: Literal["smooth", "window", "global"] = Field(
         "smooth",
         description="scale windows by the scan's baseline and a contrast that follows age as far as the data show it, "
-        "each by its own lag 1 (Eq. 5), or all by one contrast and baseline (Eq. 7); the curve that is fitted takes Eq. 5 "
-        "where this says smooth",
+        "each by its own lag 1 (Eq. 5), or all by one contrast and baseline (Eq. 7); the fitted curve takes "
+        "Eq. 5 where this says smooth",
     )
     stride: Literal["auto"] | Annotated[int, Field(ge=1, le=100)] = Field(
         "auto", description="denoise every n-th frame, so that slow dynamics reach the trained range"
