@@ -77,7 +77,7 @@ def test_every_parameter_is_shown_against_q(browse: Browse, done: str, screensho
     for name, words in (("beta", "β against q"), ("baseline", "C∞ against q"), ("alpha", "α against q")):
         Select(card.find_element(By.TAG_NAME, "select")).select_by_value(name)
         until(lambda words=words: card.find_element(By.TAG_NAME, "h3").text == words)
-        until(lambda: browser.execute_script(points, card) == [[2, "markers"], [2, "markers"]])
+        until(lambda: browser.execute_script(points, card) == [[2, "markers"]] * 3)
     browser.execute_script("arguments[0].scrollIntoView()", card)
     card.screenshot(str(screenshots / "against-q.png"))
     assert complaints(browser) == []

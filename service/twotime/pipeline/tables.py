@@ -16,7 +16,7 @@ from twotime.pipeline.estimating import AgeFits
 from twotime.pipeline.one_roi import RoiResult
 from twotime.pipeline.reading import Reading
 from twotime.recipe import DECAY_PARAMETERS
-from twotime.xpcs.decay import DecayFits, decay
+from twotime.xpcs.decay import INCOMPLETE, DecayFits, decay
 from twotime.xpcs.qdependence import fit_q_dependence
 from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
 from twotime.xpcs.types import Rois
@@ -139,7 +139,7 @@ def _fits_row(reading: Reading, r: int, result: RoiResult, frame_time_s: float) 
         "headline": kind,
         **_parameters(fits, 0, ""),
         "trusted": bool(fits.trusted[0]),
-        "flag": _flag(kind, fits, steady),
+        "flag": _flag(kind, fits, steady, float(result.raw.lag[-1]) * frame_time_s),
         "stationary": {True: "yes", False: "no", None: "unknown"}[steady.stationary],
         "stationarity_chi2": steady.chi2,
         "stationarity_probability": steady.probability,
@@ -160,9 +160,16 @@ def stationarity_of(result: RoiResult) -> Stationarity:
     return stationarity(ages.cuts.age, fits.relaxation_rate, fits.relaxation_rate_error, fits.trusted)
 
 
-def _flag(kind: str, fits: DecayFits, steady: Stationarity) -> str:
+def _flag(kind: str, fits: DecayFits, steady: Stationarity, longest_lag_s: float) -> str:
     """Why the headline is not to be trusted, or does not hold for the whole scan; empty where all is well."""
     reasons = [str(fits.reason[0])] if fits.reason[0] else []
+    with np.errstate(over="ignore"):
+        left = float(np.exp(-2 * (fits.relaxation_rate[0] * longest_lag_s) ** fits.alpha[0]))
+    if kind == "estimate" and left > INCOMPLETE:
+        reasons.append(
+            f"the decay is incomplete within the measured lags ({100 * left:.0f} % of the contrast is left) "
+            "and the baseline poorly determined: the estimate leans on what baselines usually are"
+        )
     if steady.stationary is False:
         reasons.append(f"{steady.verdict}: one rate does not hold for the whole scan, see fits_age")
     if kind == "raw":
