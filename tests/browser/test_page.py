@@ -30,6 +30,11 @@ def drawn(browser: webdriver.Chrome, number: int) -> None:
     until(lambda: browser.execute_script(script) >= number, lambda: text(browser, "#analysis"))
 
 
+def click(browser: webdriver.Chrome, selector: str) -> None:
+    """Click in one step: a list that is drawn anew between finding and clicking leaves nothing to click on."""
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
 def violations(browser: webdriver.Chrome) -> list[str]:
     """What axe finds wrong for people who see, hear or move differently; plots are pictures by another hand."""
     found = Axe().run(browser, context={"exclude": [[".plot"]]})
@@ -144,7 +149,7 @@ def test_running_scan_grows_and_becomes_its_analysis(
     browser = browse(done)
     with Writing(settings, raw, folder, frame_rate=8.0, sample="running scan", scan_id=42) as writing:
         until(lambda: len(shown(browser, "#lives .item")) == 1)
-        browser.find_element(By.CSS_SELECTOR, "#lives .item").click()
+        click(browser, "#lives .item")
         until(lambda: "Dynamics so far" in text(browser, "#analysis"))
         drawn(browser, 4)
         first = seen(browser)
