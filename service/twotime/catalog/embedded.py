@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ import httpx
 import yaml
 
 from twotime.catalog.client import RUNS_SPEC, open_root, suppress_conflict
+from twotime.catalog.tiled_adapters import FOLDERS
 from twotime.errors import TiledUnavailable
 from twotime.settings import Settings
 
@@ -156,6 +158,7 @@ class EmbeddedTiled:
                 "writable_storage": [f"file://{self.folder}/data", f"sqlite:///{self.folder}/tables.db"],
                 "readable_storage": [*(f"file://{folder}" for folder in self.readable), *self._older_tables()],
                 "init_if_not_exists": True,
+                "adapters_by_mimetype": {"application/x-hdf5": "twotime.catalog.tiled_adapters:HDF5Inside"},
             },
             # The cache keeps every uploaded payload in memory; five minutes are enough for subscribers to catch up.
             "streaming_cache": {"uri": "memory", "data_ttl": 300},
@@ -176,7 +179,11 @@ class EmbeddedTiled:
         with log:
             self._process = subprocess.Popen(
                 [*command, "--host", "127.0.0.1", "--port", str(self._port)],
-                env={**os.environ, "TILED_SINGLE_USER_API_KEY": self.api_key},
+                env={
+                    **os.environ,
+                    "TILED_SINGLE_USER_API_KEY": self.api_key,
+                    FOLDERS: json.dumps([str(folder) for folder in self.readable]),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401 - registers the compressions that detectors write
 import httpx
 import numpy as np
 from databroker.client import BlueskyRun
@@ -20,9 +19,10 @@ from twotime.catalog.places import DataFile, master_file, reachable_files
 from twotime.catalog.runs import find_image
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
-from twotime.files.chunks import FrameBuffers, ahead, frame_indices, open_frames, read_frames
+from twotime.files.chunks import FrameBuffers, ahead, frame_indices, read_frames
 from twotime.files.packed import PackedFrames, read_packed
 from twotime.files.series import frames_at_once, in_blocks
+from twotime.hdf5 import HDF5File, LeadsOutside
 from twotime.pipeline.protocols import Block, FrameSource
 from twotime.recipe import RunFacts
 
@@ -56,6 +56,7 @@ class TiledFrames:
     ) -> None:
         self.facts = facts
         self._node = find_image(run, facts.detector).node
+        self._folders = folders
         self._files = reachable_files(self._node, path_map or {}, folders) if direct else []
         self._master = master_file(self._node, path_map or {}, folders) if direct else None
 
@@ -81,7 +82,7 @@ class TiledFrames:
         if self._master is None:
             return None
         try:
-            series = EigerSeries(self._master, self.facts.detector, self.facts.orientation)
+            series = EigerSeries(self._master, self.facts.detector, self.facts.orientation, self._folders)
         except UnusableRun:
             return None
         return series if series.facts.shape == self.facts.shape else None
@@ -106,7 +107,7 @@ class TiledFrames:
             yield from self._over_http([(first, min(first + step, stop)) for first in range(start, stop, step)], stride)
 
     def _from_files(self, start: int, stop: int, stride: int, at_once: int) -> Iterator[tuple[int, Block]]:
-        with _Stack(self._files) as stack:
+        with _Stack(self._files, self._folders, self.facts.shape[1:]) as stack:
             there = min(stop, stack.n_frames)
             yield from in_blocks(range(start, there, stride), at_once, stack.packed, stack.sound)
             if there < stop:
@@ -174,27 +175,45 @@ class TiledFrames:
 class _Stack:
     """Datasets of several files, one after the other; every dataset is (..., H, W)."""
 
-    def __init__(self, files: list[DataFile]) -> None:
+    def __init__(self, files: list[DataFile], folders: Sequence[Path], shape: tuple[int, ...]) -> None:
         self._files = files
-        self._open: list[h5py.File] = []
+        self._folders = folders
+        self._shape = shape
+        self._open: list[HDF5File] = []
         self._datasets: list[h5py.Dataset] = []
+        self._paths: list[Path] = []
         self._ends: NDArray[np.int64] = np.zeros(0, np.int64)
         self._buffers = FrameBuffers()
 
     def __enter__(self) -> "_Stack":
         try:
             for file in self._files:
-                self._open.append(open_frames(file.path))
-                self._datasets.append(self._open[-1][file.dataset])
-        except (OSError, KeyError) as error:
+                self._enter(file)
+        except BaseException:
             self.__exit__()
-            name = self._files[len(self._datasets)].path
-            raise UnusableRun(
-                f"The detector file {name} cannot be read ({error}); "
-                "set TWOTIME_READ_IN_PLACE=false to read through Tiled."
-            ) from error
+            raise
         self._ends = np.cumsum([int(np.prod(dataset.shape[:-2])) for dataset in self._datasets])
         return self
+
+    def _enter(self, file: DataFile) -> None:
+        try:
+            self._open.append(HDF5File(file.path, self._folders))
+            found = self._open[-1].frames(file.dataset)
+        except LeadsOutside as error:
+            raise UnusableRun(f"The detector file {file.path} is not read: {error}.") from error
+        except (OSError, KeyError) as error:
+            raise UnusableRun(
+                f"The detector file {file.path} cannot be read ({error}); "
+                "set TWOTIME_READ_IN_PLACE=false to read through Tiled."
+            ) from error
+        for dataset in found:
+            if dataset.shape[-2:] != self._shape:
+                raise UnusableRun(
+                    f"The detector file {file.path} holds frames of shape {dataset.shape[-2:]}, but the run announces "
+                    f"{self._shape}."
+                )
+        self._datasets += found
+        self._paths += [file.path] * len(found)
 
     def __exit__(self, *_: object) -> None:
         for file in self._open:
@@ -210,7 +229,7 @@ class _Stack:
         numbers = np.asarray(frames)
         owner = np.searchsorted(self._ends, numbers, side="right")
         own = numbers[owner == owner[0]] - (self._ends[owner[0] - 1] if owner[0] else 0)
-        return read_packed(self._datasets[owner[0]], own, str(self._files[owner[0]].path), self._buffers)
+        return read_packed(self._datasets[owner[0]], own, str(self._paths[owner[0]]), self._buffers)
 
     def sound(self, frames: range) -> Iterator[tuple[int, NDArray[Any]]]:
         """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""
@@ -221,7 +240,7 @@ class _Stack:
                 try:
                     frame = self._read(np.array([number]))
                 except OSError as error:
-                    name = self._files[int(np.searchsorted(self._ends, number, side="right"))].path
+                    name = self._paths[int(np.searchsorted(self._ends, number, side="right"))]
                     raise DamagedFrames(
                         f"the detector file {name} is damaged at frame {number} ({error}).", number, number + 1
                     ) from error

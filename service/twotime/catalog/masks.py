@@ -5,7 +5,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from tiled.client.array import ArrayClient
@@ -15,6 +14,7 @@ from tiled.queries import Eq
 from twotime.catalog.client import descend, tiled_errors
 from twotime.catalog.runs import MOST_PIXELS
 from twotime.errors import RecipeError, TiledRefused
+from twotime.hdf5 import HDF5File
 from twotime.pipeline.protocols import LabelMap
 from twotime.settings import Settings
 
@@ -103,15 +103,15 @@ class MaskLibrary:
         """The dynamic bins of an APS qmap file, with their q in 1/Å and, where it has them, angles in degrees."""
         file = self._place(name, "rois.file", (".h5", ".hdf", ".hdf5"))
         try:
-            with h5py.File(file, "r", locking=False) as opened:
-                group = opened["qmap"]
-                _fits("rois.file", name, group["dynamic_roi_map"].shape)
-                labels = np.asarray(group["dynamic_roi_map"][()])
-                if "mask" in group:
-                    labels = np.where(np.asarray(group["mask"][()]) != 0, labels, 0)
-                lists = [np.ravel(group[f"dynamic_v_list_dim{axis}"][()]) for axis in (0, 1)]
-                own = group.get("dynamic_index_mapping")
-                place = None if own is None else np.ravel(own[()]).astype(int)
+            assert self._folder is not None
+            with HDF5File(file, [self._folder]) as opened:
+                labels = _numbers(opened, "qmap/dynamic_roi_map", name)
+                in_file = set(opened.group("qmap"))
+                if "mask" in in_file:
+                    labels = np.where(_numbers(opened, "qmap/mask", name) != 0, labels, 0)
+                lists = [np.ravel(_numbers(opened, f"qmap/dynamic_v_list_dim{axis}", name)) for axis in (0, 1)]
+                mapped = "dynamic_index_mapping" in in_file
+                place = np.ravel(_numbers(opened, "qmap/dynamic_index_mapping", name)).astype(int) if mapped else None
         except (OSError, KeyError) as error:
             raise RecipeError(f"rois.file is {name!r}, which is no qmap file with dynamic bins ({error}).") from None
         labels = _as_labels(labels, name)
@@ -154,6 +154,12 @@ def _version(node: Any) -> int:
 def _same_detector(node: Any, detector: str) -> bool:
     named = str(node.metadata.get("detector", "")).lower().removesuffix("_image")
     return named == detector.lower().removesuffix("_image")
+
+
+def _numbers(opened: HDF5File, place: str, name: str) -> NDArray[Any]:
+    dataset = opened.dataset(place)
+    _fits("rois.file", name, dataset.shape)
+    return np.asarray(dataset[()])
 
 
 def _array(file: Path, field: str) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from tiled.utils import path_from_uri
@@ -63,7 +64,13 @@ def pixel_cache(settings: Settings) -> PixelCache:
 
 def _assets(source: Any, path_map: Mapping[str, str]) -> list[Path]:
     assets = sorted(source.assets, key=lambda asset: asset.num or 0)
-    return [_here(path_from_uri(asset.data_uri), path_map) for asset in assets if asset.data_uri.startswith("file:")]
+    return [_here(path_from_uri(asset.data_uri), path_map) for asset in assets if _is_local(asset.data_uri)]
+
+
+def _is_local(uri: str) -> bool:
+    """Whether an address is that of a file, and not of another machine's."""
+    parts = urlsplit(uri)
+    return parts.scheme == "file" and parts.netloc in ("", "localhost")
 
 
 def _within(path: Path, folders: Sequence[Path]) -> Path | None:

@@ -34,7 +34,8 @@ def process_file(
     """
     if out is not None:
         check_name(out)
-    source, recipe, library = open_frames(path), load_recipe(recipe_file), MaskLibrary(None, settings)
+    source = open_frames(path, settings.detector_dirs)
+    recipe, library = load_recipe(recipe_file), MaskLibrary(None, settings)
     if dry_run:
         print_plan(plan(source.facts, recipe, library, budget_bytes=library.budget_bytes).document(), console)
         return

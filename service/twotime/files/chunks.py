@@ -93,27 +93,6 @@ def unpack(chunks: Sequence[memoryview], block: NDArray[Any]) -> None:
     list(_pool().map(_unpack, chunks, block))
 
 
-def open_frames(path: Path) -> h5py.File:
-    """Open an HDF5 file of frames, also one that its detector is still writing (SWMR).
-
-    Raises
-    ------
-    OSError
-        If it is no HDF5 file, or was cut short.
-
-    Notes
-    -----
-    Only a file that is being written is opened for reading beside its writer: of a truncated one HDF5 would then ask
-    for the missing part again and again, without end.
-    """
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        if "already open" not in str(error):
-            raise
-    return h5py.File(path, "r", locking=False, swmr=True)
-
-
 def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
     """The same blocks, each read in a thread while the one before it is used."""
     with ThreadPoolExecutor(1, "read") as reader:

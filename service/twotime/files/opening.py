@@ -1,5 +1,6 @@
 """Opening frames by what the file is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from twotime.errors import UnusableRun
@@ -11,13 +12,14 @@ from twotime.files.stacks import IMAGE_SUFFIXES, HDF5Stack, ImageStack, NumpySta
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
-def open_frames(path: Path) -> Series:
+def open_frames(path: Path, folders: Sequence[Path] = ()) -> Series:
     """Frames in a file or a folder of images.
 
     Parameters
     ----------
     path : an Eiger master (``*_master.h5``), an HDF5 file with ``entry/data/data``, a ``.cmp`` multifile, a ``.npy``
         array, a TIFF or EDF file, or a folder of such images
+    folders : where files that an HDF5 file links to may lie besides its own folder
 
     Raises
     ------
@@ -30,9 +32,9 @@ def open_frames(path: Path) -> Series:
     if not path.is_file():
         raise UnusableRun(f"There is no file {path}.")
     if path.name.endswith("_master.h5"):
-        return EigerSeries(path)
+        return EigerSeries(path, folders=folders)
     if suffix in HDF5_SUFFIXES:
-        return HDF5Stack(path)
+        return HDF5Stack(path, folders)
     if suffix == ".cmp":
         return Multifile(path)
     if suffix == ".npy":

@@ -1,18 +1,18 @@
 """Stacks of images: NumPy arrays, HDF5 datasets, TIFF and EDF files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fabio
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
-from twotime.files.chunks import FrameBuffers, read_frames
-from twotime.files.packed import PackedFrames, read_packed
+from twotime.files.hdf5_series import HDF5Series
 from twotime.files.series import Series
+from twotime.hdf5 import HDF5File
 from twotime.recipe import Found
 
 DATASET = "entry/data/data"
@@ -43,41 +43,29 @@ class NumpyStack(Series):
         return np.array(self._frames[numbers.start : numbers.stop : numbers.step])
 
 
-class HDF5Stack(Series):
-    """Frames (N, H, W) of ``entry/data/data`` in one HDF5 file, with the geometry in attributes of ``entry``."""
+class HDF5Stack(HDF5Series):
+    """Frames (N, H, W) of ``entry/data/data`` in one HDF5 file, with the geometry in attributes of ``entry``.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : of the file
+    folders : where files that it links to may lie besides its own folder
+    """
+
+    def __init__(self, path: Path, folders: Sequence[Path] = ()) -> None:
         try:
-            with h5py.File(path, "r", locking=False) as file:
-                node = file[DATASET]
-                shape, dtype = node.shape, node.dtype
-                attributes = dict(file["entry"].attrs)
+            with HDF5File(path, [path.resolve().parent, *folders]) as file:
+                for dataset in file.frames(DATASET):
+                    _check(path, dataset.shape, dataset.dtype)
+                attributes = dict(file.group("entry").attrs)
         except (OSError, KeyError) as error:
             raise UnusableRun(f"{path} holds no frames at {DATASET} ({error}).") from None
-        _check(path, shape, dtype)
         geometry = {
             name: Found(float(attributes[own]), f"attribute {own} of {path.name}")
             for name, own in ATTRIBUTES.items()
             if own in attributes
         }
-        self._buffers = FrameBuffers()
-        super().__init__(path, shape, dtype, geometry, "stack_image")
-
-    def read(self, numbers: range) -> NDArray[Any]:
-        """Frames of these numbers, (k, H, W)."""
-        with h5py.File(self.path, "r", locking=False) as file:
-            if numbers[-1] >= file[DATASET].shape[0]:
-                raise ValueError(f"{self.path.name} ends before frame {numbers[-1]}")
-            return read_frames(file[DATASET], np.asarray(numbers), self._buffers)
-
-    def packed(self, numbers: range) -> PackedFrames | None:
-        """The same frames as they stand in the file."""
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:
-                whole = numbers[-1] < file[DATASET].shape[0]
-                return read_packed(file[DATASET], np.asarray(numbers), self.path.name, self._buffers) if whole else None
-        except (OSError, KeyError):
-            return None
+        super().__init__(path, [DATASET], geometry, "stack_image", folders=folders)
 
 
 class ImageStack(Series):

@@ -1,6 +1,8 @@
 """Frames of a run while it is being written."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from twotime.catalog.frames import TiledFrames
 from twotime.catalog.places import DataFile, reachable_files
 from twotime.catalog.runs import find_image, run_facts
 from twotime.errors import UnusableRun
-from twotime.files.chunks import open_frames
+from twotime.hdf5 import HDF5File
 from twotime.pipeline.protocols import Block
 from twotime.recipe import RunFacts
 from twotime.settings import Settings
@@ -99,7 +101,7 @@ class Tail:
         for number, file in enumerate(self._files):
             length = self._full.get(file)
             if length is None:
-                length = _length(file)
+                length = _length(file, self._settings.detector_dirs)
                 if number < len(self._files) - 2:
                     self._full[file] = length  # The detector is two files further: this one is complete.
             total += length
@@ -133,10 +135,10 @@ class Tail:
             return None
 
 
-def _length(file: DataFile) -> int:
+def _length(file: DataFile, folders: Sequence[Path]) -> int:
     """Frames in a file so far; 0 where it cannot be opened yet."""
     try:
-        with open_frames(file.path) as opened:
-            return int(np.prod(opened[file.dataset].shape[:-2]))
+        with HDF5File(file.path, folders) as opened:
+            return sum(int(np.prod(dataset.shape[:-2])) for dataset in opened.frames(file.dataset))
     except (OSError, KeyError):
         return 0
