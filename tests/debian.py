@@ -24,6 +24,8 @@ def install(packages: list[str]) -> None:
 
 def _apt(command: list[str], packages: list[str]) -> None:
     words = f"{' and '.join(packages)} are not installed, and apt-get does not install them"
+    if os.environ.get("NO_APT"):
+        pytest.skip(f"{words}: NO_APT is set")
     try:
         done = subprocess.run(
             ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={INSTALL_S:.0f}", *command],

@@ -115,7 +115,8 @@ class HDF5File:
         LeadsOutside
             If something does.
         OSError
-            If a group is its own part, or there are more than `MOST_NODES` objects.
+            If a group is its own part, a chunk is larger than `MOST_BYTES`, or there are more objects than
+            `MOST_NODES`.
         """
         with _as_os_errors():
             self._check_below(self._file, self._path, place, (), [MOST_NODES])
@@ -153,6 +154,7 @@ class HDF5File:
         plan = dataset.id.get_create_plist()
         if plan.get_layout() == h5d.CONTIGUOUS and plan.get_external_count():
             raise LeadsOutside(f"{place} keeps its values in other files, which are not opened")
+        _bounded(dataset, place, dataset.chunks or ())
 
     def _open(self, path: Path) -> tuple[Path, h5py.File]:
         """Open once and look at what was opened: a name may lead elsewhere a moment later."""
@@ -161,7 +163,7 @@ class HDF5File:
         descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(f"{path} is no file")
+                raise LeadsOutside(f"{path} is no file")  # To open a pipe is to wait for whoever writes into it.
             held = Path(f"/proc/self/fd/{descriptor}")
             if held.exists():
                 self._check(path, held.resolve())
@@ -222,7 +224,6 @@ class HDF5File:
             if not virtual:
                 raise LeadsOutside(f"{place} is a virtual dataset, which is not read here")
             return self._sources(node, file, path, place, left)
-        _bounded(node, place, node.chunks or ())
         return [node]
 
     def _sources(self, dataset: h5py.Dataset, file: h5py.File, path: Path, place: str, left: int) -> list[h5py.Dataset]:

@@ -1,6 +1,7 @@
 """What a site sets, once, at entry; nothing here changes a number (that is the recipe's part)."""
 
 import difflib
+import ipaddress
 import os
 import re
 from importlib.util import find_spec
@@ -33,6 +34,11 @@ class Settings(BaseSettings):
     port: int = Field(8060, ge=0, le=65535, description="port to listen on; 0: any free one")
     api_key: SecretStr | None = Field(
         None, description="key that may do everything; none: one is made and kept in var_dir"
+    )
+    trusted_proxies: list[str] = Field(
+        [],
+        description="addresses or networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto say "
+        "who asks and by which scheme; none: nobody is believed",
     )
     keys_file: Path | None = Field(
         None, description="digests and scopes of further keys (YAML or JSON), written by `twotime key`"
@@ -118,6 +124,19 @@ class Settings(BaseSettings):
                 f"guards anything has {SHORTEST_KEY} or more; set what `openssl rand -hex 24` prints, or drop it."
             )
         return key
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_have_addresses(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"TWOTIME_TRUSTED_PROXIES names {proxy!r}; give addresses or networks, such as "
+                    '["127.0.0.1", "172.18.0.0/16"].'
+                ) from None
+        return proxies
 
     @field_validator("dask_scheduler")
     @classmethod

@@ -14,7 +14,7 @@ from twotime.api import errors, schemas
 from twotime.api.auth import KeyGuard
 from twotime.api.events import Events
 from twotime.api.keys import key_ring
-from twotime.api.limits import BodyLimit
+from twotime.api.limits import BodyLimit, HeadAsGet, NoSniff
 from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Callers, Service
@@ -47,12 +47,16 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     for code, description in {
         400: "The request contradicts itself or the result, or its body cannot be read.",
         401: "No key, or the wrong one.",
-        403: "The key lacks the scope that this takes, or is one of Tiled and this is about all runs.",
+        403: "The key lacks the scope that this takes, is one of Tiled and this is about all runs, or a page of "
+        "another site asks in the name of this one.",
         404: "No such run, analysis or result.",
         409: "Not now: the run still runs, or there is no result yet.",
+        408: "The body came too slowly.",
         413: "The body is too long.",
         422: "The run, the recipe or a parameter does not fit.",
         429: "Too many wrong keys; wait as long as Retry-After says.",
+        500: "The service met an error it does not know.",
+        502: "Tiled refuses the service.",
         503: "Tiled does not answer, or too many analyses wait; try again.",
     }.items()
 }
@@ -88,9 +92,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.key, keys = key_ring(settings)
     errors.install(app)
     _add_routes(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, most_mib=settings.most_body_mib)
     app.add_middleware(KeyGuard, keys=keys, service=service, callers=app.state.callers)
     app.add_middleware(_Counted, metrics=metrics)
+    app.add_middleware(NoSniff)
     return app
 
 

@@ -3,12 +3,13 @@
 Where the site wants it, a key of Tiled is one too; what it opens is what Tiled shows with it.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
-from twotime.api.keys import Brake, KeyRing, Scope
+from twotime.api.keys import SESSION_S, Brake, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
 from twotime.jobs import Callers, SeenService, Service
 
@@ -28,8 +29,12 @@ OPEN_PATHS = ("/healthz", "/readyz")
 SIGNED_PATHS = ("/api/v1/hooks/tiled",)
 """Open to POST without a key, as their routes check a signature of the body."""
 LOGIN_PATH = "/session"
-_WEEK_S = 7 * 24 * 3600
 _LONGEST_FORM = 4096
+_FORM_S = 10.0
+_FOREIGN = (
+    "A page of another site asked in the name of this one; use the page of this service, or show the key as header "
+    "X-API-Key. Behind a proxy, let it pass on the header Host."
+)
 _PLANNING = ("/api/v1/plans", "/api/v1/plans/rois.png")
 _OF_TILED: tuple[Scope, ...] = ("read", "submit")
 _CREDENTIAL = re.compile(r"[!-~]{1,8192}")
@@ -52,8 +57,9 @@ def scope_needed(method: str, path: str) -> Scope:
 class KeyGuard:
     """Lets a request through only with a key that may do it; also swaps the key in an address for a cookie.
 
-    The cookie holds a digest, not the key, is out of reach of scripts and is sent by this site's own pages only, so
-    that no other page can act in a user's name. It may do what the key may that it was given for.
+    The cookie holds when it ends, signed, not the key, is out of reach of scripts and is sent by this site's own pages
+    only; what changes something is refused where the browser says that another site asked. It may do what the key may
+    that it was given for, as long as that is one.
 
     Parameters
     ----------
@@ -92,6 +98,8 @@ class KeyGuard:
             return self._login(request, in_address, _without_key(request))
         shown = _shown_key(request)
         key = self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
+        if key is not None and shown is None and _is_foreign(request):
+            return problem(403, "Another site asks", _FOREIGN, _path(request))
         if key is not None:
             return _forbidden(request, f"The key {key.name!r}", key.scopes)
         if shown is None:
@@ -126,7 +134,7 @@ class KeyGuard:
         response = RedirectResponse(target, status_code=303)
         encrypted = request.url.scheme == "https"
         session = self.keys.session(key)
-        response.set_cookie(COOKIE, session, max_age=_WEEK_S, httponly=True, samesite="strict", secure=encrypted)
+        response.set_cookie(COOKIE, session, max_age=int(SESSION_S), httponly=True, samesite="strict", secure=encrypted)
         return response
 
     def _wrong(self, request: Request) -> Response:
@@ -190,11 +198,24 @@ def _is_page(request: Request) -> bool:
 
 async def _typed_key(request: Request) -> str:
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST_FORM:
-            break
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FORM_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > _LONGEST_FORM:
+                    break
     return dict(parse_qsl(body[:_LONGEST_FORM].decode(errors="replace"))).get("api_key", "").strip()
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a browser says that a page of another site asks for a change; programs say nothing of the kind."""
+    if request.method in ("GET", "HEAD"):
+        return False
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site != "same-origin"
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _shown_key(request: Request) -> str | None:

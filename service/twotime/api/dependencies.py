@@ -46,8 +46,23 @@ def get_two_times(request: Request) -> TwoTimes:
 TheService = Annotated[Service | SeenService, Depends(get_service)]
 TheWholeService = Annotated[Service, Depends(get_whole_service)]
 TheTwoTimes = Annotated[TwoTimes, Depends(get_two_times)]
-AnalysisId = Annotated[str, Path(description="id of the analysis", examples=["6a1f3c2b-9f2d4c11ab"])]
-Roi = Annotated[int, Path(description="number of the ROI, from 1", examples=[1])]
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""Of names that become part of an address in Tiled."""
+LONGEST_NAME = 200
+MOST = 2**31 - 1
+"""Of frames, scan ids and other numbers that a database keeps."""
+AnalysisId = Annotated[
+    str,
+    Path(
+        max_length=LONGEST_NAME, pattern=PRINTABLE, description="id of the analysis", examples=["6a1f3c2b-9f2d4c11ab"]
+    ),
+]
+RunUid = Annotated[str, Path(min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE, description="uid of the run")]
+Roi = Annotated[int, Path(ge=1, le=MOST, description="number of the ROI, from 1", examples=[1])]
+RoiRows = Annotated[int | None, Query(ge=1, le=MOST, description="rows of this ROI only")]
+SampleName = Annotated[
+    str | None, Query(min_length=1, max_length=LONGEST_NAME, description="name of the sample: only of this one")
+]
 Size = Annotated[int, Query(ge=16, le=4096, description="longest edge, points")]
 
 

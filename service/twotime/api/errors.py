@@ -42,10 +42,14 @@ _TITLES = {
     401: "Key needed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Body too slow",
     413: "Body too long",
     422: "Request does not fit",
 }
 _RETRY_AFTER_S = "5"
+_LONGEST_SHOWN = 200
+"""Of a value that did not fit, characters: it may be megabytes."""
+_LONGEST_DETAIL = 4000
 
 
 def install(app: FastAPI) -> None:
@@ -73,6 +77,8 @@ def problem(
     instance : path of the request
     kind : URI of the kind of problem
     """
+    if len(detail) > _LONGEST_DETAIL:
+        detail = f"{detail[:_LONGEST_DETAIL]}..."
     document = {"type": kind, "title": title, "status": status, "detail": detail, "instance": instance}
     content = json.dumps(document, ensure_ascii=False).encode()
     return Response(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
@@ -140,8 +146,17 @@ def _sentence(item: Any) -> str:
         where = {"body": "the body", "query": "the query", "path": "the address"}.get(place, f"the {place}")
         return f"{field} is missing in {where}; give it."
     given = item.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) or given is None else ""
+    shown = f" (got {_short(given)})" if isinstance(given, str | int | float | bool) or given is None else ""
     return f"{field}: {item['msg'].removeprefix('Value error, ')}{shown}."
+
+
+def _short(given: Any) -> str:
+    if isinstance(given, str) and len(given) > _LONGEST_SHOWN:
+        return f"{given[:_LONGEST_SHOWN]!r}... of {len(given)} characters"
+    try:
+        return repr(given)
+    except ValueError:  # Python does not write numbers of thousands of digits.
+        return "a number of very many digits"
 
 
 def _kebab(name: str) -> str:

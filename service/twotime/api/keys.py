@@ -13,14 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from twotime.settings import Settings
 
+log = structlog.get_logger()
+
 Scope = Literal["read", "submit", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+SESSION_S = 7 * 24 * 3600.0
+"""How long a page stays open with the key that it was opened with, s."""
+_DIGITS = 12
 MOST_FAILURES = 5
 WITHIN_S = 60.0
 MOST_ADDRESSES = 10_000
@@ -45,35 +51,81 @@ class KeyRing:
     Parameters
     ----------
     own : the key of the service itself, which may do everything
-    others : those of the keys file
+    others : those of the keys file; a `KeysFile` is looked at with every request
+    clock : s since 1970
     """
 
-    def __init__(self, own: str, others: Iterable[Key] = ()) -> None:
+    def __init__(self, own: str, others: Iterable[Key] = (), clock: Callable[[], float] = time.time) -> None:
         self._own = own.encode()
-        self._keys = (Key(name="service", sha256=_sha256(self._own), scopes=SCOPES), *others)
+        self._service = Key(name="service", sha256=_sha256(self._own), scopes=SCOPES)
+        self._others = others
+        self._clock = clock
 
     def of(self, shown: str) -> Key | None:
         """The key that was shown; None where it is no key of this service."""
         return self._found(_sha256(shown.encode(errors="replace")), lambda key: key.sha256)
 
     def of_session(self, shown: str) -> Key | None:
-        """The key that a page was opened with, by what its cookie holds."""
-        return self._found(_sha256(shown.encode(errors="replace")), lambda key: _sha256(self.session(key).encode()))
+        """The key that a page was opened with, by what its cookie holds; None where that has ended."""
+        ends, _, signature = shown.partition(".")
+        if not (ends.isascii() and ends.isdecimal() and len(ends) <= _DIGITS and int(ends) > self._clock()):
+            return None
+        return self._found(
+            _sha256(signature.encode(errors="replace")), lambda key: _sha256(self._signature(key, ends).encode())
+        )
 
     def session(self, key: Key) -> str:
-        """What the cookie of a page holds that was opened with a key.
+        """What the cookie of a page holds that was opened with a key: when it ends, signed.
 
-        Only the service's own key makes these, so that nobody gets in with what stands in the keys file.
+        Only the service's own key makes these, so that nobody gets in with what stands in the keys file; with a key
+        that is taken back, its sessions end.
         """
-        return hmac.new(self._own, b"twotime page " + key.sha256.encode(), hashlib.sha256).hexdigest()
+        ends = str(int(self._clock() + SESSION_S))
+        return f"{ends}.{self._signature(key, ends)}"
+
+    def _signature(self, key: Key, ends: str) -> str:
+        return hmac.new(self._own, f"twotime page {key.sha256} {ends}".encode(), hashlib.sha256).hexdigest()
 
     def _found(self, digest: str, known: Callable[[Key], str]) -> Key | None:
         """Looks at every key, so that the time taken does not tell which one is nearly right."""
         found = None
-        for key in self._keys:
+        for key in (self._service, *self._others):
             if hmac.compare_digest(digest, known(key)):
                 found = key
         return found
+
+
+class KeysFile:
+    """The keys of a file, read again when it changes; one that can no longer be used leaves those that were there.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be used at first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mark = self._now()
+        self._keys = load_keys(path)
+
+    def __iter__(self) -> Iterator[Key]:
+        mark = self._now()
+        if mark != self._mark:
+            self._mark = mark
+            try:
+                self._keys = load_keys(self._path) if mark else ()
+                log.info("keys_read", file=str(self._path), keys=len(self._keys))
+            except ValueError as error:
+                log.error("keys_file_unusable", detail=str(error))
+        return iter(self._keys)
+
+    def _now(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class Brake:
@@ -124,7 +176,7 @@ def key_ring(settings: Settings) -> tuple[str, KeyRing]:
         If the keys file cannot be read or holds something else than keys.
     """
     own = service_key(settings)
-    return own, KeyRing(own, () if settings.keys_file is None else load_keys(settings.keys_file))
+    return own, KeyRing(own, () if settings.keys_file is None else KeysFile(settings.keys_file))
 
 
 def service_key(settings: Settings) -> str:
@@ -155,15 +207,37 @@ def add_key(path: Path, name: str, scopes: Iterable[str]) -> str:
     """
     secret = secrets.token_urlsafe(32)
     new = {"name": name, "sha256": _sha256(secret.encode()), "scopes": list(dict.fromkeys(scopes))}
+    _rewrite(path, lambda known: _keys_of([*(key.model_dump(mode="json") for key in known), new], path))
+    return secret
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Take a key back: a service that runs refuses it, and pages that were opened with it, from now on.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be used, or has no key of that name.
+    """
+
+    def without(known: tuple[Key, ...]) -> tuple[Key, ...]:
+        left = tuple(key for key in known if key.name != name)
+        if len(left) == len(known):
+            names = ", ".join(key.name for key in known) or "none"
+            raise ValueError(f"The keys file {path} has no key named {name!r}; it has {names}.")
+        return left
+
+    _rewrite(path, without)
+
+
+def _rewrite(path: Path, change: Callable[[tuple[Key, ...]], tuple[Key, ...]]) -> None:
     try:
         with _alone(path):
-            known = load_keys(path) if path.exists() else ()
-            keys = _keys_of([*(key.model_dump(mode="json") for key in known), new], path)
+            keys = change(load_keys(path) if path.exists() else ())
             text = yaml.safe_dump([key.model_dump(mode="json") for key in keys], sort_keys=False)
             _draft(path, text).replace(path)
     except OSError as error:
         raise ValueError(f"TWOTIME_KEYS_FILE {path} cannot be written ({error.strerror}).") from None
-    return secret
 
 
 def _wait_s(recent: list[float], now: float) -> int:

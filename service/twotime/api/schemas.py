@@ -30,7 +30,13 @@ RecipeBody = Annotated[
 ]
 RunReference = Annotated[
     str,
-    Field(min_length=1, description="uid, beginning of a uid, scan_id, or -1 for the newest run", examples=[UID]),
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="uid, beginning of a uid, scan_id, or -1 for the newest run",
+        examples=[UID],
+    ),
 ]
 
 
@@ -64,7 +70,7 @@ class ManyRequest(Body):
 
     model_config = _shows({"sample": "silica in glycerol", "recipe": {"rois": [RINGS]}, "limit": 50})
 
-    sample: str | None = Field(None, min_length=1, description="name of the sample")
+    sample: str | None = Field(None, min_length=1, max_length=200, description="name of the sample")
     first_scan_id: int | None = Field(None, ge=0, lt=2**31)
     last_scan_id: int | None = Field(None, ge=0, lt=2**31, description="this one too")
     since: float | None = Field(None, ge=0, le=1e11, description="start of the run, s since 1970")

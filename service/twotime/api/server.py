@@ -1,5 +1,6 @@
 """The application in a real HTTP server, in the foreground or in a thread."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -8,11 +9,17 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from twotime.api.app import create_app
 from twotime.settings import Settings
 
 _GRACE_S = 5
+HEAD_S = 20.0
+"""For the head of a request, s."""
+_LONGEST_HEAD = 64 * 2**10
+_MOST_CONNECTIONS = 1000
+"""At the same time; further ones are told to come again."""
 
 
 class Server:
@@ -31,7 +38,16 @@ class Server:
         self.settings = settings
         self.app = create_app(settings)
         config = uvicorn.Config(
-            self.app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S, lifespan="on"
+            self.app,
+            http=_ImpatientProtocol,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            lifespan="on",
+            limit_concurrency=_MOST_CONNECTIONS,
+            # Who asks, and by which scheme, is what a proxy says only where the site trusts that proxy.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
         )
         self._server = _Server(config, self.app.state.events.close)
         self._socket: socket.socket | None = None
@@ -103,6 +119,47 @@ class Server:
                     f"Cannot listen on {host}:{port} ({error.strerror}); set TWOTIME_PORT to a free port, or 0 for any."
                 ) from None
         return self._socket
+
+
+class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses it when it is imported
+    """Closes connections on which the head of a request does not come to its end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Wait for the first request."""
+        self._head_bytes = 0
+        self._waiting: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait on while no head is whole."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._head_bytes = 0
+            self._wait_no_more()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _LONGEST_HEAD:
+            self._close()
+        elif self._waiting is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to wait for."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_S, self._close)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _close(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

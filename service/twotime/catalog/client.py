@@ -161,6 +161,8 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise TiledUnavailable(f"Tiled{where} does not answer ({reason}); check that the server runs.") from error
+    except httpx.InvalidURL as error:
+        raise NotFound(f"A name holds what no address in Tiled can hold ({error}); correct it.") from error
     except CannotPrompt as error:
         raise TiledRefused(f"Tiled{where} asks for a key; set TWOTIME_TILED_API_KEY.") from error
 

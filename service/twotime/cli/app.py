@@ -186,15 +186,21 @@ def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:
 @says_errors
 def key(
     name: Annotated[str, typer.Argument(help="whose it is, or what for")],
-    scope: Annotated[list[str], typer.Option(help="read, submit or admin; may be repeated")],
+    scope: Annotated[list[str] | None, typer.Option(help="read, submit or admin; may be repeated")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="take the key of that name back")] = False,
 ) -> None:
-    """Make a key with scopes: it is printed once, and its digest goes into the keys file; serve reads it at start."""
-    from twotime.api.keys import add_key
+    """Make a key with scopes, printed once, or take one back; a service that runs goes by the file as it is now."""
+    from twotime.api.keys import add_key, remove_key
 
     file = _settings().keys_file
     if file is None:
         raise ValueError("No file holds the digests of keys; set TWOTIME_KEYS_FILE.")
-    print(add_key(file, name, scope))
+    if remove == bool(scope):
+        raise ValueError("A key is made with --scope, or taken back with --remove; give one of the two.")
+    if remove:
+        remove_key(file, name)
+    else:
+        print(add_key(file, name, scope or []))
 
 
 @app.command()

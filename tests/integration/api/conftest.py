@@ -97,6 +97,7 @@ def server(
             "var_dir": tmp_path_factory.mktemp("service"),
             "threads_per_worker": 1,
             "keys_file": keys_file,
+            "trusted_proxies": ["127.0.0.1"],
         }
     )
     with Server(own) as running:

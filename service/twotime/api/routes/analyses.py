@@ -6,7 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from twotime.api import schemas
-from twotime.api.dependencies import AnalysisId, TheRecord, TheService, TheWholeService
+from twotime.api.dependencies import (
+    LONGEST_NAME,
+    MOST,
+    AnalysisId,
+    SampleName,
+    TheRecord,
+    TheService,
+    TheWholeService,
+)
 from twotime.catalog.analyses import AnalysisRecord
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
@@ -30,11 +38,13 @@ async def submit(wanted: schemas.AnalysisRequest, service: TheService, response:
 async def listing(
     service: TheService,
     status: Annotated[schemas.Status | None, Query(description="only analyses in this state")] = None,
-    raw_uid: Annotated[str | None, Query(min_length=1, description="uid of the run, or its beginning")] = None,
-    scan_id: Annotated[int | None, Query(description="of the run")] = None,
-    sample: Annotated[str | None, Query(description="name of the sample")] = None,
+    raw_uid: Annotated[
+        str | None, Query(min_length=1, max_length=LONGEST_NAME, description="uid of the run, or its beginning")
+    ] = None,
+    scan_id: Annotated[int | None, Query(ge=-MOST, le=MOST, description="of the run")] = None,
+    sample: SampleName = None,
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 50,
-    offset: Annotated[int, Query(ge=0, description="how many to pass over")] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST, description="how many to pass over")] = 0,
 ) -> schemas.AnalysisList:
     """Analyses that fit all filters, newest first."""
     records, total = await service.analyses(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from twotime.api import schemas
-from twotime.api.dependencies import TheService
+from twotime.api.dependencies import SampleName, TheService
 from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.catalog.live import LiveScan
@@ -17,7 +17,7 @@ router = APIRouter(tags=["results"])
 @router.get("/latest", response_model=schemas.Latest)
 async def latest(
     service: TheService,
-    sample: Annotated[str | None, Query(min_length=1, description="of this sample only")] = None,
+    sample: SampleName = None,
     live: Annotated[bool, Query(description="a scan that runs goes before analyses that have ended")] = False,
 ) -> schemas.Latest:
     """The headline numbers of the newest finished analysis, or of a scan that runs, flat, for control-room screens."""

@@ -5,11 +5,11 @@ import math
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from numpy.typing import NDArray
 
 from twotime.api import schemas
-from twotime.api.dependencies import Roi, Size, TheService
+from twotime.api.dependencies import MOST, Roi, RunUid, Size, TheService
 from twotime.api.pictures import frame_png, scale, two_time_png
 from twotime.api.summary import q_dependence, roi_flags, roi_result
 from twotime.api.tables import number
@@ -18,7 +18,6 @@ from twotime.errors import NotReady
 
 router = APIRouter(prefix="/live", tags=["live"])
 
-Uid = Annotated[str, Path(description="uid of the run")]
 LiveKind = Annotated[schemas.LiveKind, Query(description="measured or denoised")]
 _NODES = {"raw": "two_time", "denoised": "two_time_denoised"}
 
@@ -31,7 +30,7 @@ async def scans(service: TheService) -> schemas.LiveList:
 
 
 @router.get("/{uid}", response_model=schemas.LiveView)
-async def view(uid: Uid, service: TheService) -> schemas.LiveView:
+async def view(uid: RunUid, service: TheService) -> schemas.LiveView:
     """The numbers of each ROI so far, with errors and flags. They are preliminary: the analysis follows the scan."""
     scan = await service.live_scan(uid)
     known = scan.metadata
@@ -46,7 +45,9 @@ async def view(uid: Uid, service: TheService) -> schemas.LiveView:
 
 @router.get("/{uid}/g2", response_model=schemas.Table)
 async def g2(
-    uid: Uid, service: TheService, roi: Annotated[int, Query(description="number of the ROI, from 1")] = 1
+    uid: RunUid,
+    service: TheService,
+    roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")] = 1,
 ) -> schemas.Table:
     """One-time correlation function of one ROI so far, measured and denoised, with errors and fits."""
     curves = await service.read_live_array(uid, "g2", roi)
@@ -61,7 +62,7 @@ async def g2(
 
 
 @router.get("/{uid}/intensity", response_model=schemas.LiveIntensity)
-async def intensity(uid: Uid, service: TheService) -> schemas.LiveIntensity:
+async def intensity(uid: RunUid, service: TheService) -> schemas.LiveIntensity:
     """Mean count per pixel so far, one list per ROI."""
     scan = await service.live_scan(uid)
     counts = await service.read_live_array(uid, "intensity")
@@ -85,7 +86,7 @@ async def intensity(uid: Uid, service: TheService) -> schemas.LiveIntensity:
         }
     },
 )
-async def two_time_numbers(uid: Uid, roi: Roi, service: TheService, kind: LiveKind = "raw") -> Response:
+async def two_time_numbers(uid: RunUid, roi: Roi, service: TheService, kind: LiveKind = "raw") -> Response:
     """Two-time correlation function so far, averaged for the screen."""
     values, step, time_s = await _two_time(service, uid, roi, kind)
     low, high = await asyncio.to_thread(scale, values, kind)
@@ -108,7 +109,7 @@ async def two_time_numbers(uid: Uid, roi: Roi, service: TheService, kind: LiveKi
     responses={200: {"content": {"image/png": {}}, "description": "Viridis; first frame lower left; NaN grey."}},
 )
 async def two_time_picture(
-    uid: Uid, roi: Roi, service: TheService, kind: LiveKind = "raw", size: Size = 400
+    uid: RunUid, roi: Roi, service: TheService, kind: LiveKind = "raw", size: Size = 400
 ) -> Response:
     """The same as a picture."""
     values, _, _ = await _two_time(service, uid, roi, kind)
@@ -122,7 +123,7 @@ async def two_time_picture(
     response_class=Response,
     responses={200: {"content": {"image/png": {}}, "description": "Row 0 on top; logarithmic."}},
 )
-async def mean_frame(uid: Uid, service: TheService, size: Size = 400) -> Response:
+async def mean_frame(uid: RunUid, service: TheService, size: Size = 400) -> Response:
     """Mean of the frames so far."""
     frame = await service.read_live_array(uid, "mean_frame")
     content = await asyncio.to_thread(frame_png, frame, None, size, logarithmic=True)

@@ -45,7 +45,9 @@ async def plotly_script() -> Response:
 
 
 @router.get("/page/{name}")
-async def part(name: Annotated[str, PathParameter(description="name of a file of the page")]) -> Response:
+async def part(
+    name: Annotated[str, PathParameter(max_length=100, description="name of a file of the page")],
+) -> Response:
     """A style sheet, script or icon of the page."""
     known = {path.name: path for path in _WEB.iterdir() if path.suffix in _TYPES}
     if name not in known:

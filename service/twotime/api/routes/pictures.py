@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from twotime.api import schemas
 from twotime.api.dependencies import (
+    MOST,
     Finished,
     Roi,
     Size,
@@ -37,8 +38,12 @@ async def two_time_picture(
     two_times: TheTwoTimes,
     roi: Roi,
     kind: Kind = "raw",
-    vmin: Annotated[float | None, Query(allow_inf_nan=False, description="value of the lowest colour")] = None,
-    vmax: Annotated[float | None, Query(allow_inf_nan=False, description="value of the highest colour")] = None,
+    vmin: Annotated[
+        float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="value of the lowest colour")
+    ] = None,
+    vmax: Annotated[
+        float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="value of the highest colour")
+    ] = None,
     size: Size = 800,
     axes: Annotated[bool, Query(description="with axes in s and a colour bar")] = False,
     own_scale: Annotated[bool, Query(description="let raw not share the colours of denoised")] = False,
@@ -83,10 +88,14 @@ async def two_time_numbers(
     two_times: TheTwoTimes,
     roi: Roi,
     kind: Kind = "raw",
-    start: Annotated[int, Query(ge=0, description="first frame of the rows")] = 0,
-    stop: Annotated[int | None, Query(ge=1, description="one past the last frame; none: all")] = None,
-    start_2: Annotated[int | None, Query(ge=0, description="first frame of the columns; none: as the rows")] = None,
-    stop_2: Annotated[int | None, Query(ge=1, description="one past their last frame; none: as the rows")] = None,
+    start: Annotated[int, Query(ge=0, le=MOST, description="first frame of the rows")] = 0,
+    stop: Annotated[int | None, Query(ge=1, le=MOST, description="one past the last frame; none: all")] = None,
+    start_2: Annotated[
+        int | None, Query(ge=0, le=MOST, description="first frame of the columns; none: as the rows")
+    ] = None,
+    stop_2: Annotated[
+        int | None, Query(ge=1, le=MOST, description="one past their last frame; none: as the rows")
+    ] = None,
     size: Annotated[int | None, Query(ge=16, le=8192, description="average to at most this many points")] = None,
 ) -> Response:
     """Two-time correlation function as numbers, all or a window of it, at full resolution unless `size` is given."""

@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 
 from twotime.api import schemas
 from twotime.api.age_cuts import age_cut as cut_at_age
-from twotime.api.dependencies import Finished, TheService, TheTwoTimes, entity_tag, unchanged
+from twotime.api.dependencies import MOST, Finished, RoiRows, TheService, TheTwoTimes, entity_tag, unchanged
 from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
@@ -96,8 +96,8 @@ async def age_cut(
     record: Finished,
     service: TheService,
     two_times: TheTwoTimes,
-    roi: Annotated[int, Query(ge=1, description="number of the ROI, from 1")],
-    age_s: Annotated[float, Query(ge=0, allow_inf_nan=False, description="age (t1 + t2) / 2, s")],
+    roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")],
+    age_s: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False, description="age (t1 + t2) / 2, s")],
 ) -> schemas.AgeCut:
     """g2 and its fit at the fitted age that lies nearest to the one given."""
     c2 = {"raw": await two_times.values(record, "raw", roi)}
@@ -130,7 +130,7 @@ def _add_table(path: str, node: str) -> None:
         record: Finished,
         service: TheService,
         wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
-        roi: Annotated[int | None, Query(ge=1, description="rows of this ROI only")] = None,
+        roi: RoiRows = None,
     ) -> Response:
         tag = entity_tag(request, record)
         same = unchanged(request, tag)
@@ -145,7 +145,7 @@ def _add_table(path: str, node: str) -> None:
     async def csv(
         record: Finished,
         service: TheService,
-        roi: Annotated[int | None, Query(ge=1, description="rows of this ROI only")] = None,
+        roi: RoiRows = None,
     ) -> Response:
         return table_response(node, await _rows(service, record, node, roi), "csv")
 

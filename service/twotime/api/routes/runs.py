@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from twotime.api import schemas
-from twotime.api.dependencies import Size, TheService
+from twotime.api.dependencies import LONGEST_NAME, MOST, PRINTABLE, Size, TheService
 from twotime.api.pictures import frame_png, outlines_png
 from twotime.xpcs.orientation import Orientation
 
@@ -36,12 +36,25 @@ async def plan(wanted: schemas.PlanRequest, service: TheService) -> schemas.Plan
 )
 async def run_frame(
     service: TheService,
-    uid: Annotated[str, Path(min_length=1, description="uid, beginning of a uid, or scan_id")],
+    uid: Annotated[
+        str,
+        Path(
+            min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE, description="uid, beginning of a uid, or scan_id"
+        ),
+    ],
     size: Size = 700,
     frame: Annotated[
-        int | None, Query(ge=0, description="number of the one frame; none: the mean of the first ten")
+        int | None, Query(ge=0, le=MOST, description="number of the one frame; none: the mean of the first ten")
     ] = None,
-    detector: Annotated[str | None, Query(min_length=1, description="image key; none: as an analysis would")] = None,
+    detector: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=LONGEST_NAME,
+            pattern=PRINTABLE,
+            description="image key; none: as an analysis would",
+        ),
+    ] = None,
     orientation: Annotated[
         Orientation | None, Query(description="to the analysis frame; none: that of the detector")
     ] = None,
