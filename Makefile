@@ -5,6 +5,7 @@
 # make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
+# make hostile         files and requests that mean harm, with a longer fuzz, some twenty minutes
 # make check           formatting, lint, types, layers
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscop
 
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
-.PHONY: demo serve test test-long bench faults check format clean
+.PHONY: demo serve test test-long bench faults hostile check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -34,6 +35,9 @@ test-long: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.harness
+
+hostile: $(VENV)/.installed-dev
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile tests/integration/api/test_api_fuzz.py --timeout 1800
 
 bench: $(VENV)/.installed .bench/.installed
 	PYTHONPATH=.bench $(BIN)/python tests/benchmarks/peers.py

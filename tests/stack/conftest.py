@@ -183,7 +183,10 @@ class Stack:
             )
             return shlex.split(f"{self._programs}/postgres -D {self.folder}/database {where}")
         command = self.services[name].get("command")
-        words = _image_command() if command is None else shlex.split(self.here(command))
+        if isinstance(command, list):
+            words = [self.here(word) for word in command]
+        else:
+            words = _image_command() if command is None else shlex.split(self.here(command))
         if name == "redis":
             words += shlex.split(f"--port {self.ports[name]} --bind 127.0.0.1 --dir {self.folder}/redis")
         return words

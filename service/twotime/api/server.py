@@ -132,13 +132,14 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  #
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Wait on while no head is whole."""
+        """Wait on while no head is whole, and while a body comes that nobody wants any more."""
+        in_body = self.cycle is not None and self.cycle.more_body
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._head_bytes = 0
             self._wait_no_more()
             return
-        self._head_bytes += len(data)
+        self._head_bytes += 0 if in_body else len(data)
         if self._head_bytes > _LONGEST_HEAD:
             self._close()
         elif self._waiting is None:

@@ -1,5 +1,6 @@
 """Whatever is asked, every answer is one that the OpenAPI document announces."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from twotime.api.server import Server
 pytestmark = pytest.mark.long
 
 CHECKS = [content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+"""Of each operation; make hostile asks for more."""
 ENDLESS = ("/api/v1/events", "/api/v1/analyses/{analysis_id}/events")
 """Streams of events do not end by themselves; test_api_events reads them."""
 
@@ -52,7 +55,7 @@ def test_every_answer_is_announced(
             continue  # There is nothing in it to get wrong.
 
         @settings(
-            max_examples=5,
+            max_examples=EXAMPLES,
             derandomize=True,
             database=None,
             deadline=None,

@@ -47,7 +47,7 @@ async def view(uid: RunUid, service: TheService) -> schemas.LiveView:
 async def g2(
     uid: RunUid,
     service: TheService,
-    roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")] = 1,
+    roi: Annotated[int, Query(ge=0, le=MOST, description="number of the ROI, from 1")] = 1,
 ) -> schemas.Table:
     """One-time correlation function of one ROI so far, measured and denoised, with errors and fits."""
     curves = await service.read_live_array(uid, "g2", roi)
