@@ -27,5 +27,5 @@ def run_facts(**changes: Any) -> RunFacts:
 def request(store: AnalysisStore, facts: RunFacts, **options: Any) -> AnalysisRecord:
     """Queue its analysis by the default recipe."""
     resolved = resolve(Recipe(), facts)
-    key = digest(facts.uid, resolved, VERSIONS["twotime"], VERSIONS["ensemble"])
+    key = digest(facts.uid, resolved, VERSIONS)
     return store.request(facts, resolved, key, VERSIONS, asked=Recipe(), **options)

@@ -13,6 +13,7 @@
     │   ├── NotReady              the analysis exists and has no result (yet)
     │   └── NotForCallers         not for those who show a key of Tiled
     ├── QueueFull                 too many analyses wait
+    ├── ExportTooSlow             a file of an analysis was not written in time
     ├── TiledUnavailable          not reachable, or gone in between
     │   ├── TiledFailing          answers that it failed
     │   └── StreamOff             answers, but has no stream of events
@@ -80,6 +81,10 @@ class NotForCallers(InputError):
 
 class QueueFull(TwotimeError):
     """As many analyses wait as the site allows."""
+
+
+class ExportTooSlow(TwotimeError):
+    """A file of an analysis was not written in time."""
 
 
 class TiledUnavailable(TwotimeError):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twotime.errors import RecipeError
 from twotime.recipe import Found, RunFacts, analysis_id, digest, parse_recipe, resolve
 
+VERSIONS = {"twotime": "1", "ensemble": "v1", "estimate": "e1"}
 RECORDED = {
     "beam_center_y": 10.5,
     "beam_center_x": 20.25,
@@ -92,17 +93,17 @@ def test_digest_is_stable_and_told_apart_by_every_change(start: int, stride: int
     again = resolve(parse_recipe(document), facts())
     other = resolve(parse_recipe(document | {"frames": {"start": start, "stride": stride + 1}}), facts())
 
-    assert digest("u", resolved, "1", "v1") == digest("u", again, "1", "v1")
-    assert digest("u", resolved, "1", "v1") != digest("u", other, "1", "v1")
-    assert digest("u", resolved, "1", "v1") != digest("u", resolved, "2", "v1")
-    assert digest("u", resolved, "1", "v1") != digest("w", resolved, "1", "v1")
+    assert digest("u", resolved, VERSIONS) == digest("u", again, VERSIONS)
+    assert digest("u", resolved, VERSIONS) != digest("u", other, VERSIONS)
+    assert digest("u", resolved, VERSIONS) != digest("u", resolved, VERSIONS | {"estimate": "e2"})
+    assert digest("u", resolved, VERSIONS) != digest("w", resolved, VERSIONS)
 
 
 def test_a_recipe_that_spells_out_the_resolved_values_has_the_same_digest() -> None:
     resolved = resolve(parse_recipe({}), facts())
     spelt_out = resolve(parse_recipe(resolved.recipe.model_dump(mode="json")), facts())
 
-    assert digest("u", resolved, "1", "v1") == digest("u", spelt_out, "1", "v1")
+    assert digest("u", resolved, VERSIONS) == digest("u", spelt_out, VERSIONS)
 
 
 def test_analysis_id_begins_with_the_first_block_of_the_uid() -> None:

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.NotForCallers: (403, "Not with a key of Tiled"),
     errors.InputError: (400, "Request cannot be met"),
     errors.QueueFull: (503, "Queue is full"),
+    errors.ExportTooSlow: (503, "Export takes too long"),
     errors.TiledUnavailable: (503, "Tiled does not answer"),
     errors.TiledFailing: (503, "Tiled fails"),
     errors.StreamOff: (503, "Tiled has no stream of events"),

@@ -123,7 +123,7 @@ class Analysis(Body):
     request: dict[str, Any] = Field(description="the recipe asked for: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value of the recipe came from")
-    versions: dict[str, str] = Field(description="of the software and the ensemble")
+    versions: dict[str, str] = Field(description="of the software, the ensemble and the networks of the estimate")
     timings_s: dict[str, float] = Field(description="seconds spent in each stage")
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")
@@ -202,7 +202,7 @@ class Plan(Body):
     frame_time_s: float = Field(description="between two of these, s")
     rois: list[RoiPlan]
     warnings: list[str]
-    versions: dict[str, str] = Field(description="of the software and the ensemble that would compute it")
+    versions: dict[str, str] = Field(description="of what would compute it")
     analysis_id: str = Field(description="the id that this analysis would have")
     status: Status | None = Field(description="of the analysis that has this id; null where there is none yet")
 

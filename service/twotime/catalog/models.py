@@ -15,6 +15,8 @@ def load_ensemble(folder: Path | None) -> Ensemble:
         If a file is missing or is not the one that the card describes.
     """
     try:
-        return Ensemble.load() if folder is None else Ensemble.load(path=folder)
+        ensemble = Ensemble.load() if folder is None else Ensemble.load(path=folder)
+        assert ensemble.estimator  # Read here, so that damage is told here.
+        return ensemble
     except (ValueError, OSError) as error:
         raise WeightsDamaged(f"The models cannot be loaded: {error}") from error

@@ -30,9 +30,18 @@ def png(draw: Callable[[FigureBase], None], height: float) -> bytes:
     """What `draw` puts on a figure, as PNG of the width of a page and this height, both in inches of the screen."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     draw(figure)
+    lay_out(figure)
     content = BytesIO()
     figure.savefig(content, format="png", dpi=100)
     return content.getvalue()
+
+
+def lay_out(figure: Figure) -> None:
+    """Find the places of all parts once; left to matplotlib, that is done twice and everything drawn twice."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def rates(row: dict[Any, Any], *, denoised: bool) -> str:

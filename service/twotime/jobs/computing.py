@@ -10,7 +10,6 @@ import httpx
 import structlog
 from tiled.client.container import Container
 
-import twotime
 from cnn_ed import Ensemble
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
 from twotime.catalog.client import open_root, raw_catalog, results_container
@@ -30,7 +29,7 @@ from twotime.errors import (
     UnusableRun,
     WeightsDamaged,
 )
-from twotime.pipeline import Progress, analyse, plan
+from twotime.pipeline import Progress, analyse, plan, versions_of
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
 from twotime.results import Analysis
@@ -281,7 +280,7 @@ def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
 
 
 def _same_software(record: AnalysisRecord, ensemble: Ensemble) -> None:
-    here = {"twotime": twotime.__version__, "ensemble": ensemble.version}
+    here = versions_of(ensemble)
     if record.versions != here:
         raise TwotimeError(
             f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "

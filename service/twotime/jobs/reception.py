@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import twotime
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.masks import MaskLibrary
 from twotime.catalog.models import load_ensemble
@@ -16,7 +15,7 @@ from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.callers import View
 from twotime.jobs.link import TiledLink
-from twotime.pipeline import Plan, plan
+from twotime.pipeline import Plan, plan, versions_of
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
 
 
@@ -32,14 +31,14 @@ class Reception:
     def __init__(self, link: TiledLink, site_recipe: Recipe) -> None:
         self.link = link
         self.site_recipe = site_recipe
-        self._ensemble_version: str | None = None
+        self._versions: dict[str, str] | None = None
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of the software and the ensemble; raises `WeightsDamaged`."""
-        if self._ensemble_version is None:
-            self._ensemble_version = load_ensemble(self.link.settings.ensemble).version
-        return {"twotime": twotime.__version__, "ensemble": self._ensemble_version}
+        """Of all that decides a number, see `twotime.pipeline.versions_of`; raises `WeightsDamaged`."""
+        if self._versions is None:
+            self._versions = versions_of(load_ensemble(self.link.settings.ensemble))
+        return dict(self._versions)
 
     def submit(
         self,
@@ -132,5 +131,4 @@ class Reception:
         raise QueueFull(f"{most} analyses wait already, the most that TWOTIME_MOST_QUEUED allows; try again later.")
 
     def _digest(self, the_plan: Plan) -> str:
-        versions = self.versions
-        return digest(the_plan.facts.uid, the_plan.resolved, versions["twotime"], versions["ensemble"])
+        return digest(the_plan.facts.uid, the_plan.resolved, self.versions)

@@ -1,6 +1,7 @@
 """The service as somebody sees it to whom Tiled shows a part of the runs and analyses."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
+from twotime.export.files import Dialect
 from twotime.jobs.callers import View
 from twotime.jobs.service import Service
 from twotime.jobs.views import RunListing, Submitted
 from twotime.recipe import Recipe
-from twotime.results import Analysis
 
 
 class SeenService:
@@ -86,10 +87,10 @@ class SeenService:
         await self.check_data(analysis_id)
         return await self._service.read_table(analysis_id, name)
 
-    async def read_analysis(self, analysis_id: str) -> Analysis:
-        """Everything that was published of an analysis."""
+    async def export(self, analysis_id: str, path: Path, dialect: Dialect | None = None) -> None:
+        """Write all of it into a file."""
         await self.check_data(analysis_id)
-        return await self._service.read_analysis(analysis_id)
+        await self._service.export(analysis_id, path, dialect)
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were lately, of those that the caller sees."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
 from twotime.catalog.runs import RunSummary, list_runs, search_runs
 from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
+from twotime.export.files import Dialect
 from twotime.jobs.announcements import Announcements
 from twotime.jobs.automatic import Automatic
 from twotime.jobs.callers import View
 from twotime.jobs.crew import Crew
 from twotime.jobs.events import EventHub
+from twotime.jobs.exporting import Exporter
 from twotime.jobs.link import TiledLink
 from twotime.jobs.owner import this_process
 from twotime.jobs.queue import Job, Rank
@@ -33,7 +36,6 @@ from twotime.jobs.views import Health, QueueView, RunListing, Submitted
 from twotime.live.crew import LiveCrew
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe, parse_recipe
-from twotime.results import Analysis
 from twotime.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Service:
         self._listener: DocumentListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._vigil = Vigil(self._owner)
+        self._exporter = Exporter()
         self._ensemble = "not loaded yet"
         self._ensemble_good = False
         self._cancelling: set[str] = set()
@@ -297,9 +300,9 @@ class Service:
         ask = partial(self._link.call, publish.read_table, self._link.store, analysis_id, name)
         return await self._tables.get((analysis_id, record.attempt, record.updated_time, name), ask)
 
-    async def read_analysis(self, analysis_id: str) -> Analysis:
-        """Everything that was published of an analysis; raises `NotReady` before status is done."""
-        return await self._link.call(publish.read_analysis, self._link.store, analysis_id)
+    async def export(self, analysis_id: str, path: Path, dialect: Dialect | None = None) -> None:
+        """Write everything that was published of an analysis into a file; see `Exporter.write`."""
+        await self._exporter.write(self.settings, analysis_id, path, dialect)
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were lately, newest first."""

@@ -90,8 +90,13 @@ def analyse(
         resolved=the_plan.document(),
         warnings=_warnings(the_plan, reading, results),
         timings_s={"reading": read_at - start, "correlating, denoising and fitting": done_at - read_at},
-        versions={"twotime": twotime.__version__, "ensemble": ensemble.version},
+        versions=versions_of(ensemble),
     )
+
+
+def versions_of(ensemble: Ensemble) -> dict[str, str]:
+    """What decides the numbers besides run and recipe: the software, the ensemble and the networks of the estimate."""
+    return {"twotime": twotime.__version__, "ensemble": ensemble.version, "estimate": ensemble.estimator.version}
 
 
 def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) -> RoiResult:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -66,9 +67,9 @@ def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
     return ResolvedRecipe(recipe=complete, sources=sources)
 
 
-def digest(raw_uid: str, resolved: ResolvedRecipe, software_version: str, ensemble_version: str) -> str:
+def digest(raw_uid: str, resolved: ResolvedRecipe, versions: Mapping[str, str]) -> str:
     """Sha256 over all that decides the numbers; the same request has the same digest."""
-    document = [raw_uid, resolved.recipe.model_dump(mode="json"), software_version, ensemble_version]
+    document = [raw_uid, resolved.recipe.model_dump(mode="json"), dict(versions)]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

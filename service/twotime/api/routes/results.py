@@ -21,7 +21,7 @@ from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.errors import InputError, NotFound
-from twotime.export.files import Dialect, write_file
+from twotime.export.files import Dialect
 from twotime.results import NODES
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
@@ -63,12 +63,11 @@ async def export(
     NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
     pictures that needs nothing else as HTML or PDF, or its numbers as text.
     """
-    analysis = await service.read_analysis(record.id)
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
     name = f"{record.id}.{ending}"
     dialect = Dialect.PYCHX if ending == "pychx.h5" else None
     try:
-        await asyncio.to_thread(write_file, folder / name, analysis, dialect)
+        await service.export(record.id, folder / name, dialect)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
