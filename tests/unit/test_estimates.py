@@ -52,14 +52,18 @@ def test_many_photons_leave_estimate_and_fit_at_the_same_rate() -> None:
     assert row.relaxation_rate[0] == pytest.approx(bright.rate, rel=0.1)
 
 
-@pytest.mark.parametrize("kind", ["noise", "static", "oscillating"])
+@pytest.mark.parametrize("kind", ["noise", "static", "oscillating", "two decays"])
 def test_what_has_no_rate_gets_none(kind: str) -> None:
     rng = np.random.default_rng(5)
     lag = np.abs(np.arange(200)[:, None] - np.arange(200))
     if kind == "noise":
         relative = np.ones((200, 1500), np.float32)
     else:
-        field = np.ones(lag.shape) if kind == "static" else np.exp(-0.02 * lag) * np.cos(0.5 * lag)
+        field = {
+            "static": np.ones(lag.shape),
+            "oscillating": np.exp(-0.02 * lag) * np.cos(0.5 * lag),
+            "two decays": (np.exp(-0.2 * lag) + np.exp(-0.005 * lag)) / 2,
+        }[kind]
         factor = np.linalg.cholesky(field + 1e-6 * np.eye(200)).astype(np.float32)
         relative = from_fields(factor, SCAN, rng)
     row = twotime.estimate(counted(relative, 1.0, rng))

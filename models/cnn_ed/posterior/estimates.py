@@ -37,6 +37,8 @@ WIDEST = 0.5
 """Half of the 68 % interval of log Γ above which a rate is too vague to decide on: a factor of 1.6 either way."""
 FAINTEST = 4.5
 """Standard errors by which the start of a curve must exceed 1: noise alone does so less than once in a thousand."""
+STRETCHED = 0.45
+"""α below which a decay goes on over decades of time: several rates, or none, as two decays 40 times apart look."""
 SCALES = (1, 3, 8)
 """Neighbouring bins over which the deviation of a curve from its estimate is averaged before it is judged."""
 DRAWS = 4000
@@ -329,6 +331,8 @@ def _judged(rows: Estimates, curves: BinnedCurves | None) -> Estimates:
         if not width[m] <= WIDEST:
             low, high = rows.interval_68[m, 0]
             told.append(f"the data leave the rate open: 68 % between factors {_factors(rows, m, low, high)}")
+        if rows.alpha[m] < STRETCHED and rows.alpha_error[m] > 0:
+            told.append(f"the decay goes on over decades of time (α {rows.alpha[m]:.2f}): no single rate describes it")
         if not rows.misfit[m] <= 1:
             told.append(
                 f"the curve is not a single decay: it deviates {rows.misfit[m]:.1f} times as much as decays usually do"

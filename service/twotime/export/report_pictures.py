@@ -135,7 +135,13 @@ def _draw_ages(panel: Axes, fits: pd.DataFrame, ages: pd.DataFrame) -> None:
         rate, error = (own[f"{kind}_relaxation_rate{end}"] for end in ("", "_error"))
         sound = own[f"{kind}_trusted"].to_numpy(bool)
         label = f"ROI {number}" if place < 8 else None
-        panel.errorbar(own["age_s"][sound], rate[sound], error[sound], fmt="o-", markersize=4, linewidth=1, label=label)
+        points = panel.errorbar(
+            own["age_s"][sound], rate[sound], error[sound], fmt="o", markersize=4, linewidth=1, label=label
+        )
+        trend, spread = (own[f"{kind}_trend_relaxation_rate{end}"].to_numpy(float) for end in ("", "_error"))
+        colour = points.lines[0].get_color()
+        panel.plot(own["age_s"], trend, color=colour, linewidth=1)
+        panel.fill_between(own["age_s"], trend - spread, trend + spread, color=colour, alpha=0.12, linewidth=0)
     low, high = panel.get_ylim()
     panel.set_ylim(max(low, 0.0), high + 0.2 * (high - low))  # Room for the legend.
     _finish(panel)

@@ -13,6 +13,7 @@ from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.tables import stationarity_of
 from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.decay import DecayFits
+from twotime.xpcs.trend import rate_trend
 
 Row = dict[str, Any]
 RAMP, STEP = 3.0, 2.0
@@ -205,7 +206,8 @@ def _with_age(ensemble: Ensemble, scans: int, seed: int) -> list[Row]:
     }
     rows = []
     for name, rate in rates.items():
-        errors: dict[str, list[NDArray[np.float64]]] = {"estimate": [], "raw": []}
+        errors: dict[str, list[NDArray[np.float64]]] = {"estimate": [], "raw": [], "trend of estimates": []}
+        inside: list[NDArray[np.bool_]] = []
         called = 0
         for _ in range(scans if name != "stationary" else 2 * scans):
             result = analysed(_clocked(base, np.cumsum(rate), rng), base.counts, ensemble, rng)
@@ -214,10 +216,15 @@ def _with_age(ensemble: Ensemble, scans: int, seed: int) -> list[Row]:
             truth = rate[np.rint(result.raw_ages.cuts.age).astype(int)]
             for kind, fits in (("estimate", result.estimates_age), ("raw", result.raw_ages.fits)):
                 errors[kind].append(np.abs(fits.relaxation_rate / truth - 1))
+            ages = result.estimates_age
+            trend = rate_trend(result.raw_ages.cuts.age, ages.relaxation_rate, ages.relaxation_rate_error, ages.trusted)
+            errors["trend of estimates"].append(np.abs(trend.rate / truth - 1))
+            inside.append(np.abs(trend.rate - truth) < trend.rate_error)
             called += stationarity_of(result).stationary is False
         rows.append(
             {"scans": name, "number": len(errors["raw"]), "called not stationary": called / len(errors["raw"])}
             | {f"mean error at constant age, {kind}": float(np.nanmean(own)) for kind, own in errors.items()}
+            | {"trend 68 %": float(np.mean(inside))}
         )
     return rows
 

@@ -18,7 +18,8 @@ from twotime.pipeline.reading import Reading
 from twotime.recipe import DECAY_PARAMETERS
 from twotime.xpcs.decay import INCOMPLETE, DecayFits, decay
 from twotime.xpcs.qdependence import fit_q_dependence
-from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
+from twotime.xpcs.quality import Stationarity, stationarity
+from twotime.xpcs.trend import Trend, rate_trend
 from twotime.xpcs.types import Rois
 
 KINDS = ("raw", "denoised")

@@ -16,8 +16,9 @@ from twotime.xpcs.noise import find_noisy_pixels
 from twotime.xpcs.onetime import AgeCuts, OneTime, age_cuts, one_time, one_time_covariance, pixel_covariance
 from twotime.xpcs.pixels import CountMatrix, RoiPixels
 from twotime.xpcs.qdependence import QDependence, fit_q_dependence
-from twotime.xpcs.quality import Stationarity, Trend, rate_trend, stationarity
+from twotime.xpcs.quality import Stationarity, stationarity
 from twotime.xpcs.roi import labelled, ring_rois
+from twotime.xpcs.trend import Trend, rate_trend
 from twotime.xpcs.types import Geometry, Rois
 from twotime.xpcs.variants import VariantFit, fit_variant
 

@@ -201,7 +201,7 @@ function layout(record, result) {
     if (roi.roi !== chosen.roi) return;
     await Promise.all([
       drawCurve(),
-      own.age_s?.length ? agePlot(plots.age, own) : null,
+      own.age_s?.length ? agePlot(plots.age, own, roi.headline) : null,
       intensityPlot(plots.intensity, counts, roi.roi),
       drawTwoTime(),
     ]);

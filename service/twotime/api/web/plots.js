@@ -217,9 +217,10 @@ function pointsOf(rois, kind, name, place) {
   }];
 }
 
-/** Γ at constant age. */
-export function agePlot(div, rows) {
-  const traces = ["raw", "denoised", "estimate"].filter((kind) => rows[`${kind}_relaxation_rate`]).map((kind) => {
+/** Γ at constant age, and what the leading kind says of it from all ages together, as a line in a band of one error. */
+export function agePlot(div, rows, leading) {
+  const traces = trendOf(rows, leading);
+  const points = ["raw", "denoised", "estimate"].filter((kind) => rows[`${kind}_relaxation_rate`]).map((kind) => {
     const use = rows.age_s.map((_, i) => i).filter((i) => rows[`${kind}_relaxation_rate`]?.[i] != null && rows[`${kind}_trusted`][i]);
     const pick = (column) => use.map((i) => rows[column][i]);
     return {
@@ -230,8 +231,21 @@ export function agePlot(div, rows) {
       hovertemplate: "age %{x:.4g} s<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra></extra>",
     };
   });
+  traces.push(...points);
   const figure = layout({ height: 300, showlegend: true, legend: ABOVE, xaxis: axis("age (s)"), yaxis: axis("Γ (1/s)", { rangemode: "tozero" }) });
   return Plotly.react(div, traces, figure, CONFIG);
+}
+
+function trendOf(rows, kind) {
+  const rate = rows[`${kind}_trend_relaxation_rate`];
+  const error = rows[`${kind}_trend_relaxation_rate_error`];
+  if (!rate || rate[0] === null) return [];
+  const back = [...rate.keys()].reverse();
+  const band = [...rate.map((one, i) => one + error[i]), ...back.map((i) => rate[i] - error[i])];
+  return [
+    { x: [...rows.age_s, ...back.map((i) => rows.age_s[i])], y: band, mode: "lines", type: "scatter", fill: "toself", fillcolor: colour(kind), line: { width: 0 }, opacity: 0.18, hoverinfo: "skip", showlegend: false },
+    { name: "all ages together", x: rows.age_s, y: rate, mode: "lines", type: "scatter", line: { color: colour(kind), width: 1.6 }, hoverinfo: "skip" },
+  ];
 }
 
 /** Mean count per pixel against time, with the frames that were left out. */
