@@ -23,8 +23,8 @@ MODEL = (
     "simulated scans, given the measured curve), or raw (a least-squares fit) where a scan is too short for it."
 )
 DYNAMICS_CAPTION = (
-    "Filled points count for D, open ones do not. Lines: weighted fits of Γ = D q², with the error of D. Against age: points "
-    "from frames near that age, lines with their error from all ages together."
+    "Filled points count for D, open ones do not. Lines: weighted fits of Γ = D q², with the error of D. Against age: "
+    "points from frames near that age, lines with their error from all ages together."
 )
 ROI_CAPTION = "points with standard errors, lines are fits."
 SCATTERING_CAPTION = "Mean of the analysed frames on a logarithmic scale; masked pixels are white."
