@@ -69,7 +69,7 @@ def test_every_answer_is_announced(
             if known and isinstance(case.body, dict) and "uid" in case.body:
                 case.body["uid"] = run_uid
             headers = {"X-API-Key": server.key}
-            response = case.call(base_url=server.url, headers=headers, timeout=20)
+            response = case.call(base_url=server.url, headers=headers, timeout=60)
             assert response.status_code < 500, f"{case.as_curl_command()}\n{response.text}"
             case.validate_response(response, checks=CHECKS, headers=headers)
 

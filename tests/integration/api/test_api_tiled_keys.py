@@ -68,6 +68,7 @@ def site(tiled: GuardedTiled, tmp_path_factory: pytest.TempPathFactory) -> Itera
         var_dir=tmp_path_factory.mktemp("service"),
         threads_per_worker=1,
         tiled_keys=True,
+        trusted_proxies=["127.0.0.1"],
         detector_dirs=[tiled.detector_folder],
     )
     with Server(settings) as server:
