@@ -12,6 +12,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationInfo, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TWOTIME_"
+_SECRETS = "/run/secrets"
 SHORTEST_KEY = 12
 """Longer than what people and examples put where a key is still to be filled in."""
 
@@ -200,7 +201,10 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment; `overrides` win.
+    """Read the settings from the environment, and secrets also from files; `overrides` win, then the environment.
+
+    A file ``twotime_api_key`` holds what ``TWOTIME_API_KEY`` would, and so on for every setting, in the folder where
+    containers (``/run/secrets``) or systemd (``CREDENTIALS_DIRECTORY``) put secrets.
 
     Raises
     ------
@@ -213,4 +217,7 @@ def load_settings(**overrides: Any) -> Settings:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(sorted(known))}."
             raise ValueError(f"{name} is set in the environment but is no setting of twotime; {hint}")
-    return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    folders = [Path(folder) for folder in (_SECRETS, os.environ.get("CREDENTIALS_DIRECTORY", "")) if folder]
+    there = [folder for folder in folders if folder.is_dir()]
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Settings(_secrets_dir=there or None, **given)

@@ -1,5 +1,7 @@
 """Settings: read once from the environment, misspellings refused."""
 
+from pathlib import Path
+
 import pytest
 
 from twotime.settings import Settings, load_settings
@@ -91,4 +93,20 @@ def test_address_that_no_dask_scheduler_has_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("TWOTIME_DASK_SCHEDULER", address)
 
     with pytest.raises(ValueError, match=r"such as tcp://host:8786, or local"):
+        load_settings()
+
+
+def test_secrets_may_be_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twotime_api_key").write_text("a key in a file\n")
+    (tmp_path / "of_another_program").write_text("nothing of ours")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    assert load_settings().api_key.get_secret_value() == "a key in a file"
+
+    monkeypatch.setenv("TWOTIME_API_KEY", "a key in the environment")
+    assert load_settings().api_key.get_secret_value() == "a key in the environment"
+
+    monkeypatch.delenv("TWOTIME_API_KEY")
+    (tmp_path / "twotime_api_key").write_text("short")
+    with pytest.raises(ValueError, match="TWOTIME_API_KEY has 5 characters"):
         load_settings()
