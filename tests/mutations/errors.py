@@ -196,10 +196,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("test_api_scopes.py",),
     ),
     Mutation(
-        "identity: other networks of the estimate, same analysis",
+        "identity: other numerics, same analysis",
         "service/twotime/recipe/resolve.py",
-        'resolved.recipe.model_dump(mode="json"), dict(versions)]',
+        'resolved.recipe.model_dump(mode="json"), deciding(versions)]',
         'resolved.recipe.model_dump(mode="json"), versions["ensemble"]]',
-        ("test_recipe.py",),
+        ("test_numerics.py",),
     ),
 )

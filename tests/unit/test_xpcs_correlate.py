@@ -214,6 +214,14 @@ def test_diagonal_without_values_is_nan() -> None:
     np.testing.assert_array_equal(one_time(c2).g2, [np.nan, 1, np.nan, 1, np.nan, 1, np.nan])
 
 
+def test_error_of_values_without_likeness_is_their_standard_error() -> None:
+    c2 = np.random.default_rng(8).normal(1.0, 0.3, (400, 400))
+
+    # The largest over blocks of any length lies some percent above that of single values.
+    claimed = one_time(c2).error[:200] / (0.3 / np.sqrt(400 - np.arange(1, 201)))
+    assert 1.0 < np.median(claimed) < 1.3
+
+
 def test_error_allows_for_likeness_of_neighbours() -> None:
     c2 = two_time(speckle_row(300, 400, 0.02, seed=3))
     scatter = np.std(np.diagonal(c2, 1), ddof=1) / np.sqrt(299)

@@ -123,7 +123,7 @@ class Analysis(Body):
     request: dict[str, Any] = Field(description="the recipe asked for: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value of the recipe came from")
-    versions: dict[str, str] = Field(description="of the software, the ensemble and the networks of the estimate")
+    versions: dict[str, str] = Field(description="of software, numerics, ensemble and the networks of the estimate")
     timings_s: dict[str, float] = Field(description="seconds spent in each stage")
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")

@@ -85,7 +85,7 @@ class AnalysisStore:
         ----------
         facts : of the run
         resolved, digest : recipe with all values, and the hash over it
-        versions : of the software, the ensemble and the networks of the estimate
+        versions : of the software, the numerics, the ensemble and the networks of the estimate
         asked : the recipe as it was asked for; none: `resolved`
         force : queue it again even if it has ended; one that waits or runs is left alone
         automatic : chosen by the rules of the service

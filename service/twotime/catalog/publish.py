@@ -25,6 +25,7 @@ from tiled.structures.data_source import DataSource
 from twotime.catalog.access import tags_of
 from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made, remove
 from twotime.catalog.client import tiled_errors
+from twotime.catalog.older import completed
 from twotime.catalog.records import FINAL, plain, read_record
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
@@ -207,7 +208,9 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
     own = [node for node in NODES if node.name in there]
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
-        tables={node.name: read_table(store, analysis_id, node.name) for node in own if node.is_table},
+        tables={
+            node.name: completed(node.name, read_table(store, analysis_id, node.name)) for node in own if node.is_table
+        },
         resolved={
             **record.facts,
             "recipe": record.recipe,

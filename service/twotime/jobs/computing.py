@@ -31,7 +31,7 @@ from twotime.errors import (
 )
 from twotime.pipeline import Progress, analyse, plan, versions_of
 from twotime.pipeline.one_roi import warm_up
-from twotime.recipe import parse_recipe
+from twotime.recipe import deciding, parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
 
@@ -281,7 +281,7 @@ def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
 
 def _same_software(record: AnalysisRecord, ensemble: Ensemble) -> None:
     here = versions_of(ensemble)
-    if record.versions != here:
+    if deciding(record.versions) != deciding(here):
         raise TwotimeError(
             f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "
             "install the same twotime and the same models everywhere, then submit it again with force."

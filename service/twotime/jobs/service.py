@@ -35,7 +35,7 @@ from twotime.jobs.site_rules import load_site_rules
 from twotime.jobs.views import Health, QueueView, RunListing, Submitted
 from twotime.live.crew import LiveCrew
 from twotime.metrics import Metrics
-from twotime.recipe import Recipe, load_recipe, parse_recipe
+from twotime.recipe import Recipe, deciding, load_recipe, parse_recipe
 from twotime.settings import Settings
 
 if TYPE_CHECKING:
@@ -412,8 +412,8 @@ class Service:
         self._changed(record)
 
     async def _outdated(self, record: AnalysisRecord) -> bool:
-        """Whether the software changed since an analysis was asked for; then another one takes its place."""
-        if record.versions == self._reception.versions:
+        """Whether a version that decides numbers changed since the request; then another analysis takes its place."""
+        if deciding(record.versions) == deciding(self._reception.versions):
             return False
         try:
             new = await self._link.call(

@@ -108,7 +108,7 @@ async def age_cut(
     g2, ages = [await _rows(service, record, name, roi) for name in ("g2", "fits_age")]
     if ages.empty:
         raise NotFound(f"Analysis {record.id} was not fitted at constant age; set fit.ages in its recipe.")
-    width = record.recipe["fit"]["age_width"]
+    width = record.recipe["fit"].get("age_width")
     return await asyncio.to_thread(cut_at_age, c2, g2, ages, age_s, width)
 
 
