@@ -102,6 +102,8 @@ def test_links_of_the_readmes_lead_somewhere() -> None:
         "README.md",
         "deploy/README.md",
         "deploy/TROUBLES.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
         "service/README.md",
         "service/MATHS.md",
         "service/twotime/recipe/README.md",

@@ -267,6 +267,7 @@ def test_pdf_says_the_numbers_flags_recipe_and_source_as_text(analysis: Analysis
     assert all(float(page.mediabox.height) == pytest.approx(842, abs=1) for page in pages)
 
 
+@pytest.mark.slow
 def test_table_of_many_rois_goes_on_on_the_next_page_under_its_header(analysis: Analysis, tmp_path: Path) -> None:
     number = 120
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
@@ -291,6 +292,7 @@ def test_report_without_denoising_draws_what_was_measured(analysis: Analysis) ->
     assert report_html(replace(analysis, arrays=measured)).count("<img") == 4
 
 
+@pytest.mark.slow
 def test_report_of_many_rois_says_which_it_draws(analysis: Analysis) -> None:
     number = MOST_ROIS + 3
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
