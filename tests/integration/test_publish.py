@@ -97,6 +97,9 @@ def test_reader_who_knows_only_tiled_finds_everything(store, claimed, settings):
     assert isinstance(fits, pd.DataFrame)
     pd.testing.assert_frame_equal(fits, analysis.tables["fits"], check_dtype=False)
     assert fits["trusted"].dtype == bool
+    columns = final["fits"].metadata["columns"]
+    assert set(columns) == set(analysis.tables["fits"].columns)
+    assert columns["relaxation_rate"]["unit"] == "1/s"
 
 
 def test_every_array_comes_back_as_it_was_written(store, claimed):

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from twotime.api import schemas
-from twotime.api.tables import number, unit_of
+from twotime.api.tables import number
 from twotime.catalog.analyses import AnalysisRecord
+from twotime.columns import unit_of
 from twotime.export.flags import flags, sentences
 from twotime.recipe import DECAY_PARAMETERS
 
@@ -82,13 +83,13 @@ def q_dependence(row: dict[Any, Any]) -> schemas.QDependence:
     return schemas.QDependence(
         kind=row["kind"],
         n_rois=row["n_rois"],
-        diffusion=_quantity(row, "diffusion"),
+        diffusion=_quantity(row, "diffusion", "q_fit"),
         chi2=number(row["diffusion_chi2"]),
-        exponent=_quantity(row, "exponent"),
-        amplitude=_quantity(row, "amplitude"),
+        exponent=_quantity(row, "exponent", "q_fit"),
+        amplitude=_quantity(row, "amplitude", "q_fit"),
         reason=row["reason"],
     )
 
 
-def _quantity(row: dict[Any, Any], name: str) -> schemas.Quantity:
-    return schemas.Quantity(value=number(row[name]), error=number(row[f"{name}_error"]), unit=unit_of(name))
+def _quantity(row: dict[Any, Any], name: str, table: str = "fits") -> schemas.Quantity:
+    return schemas.Quantity(value=number(row[name]), error=number(row[f"{name}_error"]), unit=unit_of(table, name))

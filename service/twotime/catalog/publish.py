@@ -27,6 +27,7 @@ from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, child, made,
 from twotime.catalog.client import tiled_errors
 from twotime.catalog.older import completed
 from twotime.catalog.records import FINAL, plain, read_record
+from twotime.columns import COLUMNS, unit_of
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused, TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
@@ -42,21 +43,22 @@ TWO_TIME_SPEC = Spec("xpcs_two_time")
 LONGEST_CHUNK = 1000
 CHUNK_BYTES = 4 * 2**20
 _RUN_NAMESPACE = uuid.UUID("6f5b2f0e-8a1c-5d0e-9a55-6b1c0d7a7e11")
-_RUN_COLUMNS = {
-    "roi": "",
-    "q": "1/Å",
-    "headline": "",
-    "relaxation_rate": "1/s",
-    "relaxation_rate_error": "1/s",
-    "beta": "",
-    "beta_error": "",
-    "baseline": "",
-    "baseline_error": "",
-    "alpha": "",
-    "alpha_error": "",
-    "trusted": "",
-    "flag": "",
-}
+_RUN_COLUMNS = (
+    "roi",
+    "q",
+    "headline",
+    "relaxation_rate",
+    "relaxation_rate_error",
+    "beta",
+    "beta_error",
+    "baseline",
+    "baseline_error",
+    "alpha",
+    "alpha_error",
+    "trusted",
+    "flag",
+)
+"""Of the table `fits`, in the Bluesky run."""
 
 
 class TiledSink:
@@ -268,7 +270,11 @@ def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
 
 def _write_table(final: Container, node: Node, analysis: Analysis) -> None:
     table = analysis.tables[node.name].reset_index(drop=True)
-    metadata = plain(_node_metadata(node, analysis))
+    known = COLUMNS.get(node.name, {})
+    columns = {
+        name: {"unit": known[name].unit, "description": known[name].description} for name in known if name in table
+    }
+    metadata = plain({**_node_metadata(node, analysis), "columns": columns})
     final.write_table(table, key=node.name, metadata=metadata, access_tags=tags_of(final))
 
 
@@ -363,4 +369,5 @@ def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
 def _data_key(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     kinds = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
     key = {"source": "twotime", "dtype": kinds.get(column.dtype.kind, "string"), "shape": []}
-    return key | ({"units": _RUN_COLUMNS[name]} if _RUN_COLUMNS[name] else {})
+    unit = unit_of("fits", name)
+    return key | ({} if unit == "1" else {"units": unit})
