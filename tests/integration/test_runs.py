@@ -10,7 +10,7 @@ from event_model import compose_run
 
 from twotime.catalog.runs import find_run, list_runs, run_facts, summarise
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
-from twotime.jobs.rules import judge
+from twotime.jobs.requests.eligibility import judge
 from twotime.recipe import parse_recipe, resolve
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry

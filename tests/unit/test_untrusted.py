@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from twotime.catalog.runs import CONFIGURATION_KEYS, START_KEYS, ImageNode, _configuration, _geometry, _sample, _whole
 from twotime.errors import RecipeError
-from twotime.jobs.rules import judge, judge_beginning
-from twotime.jobs.site_rules import SiteRule
+from twotime.jobs.requests.eligibility import judge, judge_beginning
+from twotime.jobs.requests.site_rules import SiteRule
 from twotime.pipeline import plan
 from twotime.recipe import GEOMETRY_UNITS, Found, Recipe, RunFacts, parse_recipe
 from twotime.recipe.regions import Angles, Box, Labels, Named, Polygon, QMap, QPhi, Rings

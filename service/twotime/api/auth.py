@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from twotime.api.errors import problem
 from twotime.api.keys import SESSION_S, Brake, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
-from twotime.jobs import Callers, SeenService, Service
+from twotime.jobs import Callers, CallerService, Service
 
 log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ class KeyGuard:
             return problem(403, "Nothing to be seen", str(error), _path(request))
         except TiledUnavailable as error:
             return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
-        request.state.seen = SeenService(self.service, view)
+        request.state.seen = CallerService(self.service, view)
         return _forbidden(request, "A key of Tiled", _OF_TILED)
 
     def _login(self, request: Request, shown: str, target: str) -> Response:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from twotime.catalog.analyses import AnalysisRecord, Holder
-from twotime.jobs.events import MOST_WAITING, EventHub
-from twotime.jobs.owner import is_dead, this_process
-from twotime.jobs.recovery import LEASE_S, Vigil
-from twotime.jobs.rules import judge
+from twotime.jobs.event_hub import MOST_WAITING, EventHub
+from twotime.jobs.requests.eligibility import judge
+from twotime.jobs.scheduling.leases import LEASE_S, LeaseMonitor
+from twotime.jobs.scheduling.owner import is_dead, new_owner
 
 SUCCESS = {"exit_status": "success"}
 EIGER = ["eiger4m_single_image"]
@@ -42,16 +42,16 @@ def test_successful_run_with_frames_is_taken(start):
 def test_slow_listener_loses_the_oldest_events():
     async def listen():
         hub = EventHub()
-        listener = hub.listen()
+        listener = hub.subscribe()
         for number in range(MOST_WAITING + 3):
-            hub.tell("analysis", number=number)
+            hub.publish("analysis", number=number)
         return await anext(listener)
 
     assert asyncio.run(listen())["number"] == 3
 
 
 def test_own_process_lives_and_a_gone_one_is_dead():
-    here = this_process()
+    here = new_owner()
     place, pid, start, _ = here.rsplit("/", 3)
     assert not is_dead(here)
     assert is_dead(f"{place}/{pid}/{int(start) - 1}/a")
@@ -90,39 +90,39 @@ class Clock:
 
 def test_waiting_analysis_that_nobody_claimed_is_free():
     queued = replace(RUNNING, status="queued")
-    assert Vigil(this_process()).is_free(queued, Holder(0, None, False))
+    assert LeaseMonitor(new_owner()).is_claimable(queued, Holder(0, None, False))
 
 
 def test_attempt_of_another_machine_is_taken_over_only_after_a_lease_without_signs_of_life():
     clock = Clock()
-    vigil = Vigil(this_process(), clock)
+    leases = LeaseMonitor(new_owner(), clock)
     holder = Holder(1, "elsewhere/1/1/a", False)
-    assert not vigil.is_free(RUNNING, holder)
+    assert not leases.is_claimable(RUNNING, holder)
     clock.now = LEASE_S - 1
-    assert not vigil.is_free(RUNNING, holder)
+    assert not leases.is_claimable(RUNNING, holder)
     clock.now = LEASE_S + 1
-    assert vigil.is_free(RUNNING, holder)
+    assert leases.is_claimable(RUNNING, holder)
 
 
 def test_sign_of_life_renews_the_lease():
     clock = Clock()
-    vigil = Vigil(this_process(), clock)
+    leases = LeaseMonitor(new_owner(), clock)
     holder = Holder(1, "elsewhere/1/1/a", False)
-    vigil.is_free(RUNNING, holder)
+    leases.is_claimable(RUNNING, holder)
     clock.now = LEASE_S + 1
-    assert not vigil.is_free(replace(RUNNING, updated_time=101.0), holder)
+    assert not leases.is_claimable(replace(RUNNING, updated_time=101.0), holder)
 
 
 def test_silence_while_tiled_was_away_does_not_count():
     clock = Clock()
-    vigil = Vigil(this_process(), clock)
+    leases = LeaseMonitor(new_owner(), clock)
     holder = Holder(1, "elsewhere/1/1/a", False)
-    vigil.is_free(RUNNING, holder)
+    leases.is_claimable(RUNNING, holder)
     clock.now = LEASE_S + 1
-    vigil.forget()
-    assert not vigil.is_free(RUNNING, holder)
+    leases.restart()
+    assert not leases.is_claimable(RUNNING, holder)
 
 
 def test_attempt_of_a_dead_process_on_this_machine_is_free_at_once():
-    place = this_process().rsplit("/", 3)[0]
-    assert Vigil(this_process()).is_free(RUNNING, Holder(1, f"{place}/4194304/1/a", False))
+    place = new_owner().rsplit("/", 3)[0]
+    assert LeaseMonitor(new_owner()).is_claimable(RUNNING, Holder(1, f"{place}/4194304/1/a", False))

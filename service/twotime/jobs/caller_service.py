@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
 from twotime.export.files import Dialect
-from twotime.jobs.callers import View
+from twotime.jobs.access.callers import View
 from twotime.jobs.service import Service
-from twotime.jobs.views import RunListing, Submitted
+from twotime.jobs.status import RunListing, Submitted
 from twotime.recipe import Recipe
 
 
-class SeenService:
+class CallerService:
     """What of a `Service` is open to a caller with a key of Tiled; what is missing here is not.
 
     Everything that Tiled does not show to the caller is not found, as if it did not exist.

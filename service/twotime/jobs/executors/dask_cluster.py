@@ -2,13 +2,13 @@
 
 import threading
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from distributed import Client, LocalCluster
 
+from twotime.jobs.executors.executor import OnProgress
 from twotime.processes import deaf_to_interrupts
 from twotime.settings import Settings
 
@@ -41,7 +41,7 @@ class DaskCluster:
         self.topic = f"twotime-{uuid.uuid4().hex[:8]}"
         self.client: Client | None = None
         self._local: LocalCluster | None = None
-        self._heard: dict[str, Callable[[str, float], None]] = {}
+        self._callbacks: dict[str, OnProgress] = {}
         self._taken: set[object] = set()
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -70,13 +70,13 @@ class DaskCluster:
         """Whether this is the present connection, and it holds."""
         return client is self.client and client.status == "running"
 
-    def listen(self, key: str, hear: Callable[[str, float], None]) -> None:
-        """Call `hear` with stage and fraction of a task from now on."""
-        self._heard[key] = hear
+    def listen(self, key: str, on_progress: OnProgress) -> None:
+        """Call `on_progress` with stage and fraction of a task from now on."""
+        self._callbacks[key] = on_progress
 
     def forget(self, key: str) -> None:
         """Listen to a task no longer."""
-        self._heard.pop(key, None)
+        self._callbacks.pop(key, None)
 
     def close(self) -> None:
         """End the connection, and the cluster if it is ours."""
@@ -97,13 +97,15 @@ class DaskCluster:
             try:
                 if self.client is None:
                     self._connect()
-                self._look()
+                self._check()
             except (OSError, RuntimeError) as error:
-                self._say(0, f"The Dask scheduler {self.address} does not answer ({error or type(error).__name__}).")
+                self._set_state(
+                    0, f"The Dask scheduler {self.address} does not answer ({error or type(error).__name__})."
+                )
                 self._disconnect()
             except Exception as error:
                 log.exception("dask_broke")
-                self._say(0, f"The Dask cluster {self.address} broke with {type(error).__name__}: {error}.")
+                self._set_state(0, f"The Dask cluster {self.address} broke with {type(error).__name__}: {error}.")
                 self._disconnect()
             self._over.wait(_LOOK_EVERY_S)
 
@@ -113,17 +115,17 @@ class DaskCluster:
                 self._local = _local_cluster(self.settings)
         target = self.address if self._local is None else self._local.scheduler_address
         client = Client(target, timeout=_CONNECT_S, set_as_default=False, name="twotime")
-        client.subscribe_topic(self.topic, self._hear)
+        client.subscribe_topic(self.topic, self._on_event)
         self.client = client
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         client = self.client
         if client is None or client.status != "running":
             raise OSError("the connection ended")
         threads = client.nthreads()
         workers = f"{len(threads)} workers" if len(threads) != 1 else "1 worker"
         nobody = f"The Dask scheduler {self.address} has no workers; start some with `dask worker`."
-        self._say(sum(threads.values()), f"{workers} at {self.address}" if threads else nobody)
+        self._set_state(sum(threads.values()), f"{workers} at {self.address}" if threads else nobody)
 
     def _disconnect(self) -> None:
         client, self.client = self.client, None
@@ -131,18 +133,18 @@ class DaskCluster:
             with suppress(OSError, RuntimeError):
                 client.close(timeout=_CONNECT_S)
 
-    def _say(self, n_places: int, state: str) -> None:
+    def _set_state(self, n_places: int, state: str) -> None:
         if state != self.state:
             (log.info if n_places else log.warning)("dask_cluster", state=state)
         with self._changed:
             self.n_places, self.state = n_places, state
             self._changed.notify_all()
 
-    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+    def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
         _, said = event
-        hear = self._heard.get(said["key"])
-        if hear is not None:
-            hear(said["stage"], said["fraction"])
+        on_progress = self._callbacks.get(said["key"])
+        if on_progress is not None:
+            on_progress(said["stage"], said["fraction"])
 
 
 def _local_cluster(settings: Settings) -> LocalCluster:

@@ -8,7 +8,7 @@ from typing import Any, Self
 MOST_WAITING = 256
 
 
-class Listener:
+class Subscription:
     """Events from the moment it was made, without end; one that is too slow loses the oldest ones."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Listener:
     async def __anext__(self) -> dict[str, Any]:
         return await self._waiting.get()
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def put(self, message: dict[str, Any]) -> None:
         """Take an event."""
         if self._waiting.full():
             self._waiting.get_nowait()
@@ -28,19 +28,19 @@ class Listener:
 
 
 class EventHub:
-    """Hands each event to all listeners that still exist."""
+    """Hands each event to all subscriptions that still exist."""
 
     def __init__(self) -> None:
-        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Tell all listeners; to be called in the event loop."""
+    def publish(self, event: str, **fields: Any) -> None:
+        """Tell all subscriptions; to be called in the event loop."""
         message = {"event": event, "time": time.time(), **fields}
-        for listener in list(self._listeners):
-            listener.hear(message)
+        for subscription in list(self._subscriptions):
+            subscription.put(message)
 
-    def listen(self) -> Listener:
-        """A new listener."""
-        listener = Listener()
-        self._listeners.add(listener)
-        return listener
+    def subscribe(self) -> Subscription:
+        """A new subscription."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription

@@ -9,8 +9,8 @@ import structlog
 
 from twotime.catalog.runs import find_run
 from twotime.errors import RunNotFound, TiledRefused, TiledUnavailable, TwotimeError
-from twotime.jobs.automatic import Automatic
-from twotime.jobs.link import TiledLink
+from twotime.jobs.access.tiled_connection import TiledConnection
+from twotime.jobs.requests.automatic import AutomaticMode
 from twotime.live.crew import LiveCrew
 from twotime.live.documents import RunsInMemory
 
@@ -23,7 +23,7 @@ _WAKE_EVERY_S = 0.5
 Documents = Mapping[str, Any]
 
 
-class Announcements:
+class DocumentTriggers:
     """Passes on to the automatic mode what documents tell, as soon as Tiled says the same.
 
     Documents come from whoever reaches a socket, often before the run's documents are in Tiled: which recipe a run gets
@@ -31,10 +31,10 @@ class Announcements:
 
     Parameters
     ----------
-    link : to Tiled
+    tiled : to Tiled
     automatic : told of runs that begin and end; to name a run twice does no harm
     live : follows runs; None: none are
-    said : told, as a live session tells it, of runs that Tiled does not hold
+    on_state : told, as a live session tells it, of runs that Tiled does not hold
 
     Attributes
     ----------
@@ -42,13 +42,17 @@ class Announcements:
     """
 
     def __init__(
-        self, link: TiledLink, automatic: Automatic, live: LiveCrew | None, said: Callable[[dict[str, Any]], None]
+        self,
+        tiled: TiledConnection,
+        automatic: AutomaticMode,
+        live: LiveCrew | None,
+        on_state: Callable[[dict[str, Any]], None],
     ) -> None:
         self.runs = RunsInMemory(self._began, self._grew, self._ended)
-        self._link = link
+        self._tiled = tiled
         self._automatic = automatic
         self._live = live
-        self._said = said
+        self._on_state = on_state
         self._woken: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -81,9 +85,9 @@ class Announcements:
                 "TiledWriter is subscribed where the documents come from."
             )
             log.warning("run_not_in_tiled", raw_uid=uid, waited_s=self._patience_s)
-            self._said({"uid": uid, "state": "failed", "n_frames": 0, "message": sentence})
+            self._on_state({"uid": uid, "state": "failed", "n_frames": 0, "message": sentence})
         elif not held.get("stop"):
-            await self._automatic.began(uid, held["start"])
+            await self._automatic.on_run_started(uid, held["start"])
 
     async def _end(self, uid: str) -> None:
         if await self._held(uid, "stop") is None:
@@ -91,7 +95,7 @@ class Announcements:
             log.warning("stop_not_in_tiled", raw_uid=uid, waited_s=self._patience_s)
             return
         try:
-            await self._automatic.finished(uid)
+            await self._automatic.on_run_finished(uid)
         except TwotimeError as error:
             log.warning("run_not_judged", raw_uid=uid, reason=str(error))
 
@@ -100,24 +104,24 @@ class Announcements:
         end, pause, said = time.monotonic() + self._patience_s, 0.1, False
         while time.monotonic() < end:
             try:
-                metadata = (await self._link.call(find_run, self._link.raw, uid)).metadata
+                metadata = (await self._tiled.call(find_run, self._tiled.raw, uid)).metadata
                 if metadata.get(document):
                     return dict(metadata)
             except RunNotFound:
                 if not said:
                     said = True
                     message = "Documents tell of this run; Tiled does not hold it yet."
-                    self._said({"uid": uid, "state": "waiting", "n_frames": 0, "message": message})
+                    self._on_state({"uid": uid, "state": "waiting", "n_frames": 0, "message": message})
                     log.info("run_awaited", raw_uid=uid)
             except (TiledUnavailable, TiledRefused):
-                pass  # The link says it.
+                pass  # The tiled says it.
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _LONGEST_PAUSE_S)
         return None
 
     @property
     def _patience_s(self) -> float:
-        return self._link.settings.live_patience_s
+        return self._tiled.settings.live_patience_s
 
     def _background(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         if name in self._tasks:

@@ -6,14 +6,14 @@ import uuid
 from pathlib import Path
 
 
-def this_process() -> str:
+def new_owner() -> str:
     """A new name in this process: machine, its boot, process namespace, pid, start time and a random part.
 
     Examples
     --------
-    >>> is_dead(this_process())
+    >>> is_dead(new_owner())
     False
-    >>> this_process() == this_process()
+    >>> new_owner() == new_owner()
     False
     """
     return f"{_place()}/{os.getpid()}/{_start_ticks(os.getpid())}/{uuid.uuid4().hex[:8]}"

@@ -1,69 +1,25 @@
-"""A process that computes analyses, as seen from the service: give it work, hear from it, stop it, notice its death."""
+"""One child process that computes analyses, as the service controls it."""
 
 import threading
-from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
-from typing import Protocol
 
 import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
+from twotime.jobs.executors.executor import OnProgress
 from twotime.logs import configure_logs
 from twotime.processes import PROCESSES, begin, die_with_parent
 from twotime.settings import Settings
 
 log = structlog.get_logger()
 
-AWAY = "away"
-"""Outcome of an attempt whose place was lost, which does not speak against the analysis."""
 _GRACE_S = 5.0
 
 
-class Executor(Protocol):
-    """Computes one analysis at a time: a process of this machine, or a place on a Dask cluster."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it could compute."""
-        ...
-
-    @property
-    def pid(self) -> int | None:
-        """Of its process on this machine, while it lives."""
-        ...
-
-    def start(self) -> None:
-        """Be ready for the next analysis; blocks as long as that takes."""
-        ...
-
-    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
-        """Compute a claimed attempt; blocks until it has ended.
-
-        Parameters
-        ----------
-        record : the attempt
-        hear : told stage and fraction as they come
-
-        Returns
-        -------
-        str or None
-            The `Outcome`; `AWAY` if its place was lost; None if a process died of it.
-        """
-        ...
-
-    def cancel(self, analysis_id: str) -> bool:
-        """Ask for this analysis to be stopped; False if another one is computed."""
-        ...
-
-    def kill(self) -> None:
-        """End at once."""
-        ...
-
-
-class Worker:
-    """One worker process; started when needed, started again after it died.
+class WorkerProcess:
+    """A worker process; `start` starts it again after it died.
 
     Parameters
     ----------
@@ -100,7 +56,7 @@ class Worker:
             theirs.close()
             self._connection = ours
 
-    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
+    def compute(self, record: AnalysisRecord, on_progress: OnProgress) -> str | None:
         """Compute a claimed attempt; see `Executor`."""
         with self._lock:
             self._cancel.clear()
@@ -113,7 +69,7 @@ class Worker:
                 message = self._receive()
                 if message is None or isinstance(message, str):
                     return message
-                hear(*message)
+                on_progress(*message)
         except (BrokenPipeError, ConnectionResetError):
             return None
         finally:
@@ -156,14 +112,14 @@ def _work(settings: Settings, connection: Connection, cancel: Event) -> None:
     die_with_parent()
     import torch
 
-    from twotime.jobs.computing import Computer
+    from twotime.jobs.executors.attempt import AttemptRunner
 
     torch.set_num_threads(settings.threads_per_worker)
-    computer = Computer(settings, cancel, lambda stage, fraction: connection.send((stage, fraction)))
-    computer.warm_up()
+    runner = AttemptRunner(settings, cancel, lambda stage, fraction: connection.send((stage, fraction)))
+    runner.warm_up()
     while True:
         try:
             record = connection.recv()
         except EOFError:
             return
-        connection.send(computer.attempt(record))
+        connection.send(runner.run(record))

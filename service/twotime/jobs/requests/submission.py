@@ -13,23 +13,23 @@ from twotime.catalog.models import load_ensemble
 from twotime.catalog.previews import mean_of_frames
 from twotime.catalog.runs import find_run, run_facts
 from twotime.errors import AnalysisNotFound, QueueFull
-from twotime.jobs.callers import View
-from twotime.jobs.link import TiledLink
+from twotime.jobs.access.callers import View
+from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.pipeline import Plan, plan, versions_of
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
 
 
-class Reception:
+class Submission:
     """Turns what people and rules ask for into queued analyses. All methods are synchronous.
 
     Parameters
     ----------
-    link : to Tiled
+    tiled : to Tiled
     site_recipe : used where nothing is said
     """
 
-    def __init__(self, link: TiledLink, site_recipe: Recipe) -> None:
-        self.link = link
+    def __init__(self, tiled: TiledConnection, site_recipe: Recipe) -> None:
+        self.tiled = tiled
         self.site_recipe = site_recipe
         self._versions: dict[str, str] | None = None
 
@@ -37,7 +37,7 @@ class Reception:
     def versions(self) -> dict[str, str]:
         """Of all that decides a number, see `twotime.pipeline.versions_of`; raises `WeightsDamaged`."""
         if self._versions is None:
-            self._versions = versions_of(load_ensemble(self.link.settings.ensemble))
+            self._versions = versions_of(load_ensemble(self.tiled.settings.ensemble))
         return dict(self._versions)
 
     def submit(
@@ -55,7 +55,7 @@ class Reception:
         versions = self.versions
         if only_known:
             return self._known(the_plan, force)
-        return self.link.store.request(
+        return self.tiled.store.request(
             the_plan.facts,
             the_plan.resolved,
             self._digest(the_plan),
@@ -76,7 +76,7 @@ class Reception:
         asked, the_plan = self._plan(reference, recipe, seen)
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         try:
-            status: str | None = (seen or self.link).store.get(key).status
+            status: str | None = (seen or self.tiled).store.get(key).status
         except AnalysisNotFound:
             status = None
         request = asked.model_dump(mode="json", exclude_unset=True)
@@ -97,8 +97,8 @@ class Reception:
     def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
         """See `twotime.catalog.previews.mean_of_frames`."""
         # Frames for somebody else come from Tiled, which knows whether he may have them; files do not.
-        settings = self.link.settings.model_copy(update={} if seen is None else {"read_in_place": False})
-        return mean_of_frames(find_run((seen or self.link).raw, reference), settings, **which)
+        settings = self.tiled.settings.model_copy(update={} if seen is None else {"read_in_place": False})
+        return mean_of_frames(find_run((seen or self.tiled).raw, reference), settings, **which)
 
     def _plan(
         self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None
@@ -106,8 +106,8 @@ class Reception:
         asked = self.site_recipe if recipe is None else recipe
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
-        run = find_run((seen or self.link).raw, reference)
-        settings = self.link.settings
+        run = find_run((seen or self.tiled).raw, reference)
+        settings = self.tiled.settings
         facts = run_facts(
             run,
             asked.detector,
@@ -118,16 +118,16 @@ class Reception:
         )
         # What a recipe of the site names was chosen by the site; what a caller names, Tiled must show to him.
         named = None if seen is None or recipe is None else seen.root
-        library = MaskLibrary(self.link.root, settings, named)
+        library = MaskLibrary(self.tiled.root, settings, named)
         return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
 
     def _known(self, the_plan: Plan, force: bool) -> AnalysisRecord:
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         with suppress(AnalysisNotFound):
-            record = self.link.store.get(key)
+            record = self.tiled.store.get(key)
             if not (force and record.ended):
                 return record
-        most = self.link.settings.most_queued
+        most = self.tiled.settings.most_queued
         raise QueueFull(f"{most} analyses wait already, the most that TWOTIME_MOST_QUEUED allows; try again later.")
 
     def _digest(self, the_plan: Plan) -> str:

@@ -11,12 +11,13 @@ import structlog
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.errors import TiledRefused, TiledUnavailable
-from twotime.jobs.link import TiledLink
-from twotime.jobs.queue import Job, JobQueue, Rank
-from twotime.jobs.worker import AWAY, Executor, Worker
+from twotime.jobs.access.tiled_connection import TiledConnection
+from twotime.jobs.executors.executor import EXECUTOR_LOST, Executor
+from twotime.jobs.executors.worker_process import WorkerProcess
+from twotime.jobs.scheduling.job_queue import Job, JobQueue, Rank
 
 if TYPE_CHECKING:
-    from twotime.jobs.dask_cluster import DaskCluster
+    from twotime.jobs.executors.dask_cluster import DaskCluster
 
 log = structlog.get_logger()
 
@@ -24,46 +25,47 @@ _PAUSE_S = 2.0
 _TELL_EVERY_S = 0.2
 
 
-class Crew:
-    """Takes analyses out of the queue and has them computed, so many at the same time, each in a process of its own.
+class WorkerPool:
+    """Takes analyses from the queue and computes them, each in a process of its own.
 
     Parameters
     ----------
-    link : to Tiled; its settings say how many workers there are
+    tiled : connection; its settings give the number of workers
     owner : name of this process in claims
-    changed : told of every change of an analysis
-    ended : told when an attempt came to its end
-    outdated : asked before an attempt begins whether other versions must compute it; True: it was dealt with
-    went_on : told of progress
+    on_change : called after every change of an analysis
+    on_end : called when an attempt has ended
+    supersede_if_outdated : awaited before an attempt starts; True if the software changed since the request, so that
+        the attempt is dropped in favour of a new analysis
+    on_progress : called when stage or progress change
     """
 
     def __init__(
         self,
-        link: TiledLink,
+        tiled: TiledConnection,
         owner: str,
-        changed: Callable[[AnalysisRecord], None],
-        ended: Callable[[AnalysisRecord], None],
-        outdated: Callable[[AnalysisRecord], Awaitable[bool]],
-        went_on: Callable[[AnalysisRecord], None],
+        on_change: Callable[[AnalysisRecord], None],
+        on_end: Callable[[AnalysisRecord], None],
+        supersede_if_outdated: Callable[[AnalysisRecord], Awaitable[bool]],
+        on_progress: Callable[[AnalysisRecord], None],
     ) -> None:
-        self.link = link
+        self.tiled = tiled
         self.owner = owner
         self.queue = JobQueue()
         self.busy: dict[str, AnalysisRecord] = {}
         self._claiming: list[str] = []
         self.workers: list[Executor] = []
         self.cluster: DaskCluster | None = None
-        self._changed = changed
-        self._ended = ended
-        self._outdated = outdated
-        self._went_on = went_on
+        self._on_change = on_change
+        self._on_end = on_end
+        self._supersede_if_outdated = supersede_if_outdated
+        self._on_progress = on_progress
         self._threads: ThreadPoolExecutor | None = None
         self._slots: list[asyncio.Task[None]] = []
-        self._told = 0.0
+        self._reported_at = 0.0
 
     def start(self) -> None:
         """Start the workers; to be called in the event loop, once Tiled's address is known."""
-        settings = self.link.settings
+        settings = self.tiled.settings
         self.workers = self._executors()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="worker")
         self._slots = [asyncio.create_task(self._serve(worker)) for worker in self.workers]
@@ -82,7 +84,7 @@ class Crew:
             await asyncio.to_thread(self.cluster.close)
         for record in unfinished:
             try:
-                await self.link.call(self._hand_back, record)
+                await self.tiled.call(self._hand_back, record)
             except (TiledUnavailable, TiledRefused) as error:
                 log.warning("not_handed_back", analysis_id=record.id, reason=str(error))
 
@@ -99,12 +101,12 @@ class Crew:
         return analysis_id in self.queue or analysis_id in self.busy or analysis_id in self._claiming
 
     def _executors(self) -> list[Executor]:
-        settings = self.link.settings
+        settings = self.tiled.settings
         if not settings.dask_scheduler:
-            return [Worker(settings) for _ in range(settings.workers)]
+            return [WorkerProcess(settings) for _ in range(settings.workers)]
         # Imported here: distributed is an optional extra.
-        from twotime.jobs.dask_cluster import DaskCluster
-        from twotime.jobs.dask_worker import DaskWorker
+        from twotime.jobs.executors.dask_cluster import DaskCluster
+        from twotime.jobs.executors.dask_worker import DaskWorker
 
         self.cluster = DaskCluster(settings)
         return [DaskWorker(self.cluster) for _ in range(settings.workers)]
@@ -131,49 +133,49 @@ class Crew:
                 self._claiming.remove(job.id)
 
     async def _claim(self, job: Job) -> AnalysisRecord | None:
-        record = await self.link.call(
-            self.link.store.claim, job.id, self.owner, job.after, service_died=job.service_died
+        record = await self.tiled.call(
+            self.tiled.store.claim, job.id, self.owner, job.after, service_died=job.service_died
         )
         if record is not None:
-            self._changed(record)
+            self._on_change(record)
             return record
-        current = await self.link.call(self.link.store.get, job.id)
-        (self._ended if current.ended and current.attempt == job.after + 1 else self._changed)(current)
+        current = await self.tiled.call(self.tiled.store.get, job.id)
+        (self._on_end if current.ended and current.attempt == job.after + 1 else self._on_change)(current)
         return None
 
     async def _do(self, record: AnalysisRecord, worker: Executor) -> None:
         self.busy[record.id] = record
         try:
-            if await self._outdated(record):
+            if await self._supersede_if_outdated(record):
                 return
             outcome = await self._compute(record, worker)
-            current = await self.link.call(self.link.store.get, record.id)
+            current = await self.tiled.call(self.tiled.store.get, record.id)
         finally:
             del self.busy[record.id]
-        if outcome in (None, AWAY) and not current.ended:
+        if outcome in (None, EXECUTOR_LOST) and not current.ended:
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
-            job = Job(record.id, record.attempt, service_died=outcome == AWAY)
+            job = Job(record.id, record.attempt, service_died=outcome == EXECUTOR_LOST)
             self.queue.put(job, Rank.NEW if record.automatic else Rank.ASKED)
-        (self._ended if current.ended else self._changed)(current)
+        (self._on_end if current.ended else self._on_change)(current)
 
     async def _compute(self, record: AnalysisRecord, worker: Executor) -> str | None:
         loop = asyncio.get_running_loop()
 
-        def hear(stage: str, fraction: float) -> None:
-            loop.call_soon_threadsafe(self._heard, record, stage, fraction)
+        def on_progress(stage: str, fraction: float) -> None:
+            loop.call_soon_threadsafe(self._report, record, stage, fraction)
 
-        return await loop.run_in_executor(self._threads, worker.compute, record, hear)
+        return await loop.run_in_executor(self._threads, worker.compute, record, on_progress)
 
-    def _heard(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
+    def _report(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
         known = self.busy.get(record.id)
         now = time.monotonic()
-        if known is None or (stage == known.stage and fraction < 1 and now - self._told < _TELL_EVERY_S):
+        if known is None or (stage == known.stage and fraction < 1 and now - self._reported_at < _TELL_EVERY_S):
             return
-        self._told = now
+        self._reported_at = now
         self.busy[record.id] = replace(known, stage=stage, progress=fraction, updated_time=time.time())
-        self._went_on(self.busy[record.id])
+        self._on_progress(self.busy[record.id])
 
     def _hand_back(self, record: AnalysisRecord) -> None:
-        current = self.link.store.get(record.id)
+        current = self.tiled.store.get(record.id)
         if current.status == "running" and current.attempt == record.attempt:
-            self.link.store.hand_back(record)
+            self.tiled.store.hand_back(record)

@@ -8,7 +8,7 @@ from distributed import Worker, get_worker
 
 from twotime.catalog.analyses import AnalysisRecord
 from twotime.catalog.records import TakenOver
-from twotime.jobs.computing import Computer
+from twotime.jobs.executors.attempt import AttemptRunner
 from twotime.logs import configure_logs
 from twotime.settings import Settings
 
@@ -44,7 +44,7 @@ def stop(key: str, drop: bool, dask_worker: Worker) -> bool:
 
 
 class _Bench:
-    """The `Computer` of one Dask worker, and the task that it is busy with."""
+    """The `AttemptRunner` of one Dask worker, and the task that it is busy with."""
 
     def __init__(self, worker: Worker, settings: Settings) -> None:
         configure_logs(as_json=settings.log_json, level=settings.log_level)
@@ -53,7 +53,7 @@ class _Bench:
         self._key = self._topic = ""
         self._cancel = threading.Event()
         self._dropped = False
-        self._computer = Computer(settings, self._cancel, self._tell)
+        self._runner = AttemptRunner(settings, self._cancel, self._on_progress)
         # Tiled's clients read arrays through Dask, which inside a task would ask the scheduler to: a detour by which an
         # attempt depends on a scheduler that may be gone, and on a thread that another task may have taken.
         dask.config.set(scheduler="threads")
@@ -62,7 +62,7 @@ class _Bench:
         for name in ("profile", "profile-cycle"):
             if name in worker.periodic_callbacks:
                 worker.loop.add_callback(worker.periodic_callbacks[name].stop)
-        self._computer.warm_up()
+        self._runner.warm_up()
 
     def attempt(self, record: AnalysisRecord, key: str, topic: str) -> str:
         torch.set_num_threads(self.settings.threads_per_worker)
@@ -70,7 +70,7 @@ class _Bench:
         self._dropped = False
         self._key, self._topic = key, topic
         try:
-            return self._computer.attempt(record)
+            return self._runner.run(record)
         finally:
             self._key = ""
 
@@ -83,7 +83,7 @@ class _Bench:
             self._cancel.set()
         return True
 
-    def _tell(self, stage: str, fraction: float) -> None:
+    def _on_progress(self, stage: str, fraction: float) -> None:
         if self._dropped:
             raise TakenOver(f"The service that asked for {self._key} let it go.")
         self._worker.log_event(self._topic, {"key": self._key, "stage": stage, "fraction": float(fraction)})

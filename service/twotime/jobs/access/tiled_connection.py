@@ -24,13 +24,13 @@ _LONGEST_PAUSE_S = 10.0
 Result = TypeVar("Result")
 
 
-class TiledLink:
+class TiledConnection:
     """Tiled as the service sees it.
 
     Parameters
     ----------
     settings : without `tiled_uri` the embedded server is started
-    changed : told whether Tiled is reachable, and a sentence, whenever that changes
+    on_change : told whether Tiled is reachable, and a sentence, whenever that changes
 
     Attributes
     ----------
@@ -38,10 +38,10 @@ class TiledLink:
     state : "reachable", or one sentence that says what is wrong
     """
 
-    def __init__(self, settings: Settings, changed: Callable[[bool, str], None]) -> None:
+    def __init__(self, settings: Settings, on_change: Callable[[bool, str], None]) -> None:
         self.settings = settings
         self.state = "Not connected to Tiled yet; the service is starting."
-        self._changed = changed
+        self._on_change = on_change
         self._embedded: EmbeddedTiled | None = None
         self._root: Container | None = None
         self._raw: Any = None
@@ -82,11 +82,11 @@ class TiledLink:
             try:
                 await asyncio.to_thread(self._connect)
             except (TiledUnavailable, TiledRefused) as error:
-                self._say(str(error))
+                self._set_state(str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
-                self._say(REACHABLE)
+                self._set_state(REACHABLE)
                 return
 
     async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
@@ -95,9 +95,9 @@ class TiledLink:
             result = await asking(function, *args, **options)
         except (TiledUnavailable, TiledRefused) as error:
             if self._store is not None:
-                self._say(str(error))
+                self._set_state(str(error))
             raise
-        self._say(REACHABLE)
+        self._set_state(REACHABLE)
         return result
 
     async def close(self) -> None:
@@ -141,7 +141,7 @@ class TiledLink:
             }
         )
 
-    def _say(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         if state == self.state:
             return
         self.state = state
@@ -149,4 +149,4 @@ class TiledLink:
             log.info("tiled_reachable", uri=str(self.settings.tiled_uri))
         else:
             log.warning("tiled_unreachable", reason=state)
-        self._changed(self.reachable, state)
+        self._on_change(self.reachable, state)

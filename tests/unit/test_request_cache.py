@@ -2,14 +2,14 @@
 
 import asyncio
 
-from twotime.jobs.shared import SharedAnswers
+from twotime.jobs.request_cache import RequestCache
 
 
 def test_no_more_answers_are_kept_than_allowed_and_the_newest_stay() -> None:
     asked = []
 
     async def ask_for_many() -> None:
-        shared = SharedAnswers(300.0, most=10)
+        shared = RequestCache(300.0, max_entries=10)
 
         async def get(number: int) -> None:
             async def ask() -> int:

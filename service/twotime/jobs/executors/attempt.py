@@ -1,10 +1,9 @@
 """One attempt of an analysis inside a worker process: find the run, compute, publish, say how it ended."""
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import structlog
@@ -29,6 +28,8 @@ from twotime.errors import (
     UnusableRun,
     WeightsDamaged,
 )
+from twotime.jobs.executors.executor import OnProgress
+from twotime.jobs.executors.heartbeat import Heartbeat, StopSign
 from twotime.pipeline import Progress, analyse, plan, versions_of
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
@@ -40,8 +41,6 @@ log = structlog.get_logger()
 Outcome = Literal["done", "failed", "cancelled", "lost"]
 """How an attempt ended; "lost": taken over by another process, or Tiled stayed away, so that nothing was written."""
 
-HEARTBEAT_S = 5.0
-WRITE_EVERY_S = 1.0
 PATIENCE_S = 900.0
 REFUSED_PATIENCE_S = 120.0
 """For answers that may be meant for good: a wrong key, a file that Tiled cannot read; or a full disk, soon cleared."""
@@ -49,36 +48,20 @@ RETRY_EVERY_S = 2.0
 Result = TypeVar("Result")
 
 
-class StopSign(Protocol):
-    """An event of threads or of processes: set when the present attempt shall stop."""
-
-    def is_set(self) -> bool:
-        """Whether it was set."""
-        ...
-
-    def set(self) -> None:
-        """Set it."""
-        ...
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until it is set, at most `timeout` seconds."""
-        ...
-
-
-class Computer:
+class AttemptRunner:
     """Computes attempts one after another; connects to Tiled and loads the ensemble once.
 
     Parameters
     ----------
     settings : where Tiled is
     cancel : set from outside to stop the present attempt
-    tell : told stage and fraction at every step
+    on_progress : told stage and fraction at every step
     """
 
-    def __init__(self, settings: Settings, cancel: StopSign, tell: Callable[[str, float], None]) -> None:
+    def __init__(self, settings: Settings, cancel: StopSign, on_progress: OnProgress) -> None:
         self.settings = settings
         self.cancel = cancel
-        self.tell = tell
+        self.on_progress = on_progress
         self._ensemble: Ensemble | None = None
 
     def warm_up(self) -> None:
@@ -87,7 +70,7 @@ class Computer:
             self._ensemble = load_ensemble(self.settings.ensemble)
             warm_up(self._ensemble)
 
-    def attempt(self, record: AnalysisRecord) -> Outcome:
+    def run(self, record: AnalysisRecord) -> Outcome:
         """Compute and publish one claimed attempt; never raises."""
         bound = log.bind(analysis_id=record.id, raw_uid=record.raw_uid, attempt=record.attempt)
         bound.info("analysis_started")
@@ -114,13 +97,13 @@ class Computer:
         now = self._patiently(lambda: store.get(record.id), None)
         if now.ended and now.attempt == record.attempt:
             return "lost"  # Given to a second worker because the first one died after its last word.
-        life = Life(store, record, self.cancel, self.tell)
-        sink = TiledSink(store, record, life.step)
+        heartbeat = Heartbeat(store, record, self.cancel, self.on_progress)
+        sink = TiledSink(store, record, heartbeat.step)
         try:
-            with life:
-                self._patiently(sink.clear, life)
-                analysis = self._patiently(lambda: self._analysed(root, record, life.step), life)
-                self._patiently(lambda: sink.publish(analysis), life)
+            with heartbeat:
+                self._patiently(sink.clear, heartbeat)
+                analysis = self._patiently(lambda: self._analysed(root, record, heartbeat.step), heartbeat)
+                self._patiently(lambda: sink.publish(analysis), heartbeat)
             return "done"
         except TakenOver:
             raise
@@ -178,7 +161,7 @@ class Computer:
         self._patiently(lambda: store.failed(record, sentence), None)
         return "failed"
 
-    def _patiently(self, action: Callable[[], Result], life: "Life | None") -> Result:
+    def _patiently(self, action: Callable[[], Result], heartbeat: Heartbeat | None) -> Result:
         """Try until Tiled answers, at most `PATIENCE_S` long, or `REFUSED_PATIENCE_S` where it answers in vain."""
         began: float | None = None
         while True:
@@ -192,82 +175,10 @@ class Computer:
                     log.warning("waiting_for_tiled", at_most_s=patience, reason=str(error))
                 elif time.monotonic() - began > patience:
                     raise
-                self.tell("waiting for Tiled", min(1.0, (time.monotonic() - began) / patience))
+                self.on_progress("waiting for Tiled", min(1.0, (time.monotonic() - began) / patience))
                 self.cancel.wait(RETRY_EVERY_S)
-                if life is not None:
-                    life.check()
-
-
-class Life:
-    """Signs of life of an attempt while it lasts: writes its progress into Tiled, and learns whether to stop.
-
-    Parameters
-    ----------
-    store, record : the attempt
-    cancel : set from outside to stop it
-    tell : told stage and fraction at every step
-    """
-
-    def __init__(
-        self,
-        store: AnalysisStore,
-        record: AnalysisRecord,
-        cancel: StopSign,
-        tell: Callable[[str, float], None],
-    ) -> None:
-        self.store = store
-        self.record = record
-        self.cancel = cancel
-        self.tell = tell
-        self._now = ("starting", 0.0)
-        self._lost = False
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._live, name=f"life of {record.id}", daemon=True)
-
-    def __enter__(self) -> "Life":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def step(self, stage: str, fraction: float) -> None:
-        """Take notice of progress; raises `Cancelled` where the attempt shall stop."""
-        self.check()
-        self._now = (stage, fraction)
-        self.tell(stage, fraction)
-
-    def check(self) -> None:
-        """Raise `Cancelled` where the attempt shall stop, `TakenOver` where another process has it."""
-        if self._lost:
-            raise TakenOver(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
-        if self.cancel.is_set():
-            raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
-
-    def _live(self) -> None:
-        written, beat, silent = self._now, time.monotonic(), False
-        while not self._over.wait(WRITE_EVERY_S):
-            due = time.monotonic() - beat > HEARTBEAT_S
-            if not due and self._now == written:
-                continue
-            try:
-                if due:
-                    self._look()
-                    beat = time.monotonic()
-                written = self._now
-                self.store.progress(self.record, *written)
-                silent = False
-            except TwotimeError as error:
-                if not silent:
-                    log.warning("progress_not_written", analysis_id=self.record.id, reason=str(error))
-                silent = True
-
-    def _look(self) -> None:
-        standing = self.store.standing(self.record)
-        self._lost = standing == "lost"
-        if standing == "cancel":
-            self.cancel.set()
+                if heartbeat is not None:
+                    heartbeat.check()
 
 
 def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:

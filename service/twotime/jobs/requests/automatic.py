@@ -14,11 +14,11 @@ from twotime.catalog.backlog import backlog
 from twotime.catalog.runs import find_run, summarise
 from twotime.catalog.watch import poll_runs, watch_runs
 from twotime.errors import InputError, StreamOff, TwotimeError
-from twotime.jobs.link import TiledLink
-from twotime.jobs.queue import Rank
-from twotime.jobs.reception import Reception
-from twotime.jobs.rules import Verdict, judge, judge_beginning
-from twotime.jobs.site_rules import SiteRules
+from twotime.jobs.access.tiled_connection import TiledConnection
+from twotime.jobs.requests.eligibility import Verdict, judge, judge_beginning
+from twotime.jobs.requests.site_rules import SiteRules
+from twotime.jobs.requests.submission import Submission
+from twotime.jobs.scheduling.job_queue import Rank
 from twotime.live.crew import LiveCrew
 
 log = structlog.get_logger()
@@ -29,15 +29,15 @@ _HAND_OVER_S = 60.0
 _POLL_FOR_S = 300.0
 
 
-class Automatic:
+class AutomaticMode:
     """The automatic mode of one service.
 
     Parameters
     ----------
-    link : to Tiled
-    reception : where runs that are taken are submitted
-    submitted : told of every analysis that was queued, and how soon its turn shall be
-    judged : told uid, scan_id and verdict of every run that was looked at
+    tiled : to Tiled
+    submission : where runs that are taken are submitted
+    on_submitted : told of every analysis that was queued, and how soon its turn shall be
+    on_judged : told uid, scan_id and verdict of every run that was looked at
     rules : of the site
     live : follows runs that are worth it while they go on; None: none are
 
@@ -49,19 +49,19 @@ class Automatic:
 
     def __init__(
         self,
-        link: TiledLink,
-        reception: Reception,
-        submitted: Callable[[AnalysisRecord, Rank], None],
-        judged: Callable[[str, int | None, Verdict], None],
+        tiled: TiledConnection,
+        submission: Submission,
+        on_submitted: Callable[[AnalysisRecord, Rank], None],
+        on_judged: Callable[[str, int | None, Verdict], None],
         rules: SiteRules,
         live: LiveCrew | None = None,
     ) -> None:
-        self.link = link
-        self.reception = reception
+        self.tiled = tiled
+        self.submission = submission
         self.state = "off"
         self.verdicts: OrderedDict[str, Verdict] = OrderedDict()
-        self._submitted = submitted
-        self._judged = judged
+        self._on_submitted = on_submitted
+        self._on_judged = on_judged
         self._rules = rules
         self._live = live
         self._begun: OrderedDict[str, None] = OrderedDict()
@@ -91,22 +91,22 @@ class Automatic:
 
     async def _watch(self) -> None:
         """Hear of runs from Tiled's stream; where there is none, ask for them, and try the stream again later."""
-        settings, began = self.link.settings, self.began if self._live else None
+        settings, began = self.tiled.settings, self.on_run_started if self._live else None
         self.state = "watching"
         try:
-            await watch_runs(settings, self.finished, began)
+            await watch_runs(settings, self.on_run_finished, began)
         except StreamOff as error:
             self.state = f"polling every {settings.reconcile_s:g} s: {error}"
             log.warning("stream_off", reason=str(error), asked_every_s=settings.reconcile_s)
-            await poll_runs(settings, self.finished, began, for_s=_POLL_FOR_S)
+            await poll_runs(settings, self.on_run_finished, began, for_s=_POLL_FOR_S)
 
     async def _catch_up(self) -> None:
-        since = time.time() - self.link.settings.catch_up_s
-        for run, known in await self.link.call(backlog, self.link.raw, self.link.store, since):
+        since = time.time() - self.tiled.settings.catch_up_s
+        for run, known in await self.tiled.call(backlog, self.tiled.raw, self.tiled.store, since):
             if run.metadata["start"]["uid"] not in self.verdicts:
                 await self._consider(run, known, Rank.BACKLOG)
 
-    async def began(self, uid: str, start: Mapping[str, Any]) -> None:
+    async def on_run_started(self, uid: str, start: Mapping[str, Any]) -> None:
         """Follow a run that has begun, once, if its analysis is likely to be wanted."""
         if self._live is None or uid in self._begun:
             return
@@ -117,9 +117,9 @@ class Automatic:
         detectors = [str(one) for one in named] if isinstance(named, list | tuple) else []
         rule, recipe = self._rules.of(start, detectors)
         if judge_beginning(start).taken and (rule is None or rule.skip is None):
-            self._live.follow(uid, recipe or self.reception.site_recipe)
+            self._live.follow(uid, recipe or self.submission.site_recipe)
 
-    async def finished(self, uid: str, *_documents: Any) -> None:
+    async def on_run_finished(self, uid: str, *_documents: Any) -> None:
         """Judge a run that has ended; one that was followed when its pixels are handed over, and others meanwhile."""
         if uid in self.verdicts:
             return
@@ -144,8 +144,8 @@ class Automatic:
             return
         self._looking.add(uid)  # The stream and a webhook name a run at about the same time.
         try:
-            run = await self.link.call(find_run, self.link.raw, uid)
-            known, _ = await self.link.call(self.link.store.search, raw_uid=[uid], limit=1)
+            run = await self.tiled.call(find_run, self.tiled.raw, uid)
+            known, _ = await self.tiled.call(self.tiled.store.search, raw_uid=[uid], limit=1)
             await self._consider(run, known[0] if known else None, Rank.NEW)
         finally:
             self._looking.discard(uid)
@@ -157,7 +157,7 @@ class Automatic:
         while len(self.verdicts) > _MOST_VERDICTS:
             self.verdicts.popitem(last=False)
         log.info("run_judged", raw_uid=start["uid"], taken=verdict.taken, reason=verdict.reason)
-        self._judged(start["uid"], start.get("scan_id"), verdict)
+        self._on_judged(start["uid"], start.get("scan_id"), verdict)
 
     async def _verdict(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> Verdict:
         if known is not None:
@@ -166,7 +166,7 @@ class Automatic:
         verdict = judge(start, stop, ("an area detector",))
         if not verdict.taken:
             return verdict
-        summary = await self.link.call(summarise, run)
+        summary = await self.tiled.call(summarise, run)
         verdict = judge(start, stop, summary.detectors)
         if not verdict.taken:
             return verdict
@@ -174,8 +174,8 @@ class Automatic:
         if rule is not None and rule.skip is not None:
             return Verdict(False, f"by the rule {rule.name!r}: {rule.skip}")
         try:
-            record = await self.link.call(self.reception.submit, summary.uid, recipe, automatic=True)
+            record = await self.tiled.call(self.submission.submit, summary.uid, recipe, automatic=True)
         except InputError as error:
             return Verdict(False, str(error))
-        self._submitted(record, rank)
+        self._on_submitted(record, rank)
         return verdict if rule is None else Verdict(True, f"{verdict.reason}; by the rule {rule.name!r}")

@@ -3,16 +3,15 @@
 import threading
 import uuid
 from asyncio import CancelledError
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 from distributed import Client, Future
 
 from twotime.catalog.analyses import AnalysisRecord
-from twotime.jobs.dask_cluster import DaskCluster
-from twotime.jobs.dask_task import attempt, stop
-from twotime.jobs.worker import AWAY
+from twotime.jobs.executors.dask_cluster import DaskCluster
+from twotime.jobs.executors.dask_task import attempt, stop
+from twotime.jobs.executors.executor import EXECUTOR_LOST, OnProgress
 
 log = structlog.get_logger()
 
@@ -51,19 +50,19 @@ class DaskWorker:
         """Wait until a Dask worker is free, or `kill` is called."""
         self.cluster.take_place(self, self._killed)
 
-    def compute(self, record: AnalysisRecord, hear: Callable[[str, float], None]) -> str | None:
-        """Compute a claimed attempt; see `Executor`. `AWAY` if the scheduler is gone."""
+    def compute(self, record: AnalysisRecord, on_progress: OnProgress) -> str | None:
+        """Compute a claimed attempt; see `Executor`. `EXECUTOR_LOST` if the scheduler is gone."""
         client = self.cluster.client
         key = f"twotime-{record.id}-{record.attempt}-{uuid.uuid4().hex[:8]}"
         with self._lock:
             self._cancel.clear()
             self._job = record.id
-        self.cluster.listen(key, hear)
+        self.cluster.listen(key, on_progress)
         try:
-            return AWAY if client is None else self._compute(client, record, key)
+            return EXECUTOR_LOST if client is None else self._compute(client, record, key)
         except (OSError, RuntimeError, CancelledError) as error:
             log.warning("dask_task_lost", analysis_id=record.id, reason=repr(error))
-            return AWAY
+            return EXECUTOR_LOST
         finally:
             self.cluster.forget(key)
             self.cluster.leave_place(self)
@@ -92,10 +91,10 @@ class DaskWorker:
             self._wake.wait(_LOOK_EVERY_S)
             self._wake.clear()
             if not self.cluster.is_up(client):
-                return AWAY
+                return EXECUTOR_LOST
             if self._killed.is_set():
                 _let_go(client, future, key)
-                return AWAY
+                return EXECUTOR_LOST
             if self._cancel.is_set() and not told:
                 told = True
                 if not _stopped(client, key, drop=False) and not future.done():
@@ -107,7 +106,7 @@ class DaskWorker:
         if future.status == "error":
             log.error("dask_task_failed", analysis_id=record.id, reason=repr(future.exception(timeout=_GRACE_S)))
             return None
-        return AWAY
+        return EXECUTOR_LOST
 
 
 def _let_go(client: Client, future: "Future[str]", key: str) -> None:
