@@ -15,7 +15,7 @@ from distributed import Client
 from tests.bursts import GEOMETRY, computing, ended, write_burst
 from tests.waiting import Loop, until
 
-from twotime.catalog.publish import read_analysis
+from twotime.catalog.results.read import read_analysis
 from twotime.jobs import Service
 from twotime.settings import Settings
 

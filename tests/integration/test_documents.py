@@ -26,8 +26,8 @@ from tests.waiting import Loop, until
 from tests.writing import FRAMES, GEOMETRY, RINGS, Writing
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root
 from twotime.errors import InputError
 from twotime.jobs import Service
 from twotime.live.documents import RunsInMemory

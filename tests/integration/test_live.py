@@ -14,11 +14,19 @@ from tests.waiting import LONGEST_S, until
 from tests.writing import Writing
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.live import MESSAGE_BYTES, MOST_KEPT, LiveSink, live_scan, live_scans, read_live_array
-from twotime.catalog.places import pixel_cache
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.live_scans import (
+    MESSAGE_BYTES,
+    MOST_KEPT,
+    LiveSink,
+    live_scan,
+    live_scans,
+    read_live_array,
+)
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import results_container
 from twotime.errors import NotFound
 from twotime.live.crew import LiveCrew
 from twotime.live.session import LiveSession

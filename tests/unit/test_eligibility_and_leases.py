@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from twotime.catalog.analyses import AnalysisRecord, Holder
+from twotime.catalog.results.analysis_record import AnalysisRecord, Claim
 from twotime.jobs.event_hub import MOST_WAITING, EventHub
 from twotime.jobs.requests.eligibility import judge
 from twotime.jobs.scheduling.leases import LEASE_S, LeaseMonitor
@@ -90,39 +90,39 @@ class Clock:
 
 def test_waiting_analysis_that_nobody_claimed_is_free():
     queued = replace(RUNNING, status="queued")
-    assert LeaseMonitor(new_owner()).is_claimable(queued, Holder(0, None, False))
+    assert LeaseMonitor(new_owner()).is_claimable(queued, Claim(0, None, False))
 
 
 def test_attempt_of_another_machine_is_taken_over_only_after_a_lease_without_signs_of_life():
     clock = Clock()
     leases = LeaseMonitor(new_owner(), clock)
-    holder = Holder(1, "elsewhere/1/1/a", False)
-    assert not leases.is_claimable(RUNNING, holder)
+    claim = Claim(1, "elsewhere/1/1/a", False)
+    assert not leases.is_claimable(RUNNING, claim)
     clock.now = LEASE_S - 1
-    assert not leases.is_claimable(RUNNING, holder)
+    assert not leases.is_claimable(RUNNING, claim)
     clock.now = LEASE_S + 1
-    assert leases.is_claimable(RUNNING, holder)
+    assert leases.is_claimable(RUNNING, claim)
 
 
 def test_sign_of_life_renews_the_lease():
     clock = Clock()
     leases = LeaseMonitor(new_owner(), clock)
-    holder = Holder(1, "elsewhere/1/1/a", False)
-    leases.is_claimable(RUNNING, holder)
+    claim = Claim(1, "elsewhere/1/1/a", False)
+    leases.is_claimable(RUNNING, claim)
     clock.now = LEASE_S + 1
-    assert not leases.is_claimable(replace(RUNNING, updated_time=101.0), holder)
+    assert not leases.is_claimable(replace(RUNNING, updated_time=101.0), claim)
 
 
 def test_silence_while_tiled_was_away_does_not_count():
     clock = Clock()
     leases = LeaseMonitor(new_owner(), clock)
-    holder = Holder(1, "elsewhere/1/1/a", False)
-    leases.is_claimable(RUNNING, holder)
+    claim = Claim(1, "elsewhere/1/1/a", False)
+    leases.is_claimable(RUNNING, claim)
     clock.now = LEASE_S + 1
     leases.restart()
-    assert not leases.is_claimable(RUNNING, holder)
+    assert not leases.is_claimable(RUNNING, claim)
 
 
 def test_attempt_of_a_dead_process_on_this_machine_is_free_at_once():
     place = new_owner().rsplit("/", 3)[0]
-    assert LeaseMonitor(new_owner()).is_claimable(RUNNING, Holder(1, f"{place}/4194304/1/a", False))
+    assert LeaseMonitor(new_owner()).is_claimable(RUNNING, Claim(1, f"{place}/4194304/1/a", False))

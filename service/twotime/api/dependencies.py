@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twotime.api.two_times import TwoTimes
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotForCallers, NotReady
 from twotime.jobs import CallerService, Service
 

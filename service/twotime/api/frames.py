@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 
 
 def frame_time_s(record: AnalysisRecord) -> float:

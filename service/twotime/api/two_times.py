@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from twotime.api.frames import n_frames
 from twotime.api.pictures import SAMPLED, scale
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotFound
 from twotime.jobs import Service
 

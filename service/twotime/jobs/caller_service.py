@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.live_scans import LiveScan, live_scan, live_scans, read_live_array
 from twotime.export.files import Dialect
 from twotime.jobs.access.callers import View
 from twotime.jobs.service import Service

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from twotime import errors
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, results_container
-from twotime.catalog.publish import read_analysis
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_analysis
+from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.errors import ExportTooSlow, TwotimeError
 from twotime.export.files import Dialect, write_file
 from twotime.processes import begin, die_with_parent
@@ -35,7 +35,7 @@ class Exporter:
         Raises
         ------
         TwotimeError
-            As `twotime.catalog.publish.read_analysis`; `ExportTooSlow` after `EXPORT_S`.
+            As `twotime.catalog.results.read.read_analysis`; `ExportTooSlow` after `EXPORT_S`.
         """
         async with self._places:
             begun = partial(begin, "twotime export", _write, settings, analysis_id, path, dialect, n_threads=1)

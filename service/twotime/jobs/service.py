@@ -12,10 +12,10 @@ import pandas as pd
 import structlog
 from numpy.typing import NDArray
 
-from twotime.catalog import publish
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
-from twotime.catalog.runs import RunSummary, list_runs, search_runs
+from twotime.catalog.results import read
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.live_scans import LiveScan, live_scan, live_scans, read_live_array
+from twotime.catalog.runs.search import RunSummary, list_runs, search_runs
 from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
 from twotime.export.files import Dialect
 from twotime.jobs.access.callers import View
@@ -163,7 +163,7 @@ class Service:
         return await (seen or self._tiled).call(self._submission.labels, reference, recipe, seen)
 
     async def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
-        """One frame of a run or the mean of its first; see `twotime.catalog.previews.mean_of_frames`."""
+        """One frame of a run or the mean of its first; see `twotime.catalog.runs.previews.mean_of_frames`."""
         return await (seen or self._tiled).call(self._submission.frame, reference, seen, **which)
 
     async def analysis(self, analysis_id: str) -> AnalysisRecord:
@@ -215,7 +215,7 @@ class Service:
         ----------
         recipe, force, seen : as in `submit`
         limit : at most so many, the newest
-        which : see `twotime.catalog.runs.search_runs`
+        which : see `twotime.catalog.runs.search.search_runs`
 
         Raises
         ------
@@ -298,12 +298,12 @@ class Service:
 
         Raises `NotReady` before status is done.
         """
-        return await self._tiled.call(publish.read_array, self._tiled.store, analysis_id, name, roi, window)
+        return await self._tiled.call(read.read_array, self._tiled.store, analysis_id, name, roi, window)
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""
         record = await self.analysis(analysis_id)
-        ask = partial(self._tiled.call, publish.read_table, self._tiled.store, analysis_id, name)
+        ask = partial(self._tiled.call, read.read_table, self._tiled.store, analysis_id, name)
         return await self._tables.get((analysis_id, record.attempt, record.updated_time, name), ask)
 
     async def export(self, analysis_id: str, path: Path, dialect: Dialect | None = None) -> None:
@@ -406,9 +406,9 @@ class Service:
         for record in reversed(found):
             if self._pool.is_known(record.id) or record.id in self._cancelling:
                 continue
-            holder = await self._tiled.call(self._tiled.store.holder, record.id)
-            if not self._pool.is_known(record.id) and self._leases.is_claimable(record, holder):
-                job = Job(record.id, holder.attempt, service_died=status == "running" and holder.owner != self._owner)
+            claim = await self._tiled.call(self._tiled.store.newest_claim, record.id)
+            if not self._pool.is_known(record.id) and self._leases.is_claimable(record, claim):
+                job = Job(record.id, claim.attempt, service_died=status == "running" and claim.owner != self._owner)
                 self._pool.queue.put(job, Rank.BACKLOG if record.automatic else Rank.ASKED)
         self._count()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from twotime.catalog.models import load_ensemble
 from twotime.live.session import LiveSession
 from twotime.logs import configure_logs
 from twotime.pipeline.one_roi import warm_up
@@ -18,6 +17,7 @@ from twotime.processes import PROCESSES, begin, die_with_parent
 from twotime.recipe import Recipe
 from twotime.settings import Settings
 from twotime.threads import to_the_end
+from twotime.weights import load_ensemble
 
 log = structlog.get_logger()
 

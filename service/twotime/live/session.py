@@ -9,12 +9,12 @@ import numpy as np
 import structlog
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.live import LiveSink
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.places import pixel_cache
-from twotime.catalog.runs import run_facts
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.files.series import frames_at_once
 from twotime.live.growing import GrowingAnalysis, Grown

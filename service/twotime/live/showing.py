@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twotime.catalog.live import G2_QUANTITIES
+from twotime.catalog.results.live_scans import G2_QUANTITIES
 from twotime.live.growing import Grown
 from twotime.pipeline.planning import roi_rows
 from twotime.pipeline.tables import fits_table, g2_table, q_fit_table
@@ -18,7 +18,7 @@ FRAME_EDGE = 400
 
 
 def shown_arrays(grown: Grown) -> dict[str, NDArray[np.float32]]:
-    """Arrays for the screen, as `twotime.catalog.live.ARRAYS` names them."""
+    """Arrays for the screen, as `twotime.catalog.results.live_scans.ARRAYS` names them."""
     arrays = {
         "two_time": _cells([result.c2 for result in grown.results]),
         "g2": _g2(grown),

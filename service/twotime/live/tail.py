@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
 
-from twotime.catalog.client import tiled_errors
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.places import DataFile, reachable_files
-from twotime.catalog.runs import find_image, run_facts
+from twotime.catalog.runs.detector_files import DataFile, reachable_files
+from twotime.catalog.runs.run_facts import find_image, run_facts
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import UnusableRun
 from twotime.hdf5 import HDF5File
 from twotime.pipeline.protocols import Block
@@ -31,7 +31,7 @@ class Tail:
     ----------
     raw : catalog of the raw runs
     uid : of the run
-    detector : see `twotime.catalog.runs.find_image`
+    detector : see `twotime.catalog.runs.run_facts.find_image`
     settings : `read_in_place`, `path_map` and `detector_dirs` count
 
     Attributes

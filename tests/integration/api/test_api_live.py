@@ -9,8 +9,8 @@ from tests.writing import FRAMES, GEOMETRY, RINGS
 
 from cnn_ed import Ensemble
 from twotime.api.server import Server
-from twotime.catalog.client import results_container
-from twotime.catalog.live import LiveSink
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.server.tiled_client import results_container
 from twotime.live.growing import GrowingAnalysis, Grown
 from twotime.live.showing import shown_arrays, shown_numbers
 from twotime.pipeline import plan

@@ -15,10 +15,11 @@ from tests.writing import FRAMES, GEOMETRY, RINGS
 
 from twotime.api.keys import WITHIN_S
 from twotime.api.server import Server
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.live import LiveSink
-from twotime.catalog.publish import run_uid
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.results.publish import run_uid
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.simulate.beamline import Scan, write_scan
 
 pytestmark = pytest.mark.long

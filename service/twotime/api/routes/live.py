@@ -13,7 +13,7 @@ from twotime.api.dependencies import MOST, Roi, RunUid, Size, TheService
 from twotime.api.pictures import frame_png, scale, two_time_png
 from twotime.api.summary import q_dependence, roi_flags, roi_result
 from twotime.api.tables import number
-from twotime.catalog.live import G2_QUANTITIES, LiveScan
+from twotime.catalog.results.live_scans import G2_QUANTITIES, LiveScan
 from twotime.errors import NotReady
 
 router = APIRouter(prefix="/live", tags=["live"])

@@ -19,7 +19,7 @@ from twotime.api.dependencies import MOST, Finished, RoiRows, TheService, TheTwo
 from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
 from twotime.api.tables import Format, number, table_response
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect
 from twotime.results import NODES

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from tiled.client.container import Container
 
-from twotime.catalog import publish
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_as, shown_containers
+from twotime.catalog.results import read
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.server.tiled_client import open_with_key, visible_containers
 from twotime.errors import AnalysisNotFound, NotFound, TiledRefused
 from twotime.settings import Settings
 from twotime.threads import asking
@@ -42,7 +42,7 @@ class View:
 
     def __init__(self, root: Container, settings: Settings) -> None:
         self.root = root
-        self.raw, results = shown_containers(root, settings)
+        self.raw, results = visible_containers(root, settings)
         self.store = AnalysisStore(results)
         self._readable: OrderedDict[str, float] = OrderedDict()
 
@@ -67,7 +67,7 @@ class View:
         """
         if time.monotonic() - self._readable.get(analysis_id, -READABLE_S) < READABLE_S:
             return
-        if not await self.call(publish.gives_data, self.store, analysis_id):
+        if not await self.call(read.may_read_data, self.store, analysis_id):
             raise AnalysisNotFound(f"Tiled gives no data of an analysis {analysis_id!r} for the key that was shown.")
         self._readable[analysis_id] = time.monotonic()
         while len(self._readable) > MOST_READABLE:
@@ -149,7 +149,7 @@ class _Kept:
 
 
 def _view(settings: Settings, authorization: SecretStr) -> View:
-    root = open_as(settings, authorization)
+    root = open_with_key(settings, authorization)
     try:
         return View(root, settings)
     except BaseException:

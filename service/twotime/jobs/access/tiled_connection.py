@@ -9,10 +9,10 @@ import structlog
 from pydantic import AnyHttpUrl, SecretStr
 from tiled.client.container import Container
 
-from twotime.catalog.access import access_in_words
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.server.access_tags import access_in_words
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 from twotime.threads import asking

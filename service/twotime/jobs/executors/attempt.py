@@ -10,15 +10,15 @@ import structlog
 from tiled.client.container import Container
 
 from cnn_ed import Ensemble
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.models import load_ensemble
-from twotime.catalog.places import pixel_cache
-from twotime.catalog.publish import TiledSink
-from twotime.catalog.records import TakenOver, plain
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.analysis_record import AnalysisRecord, ClaimLost, plain
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.publish import TiledSink
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import (
     Cancelled,
     TiledFailing,
@@ -35,6 +35,7 @@ from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
+from twotime.weights import load_ensemble
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class AttemptRunner:
         bound.info("analysis_started")
         try:
             outcome = self._attempt(record)
-        except (TiledUnavailable, TakenOver) as error:
+        except (TiledUnavailable, ClaimLost) as error:
             bound.error("analysis_lost", reason=str(error))
             return "lost"
         except Exception:
@@ -105,7 +106,7 @@ class AttemptRunner:
                 analysis = self._patiently(lambda: self._analysed(root, record, heartbeat.step), heartbeat)
                 self._patiently(lambda: sink.publish(analysis), heartbeat)
             return "done"
-        except TakenOver:
+        except ClaimLost:
             raise
         except Cancelled:
             self._patiently(sink.clear, None)

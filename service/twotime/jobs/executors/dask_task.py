@@ -6,8 +6,7 @@ import dask
 import torch
 from distributed import Worker, get_worker
 
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.records import TakenOver
+from twotime.catalog.results.analysis_record import AnalysisRecord, ClaimLost
 from twotime.jobs.executors.attempt import AttemptRunner
 from twotime.logs import configure_logs
 from twotime.settings import Settings
@@ -85,5 +84,5 @@ class _Bench:
 
     def _on_progress(self, stage: str, fraction: float) -> None:
         if self._dropped:
-            raise TakenOver(f"The service that asked for {self._key} let it go.")
+            raise ClaimLost(f"The service that asked for {self._key} let it go.")
         self._worker.log_event(self._topic, {"key": self._key, "stage": stage, "fraction": float(fraction)})

@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 from distributed import Client, Future
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.jobs.executors.dask_cluster import DaskCluster
 from twotime.jobs.executors.dask_task import attempt, stop
 from twotime.jobs.executors.executor import EXECUTOR_LOST, OnProgress

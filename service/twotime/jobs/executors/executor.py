@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 
 EXECUTOR_LOST = "executor lost"
 """Outcome of an attempt whose executor disappeared. It does not count against the analysis."""

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import structlog
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
-from twotime.catalog.records import TakenOver
+from twotime.catalog.results.analysis_record import AnalysisRecord, ClaimLost
+from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.errors import Cancelled, TwotimeError
 from twotime.jobs.executors.executor import OnProgress
 
@@ -74,9 +74,9 @@ class Heartbeat:
         self.on_progress(stage, fraction)
 
     def check(self) -> None:
-        """Raise `Cancelled` where the attempt shall stop, `TakenOver` where another process has it."""
+        """Raise `Cancelled` where the attempt shall stop, `ClaimLost` where another process has it."""
         if self._lost:
-            raise TakenOver(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
+            raise ClaimLost(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
         if self.cancel.is_set():
             raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
 
@@ -88,7 +88,7 @@ class Heartbeat:
                 continue
             try:
                 if due:
-                    self._look()
+                    self._check_claim()
                     beat = time.monotonic()
                 written = self._now
                 self.store.progress(self.record, *written)
@@ -98,8 +98,8 @@ class Heartbeat:
                     log.warning("progress_not_written", analysis_id=self.record.id, reason=str(error))
                 silent = True
 
-    def _look(self) -> None:
-        standing = self.store.standing(self.record)
-        self._lost = standing == "lost"
-        if standing == "cancel":
+    def _check_claim(self) -> None:
+        state = self.store.claim_state(self.record)
+        self._lost = state == "lost"
+        if state == "cancel":
             self.cancel.set()

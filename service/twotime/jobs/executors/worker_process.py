@@ -7,7 +7,7 @@ from multiprocessing.synchronize import Event
 
 import structlog
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.jobs.executors.executor import OnProgress
 from twotime.logs import configure_logs
 from twotime.processes import PROCESSES, begin, die_with_parent

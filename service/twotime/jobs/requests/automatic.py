@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 from databroker.client import BlueskyRun
 
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.backlog import backlog
-from twotime.catalog.runs import find_run, summarise
-from twotime.catalog.watch import poll_runs, watch_runs
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.backlog import backlog
+from twotime.catalog.runs.search import find_run, summarise
+from twotime.catalog.runs.watch import poll_runs, watch_runs
 from twotime.errors import InputError, StreamOff, TwotimeError
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.requests.eligibility import Verdict, judge, judge_beginning

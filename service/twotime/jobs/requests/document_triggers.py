@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from twotime.catalog.runs import find_run
+from twotime.catalog.runs.search import find_run
 from twotime.errors import RunNotFound, TiledRefused, TiledUnavailable, TwotimeError
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.requests.automatic import AutomaticMode

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.models import load_ensemble
-from twotime.catalog.previews import mean_of_frames
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.previews import mean_of_frames
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
 from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.access.callers import View
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.pipeline import Plan, plan, versions_of
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
+from twotime.weights import load_ensemble
 
 
 class Submission:
@@ -95,7 +96,7 @@ class Submission:
         return self._plan(reference, recipe, seen)[1].rois.labels
 
     def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
-        """See `twotime.catalog.previews.mean_of_frames`."""
+        """See `twotime.catalog.runs.previews.mean_of_frames`."""
         # Frames for somebody else come from Tiled, which knows whether he may have them; files do not.
         settings = self.tiled.settings.model_copy(update={} if seen is None else {"read_in_place": False})
         return mean_of_frames(find_run((seen or self.tiled).raw, reference), settings, **which)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twotime.catalog.analyses import AnalysisRecord, Holder
+from twotime.catalog.results.analysis_record import AnalysisRecord, Claim
 from twotime.jobs.scheduling.owner import is_dead
 
 LEASE_S = 30.0
@@ -38,24 +38,24 @@ class LeaseMonitor:
         self.clock = clock
         self._heartbeats: dict[str, _Heartbeat] = {}
 
-    def is_claimable(self, record: AnalysisRecord, holder: Holder) -> bool:
+    def is_claimable(self, record: AnalysisRecord, claim: Claim) -> bool:
         """Whether this process may claim the next attempt of an unfinished analysis that it does not compute.
 
         Parameters
         ----------
         record : the analysis as Tiled shows it now
-        holder : the process with the newest claim
+        claim : its newest claim
         """
         # Queued again after the newest claim: a forced request, or a service that stopped and released its claim.
-        if holder.attempt < record.attempt and record.status == "queued":
+        if claim.attempt < record.attempt and record.status == "queued":
             return True
         # Our own claim without a worker that computes it: the worker died.
-        if holder.owner is None or holder.owner == self.owner or is_dead(holder.owner):
+        if claim.owner is None or claim.owner == self.owner or is_dead(claim.owner):
             return True
         now = self.clock()
         last = self._heartbeats.get(record.id)
-        if last is None or (last.attempt, last.updated_time) != (holder.attempt, record.updated_time):
-            self._heartbeats[record.id] = _Heartbeat(holder.attempt, record.updated_time, now)
+        if last is None or (last.attempt, last.updated_time) != (claim.attempt, record.updated_time):
+            self._heartbeats[record.id] = _Heartbeat(claim.attempt, record.updated_time, now)
             return False
         return now - last.first_seen > LEASE_S
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.executors.executor import EXECUTOR_LOST, Executor
@@ -84,7 +84,7 @@ class WorkerPool:
             await asyncio.to_thread(self.cluster.close)
         for record in unfinished:
             try:
-                await self.tiled.call(self._hand_back, record)
+                await self.tiled.call(self._release, record)
             except (TiledUnavailable, TiledRefused) as error:
                 log.warning("not_handed_back", analysis_id=record.id, reason=str(error))
 
@@ -175,7 +175,7 @@ class WorkerPool:
         self.busy[record.id] = replace(known, stage=stage, progress=fraction, updated_time=time.time())
         self._on_progress(self.busy[record.id])
 
-    def _hand_back(self, record: AnalysisRecord) -> None:
+    def _release(self, record: AnalysisRecord) -> None:
         current = self.tiled.store.get(record.id)
         if current.status == "running" and current.attempt == record.attempt:
-            self.tiled.store.hand_back(record)
+            self.tiled.store.release(record)

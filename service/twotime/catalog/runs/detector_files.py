@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 from tiled.utils import path_from_uri
 
-from twotime.catalog.client import tiled_errors
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.files import master_of
 from twotime.files.pixel_cache import PixelCache
 from twotime.settings import Settings

@@ -11,8 +11,8 @@ from tiled.client.array import ArrayClient
 from tiled.client.container import Container
 from tiled.queries import Eq
 
-from twotime.catalog.client import descend, tiled_errors
-from twotime.catalog.runs import MOST_PIXELS
+from twotime.catalog.runs.run_facts import MOST_PIXELS
+from twotime.catalog.server.tiled_client import descend, tiled_errors
 from twotime.errors import RecipeError, TiledRefused
 from twotime.hdf5 import HDF5File
 from twotime.pipeline.protocols import LabelMap

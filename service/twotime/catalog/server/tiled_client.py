@@ -1,11 +1,5 @@
 """The connection to a Tiled server, and its failures as sentences."""
 
-import os
-
-# Tiled reads these when it is imported; its own defaults retry a deterministic failure for 25 s.
-os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
-os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
-
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,7 +88,7 @@ def results_container(root: Container, settings: Settings) -> Container:
         return _made_path(root, settings.results_path)
 
 
-def open_as(settings: Settings, authorization: SecretStr) -> Container:
+def open_with_key(settings: Settings, authorization: SecretStr) -> Container:
     """Connect to the same server with the key of somebody else.
 
     Parameters
@@ -121,7 +115,7 @@ def open_as(settings: Settings, authorization: SecretStr) -> Container:
     return root
 
 
-def shown_containers(root: Container, settings: Settings) -> tuple[CatalogOfBlueskyRuns, Container]:
+def visible_containers(root: Container, settings: Settings) -> tuple[CatalogOfBlueskyRuns, Container]:
     """Those of the runs and of the analyses, as far as they are shown; makes none; raises `NotFound`."""
     with tiled_errors(str(settings.tiled_uri)), _shown():
         try:

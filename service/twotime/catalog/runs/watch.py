@@ -13,7 +13,7 @@ from databroker.queries import Comparison, TimeRange
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from twotime.catalog.client import open_root, raw_catalog, tiled_errors
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, tiled_errors
 from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
 from twotime.threads import to_the_end

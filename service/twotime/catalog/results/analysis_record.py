@@ -10,15 +10,15 @@ from twotime.errors import Cancelled
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
-MOST_ATTEMPTS = 3
-MOST_SERVICES = 100
+MAX_ATTEMPTS = 3
+MAX_SERVICE_DEATHS = 100
 """A service may be killed often for reasons of its own; one that is killed by the analysis must not go on for ever."""
 CANCELLED = "Cancelled on request."
 FINAL = "final"
 """Container of the results, almost always; see `AnalysisRecord.final`."""
 
 
-class TakenOver(Cancelled):
+class ClaimLost(Cancelled):
     """Another process has taken the attempt over; what this one found no longer counts."""
 
 
@@ -32,7 +32,7 @@ class AnalysisRecord:
     raw_uid, scan_id, sample : of the run
     status : queued, running, done, failed or cancelled
     attempt : number of the attempt that waits, runs or ended last
-    first_attempt : attempt from which `MOST_ATTEMPTS` are counted; those that ended with their service do not count
+    first_attempt : attempt from which `MAX_ATTEMPTS` are counted; those that ended with their service do not count
     asked_attempt : attempt with which the latest request began
     stage, progress : what is being done, and how much of it (0 to 1)
     request : the recipe as it was asked for
@@ -85,7 +85,7 @@ class AnalysisRecord:
 
 
 @dataclass(frozen=True)
-class Holder:
+class Claim:
     """Who holds the newest claim on an analysis; attempt 0 where nobody ever claimed it.
 
     Attributes

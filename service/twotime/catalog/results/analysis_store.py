@@ -22,30 +22,27 @@ from tiled.client.utils import ClientError
 from tiled.queries import Eq, In, Like, SpecsQuery
 from tiled.structures.core import Spec
 
-from twotime.catalog.access import giving, refuses_tags, tags_of
-from twotime.catalog.client import tiled_errors
-from twotime.catalog.records import (
+from twotime.catalog.results.analysis_record import (
     CANCELLED,
     FINAL,
-    MOST_ATTEMPTS,
-    MOST_SERVICES,
+    MAX_ATTEMPTS,
+    MAX_SERVICE_DEATHS,
     AnalysisRecord,
-    Holder,
+    Claim,
+    ClaimLost,
     Status,
-    TakenOver,
     plain,
     read_record,
 )
+from twotime.catalog.server.access_tags import giving_tags, tags_of
+from twotime.catalog.server.nodes import child, create_once, raise_unless_conflict
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import AnalysisNotFound
 from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
 
 log = structlog.get_logger()
 
-__all__ = ["ANALYSIS_SPEC", "AnalysisRecord", "AnalysisStore", "Holder", "child", "made", "remove"]
-
 ANALYSIS_SPEC = Spec("xpcs_analysis")
-_CONFLICT = 409
-_NOT_FOUND = 404
 _PAGE = 200
 
 
@@ -118,13 +115,13 @@ class AnalysisStore:
             "created_time": now,
             "updated_time": now,
         }
-        with tiled_errors(), giving(facts.uid, facts.access_tags):
+        with tiled_errors(), giving_tags(facts.uid, facts.access_tags):
             try:
                 node = self.results.create_container(
                     key, metadata=plain(metadata), specs=[ANALYSIS_SPEC], access_tags=list(facts.access_tags) or None
                 )
             except ClientError as error:
-                _only_conflict(error)
+                raise_unless_conflict(error)
                 return self._requeue_if_forced(self.get(key), force, list(facts.access_tags))
         return _record(node)
 
@@ -185,14 +182,14 @@ class AnalysisStore:
             pages = [values[start : min(start + _PAGE, end)] for start in range(offset, end, _PAGE)]
             return [_record(node) for page in pages for node in page], total
 
-    def holder(self, key: str) -> Holder:
+    def newest_claim(self, key: str) -> Claim:
         """Who holds the newest claim; raises `AnalysisNotFound`."""
         attempts = self._attempts(key)
         with tiled_errors():
             nodes = dict(attempts.items())
         newest = max((int(name) for name in nodes if name.isdigit()), default=0)
         owner = nodes[str(newest)].metadata.get("owner") if newest else None
-        return Holder(newest, owner, f"{newest}-cancel" in nodes)
+        return Claim(newest, owner, f"{newest}-cancel" in nodes)
 
     def claim(self, key: str, owner: str, after: int, *, service_died: bool = False) -> AnalysisRecord | None:
         """Take the attempt that follows attempt `after`; only one caller ever gets it.
@@ -200,21 +197,21 @@ class AnalysisStore:
         Parameters
         ----------
         owner : name of the process that will compute it
-        after : attempt of the `holder` that was seen, and found to be free or dead
+        after : attempt of the `newest_claim` that was found free or dead
         service_died : that attempt ended with its whole service, which does not speak against the analysis
 
         Returns
         -------
         AnalysisRecord or None
             Running and ours; or None where somebody else was faster, where it had been asked to stop, or where it
-            was attempted `MOST_ATTEMPTS` times in vain, or `MOST_SERVICES` services died with it.
+            was attempted `MAX_ATTEMPTS` times in vain, or `MAX_SERVICE_DEATHS` services died with it.
         """
         number = after + 1
         if self.get(key).ended:
             return None
         attempts = self._attempts(key)
         with tiled_errors():
-            if not made(attempts, str(number), {"owner": owner, "time": time.time()}):
+            if not create_once(attempts, str(number), {"owner": owner, "time": time.time()}):
                 return None
             stop = child(attempts, f"{after}-cancel") is not None
         record = self.get(key)
@@ -223,7 +220,7 @@ class AnalysisStore:
         if stop and record.status == "running":
             return self._ended(key, "cancelled", number, error=CANCELLED) and None
         first_attempt = record.first_attempt + (1 if service_died else 0)
-        if number - first_attempt >= MOST_ATTEMPTS or first_attempt - record.asked_attempt >= MOST_SERVICES:
+        if number - first_attempt >= MAX_ATTEMPTS or first_attempt - record.asked_attempt >= MAX_SERVICE_DEATHS:
             sentence = (
                 f"The process that computes this analysis died {number - record.asked_attempt} times; "
                 "look into the log for the reason, then submit it again with force."
@@ -242,7 +239,7 @@ class AnalysisStore:
             error=None,
         )
 
-    def standing(self, record: AnalysisRecord) -> Literal["held", "cancel", "lost"]:
+    def claim_state(self, record: AnalysisRecord) -> Literal["held", "cancel", "lost"]:
         """Whether an attempt shall go on, was asked to stop, or was taken over by somebody else."""
         attempts = self._attempts(record.id)
         with tiled_errors():
@@ -251,10 +248,10 @@ class AnalysisStore:
             return "lost"
         return "cancel" if f"{record.attempt}-cancel" in names else "held"
 
-    def hold(self, record: AnalysisRecord) -> None:
-        """Make sure that an attempt is still ours; raises `TakenOver` where it is not."""
-        if self.standing(record) == "lost":
-            raise TakenOver(f"Attempt {record.attempt} of {record.id} was taken over by another process.")
+    def require_claim(self, record: AnalysisRecord) -> None:
+        """Make sure that an attempt is still ours; raises `ClaimLost` where it is not."""
+        if self.claim_state(record) == "lost":
+            raise ClaimLost(f"Attempt {record.attempt} of {record.id} was taken over by another process.")
 
     def progress(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
         """Say how far the attempt is; also the sign of life that keeps others from taking it over.
@@ -282,22 +279,22 @@ class AnalysisStore:
         facts: Mapping[str, Any],
         final: str = FINAL,
     ) -> AnalysisRecord:
-        """Publish: everything the attempt wrote below `final` counts from here on. Written last; raises `TakenOver`."""
-        self.hold(record)
+        """Publish: everything the attempt wrote below `final` counts from here on. Written last; raises `ClaimLost`."""
+        self.require_claim(record)
         changes = {"timings_s": dict(timings_s), "warnings": [*warnings], "facts": dict(facts), "final": final}
         return self._ended(record.id, "done", record.attempt, **changes)
 
     def failed(self, record: AnalysisRecord, sentence: str) -> AnalysisRecord:
-        """Give the attempt up, with the reason; raises `TakenOver`."""
-        self.hold(record)
+        """Give the attempt up, with the reason; raises `ClaimLost`."""
+        self.require_claim(record)
         return self._ended(record.id, "failed", record.attempt, error=sentence)
 
     def cancelled(self, record: AnalysisRecord, sentence: str = CANCELLED) -> AnalysisRecord:
-        """Give the attempt up because somebody asked for it; raises `TakenOver`."""
-        self.hold(record)
+        """Give the attempt up because somebody asked for it; raises `ClaimLost`."""
+        self.require_claim(record)
         return self._ended(record.id, "cancelled", record.attempt, error=sentence)
 
-    def hand_back(self, record: AnalysisRecord) -> AnalysisRecord:
+    def release(self, record: AnalysisRecord) -> AnalysisRecord:
         """Queue a running attempt again because its service stops; does not count as one that died."""
         return self._change(
             record.id,
@@ -314,24 +311,24 @@ class AnalysisStore:
         record = self.get(key)
         if record.ended:
             return record
-        holder = self.holder(key)
-        if record.status == "queued" and holder.attempt < record.attempt:
+        claim = self.newest_claim(key)
+        if record.status == "queued" and claim.attempt < record.attempt:
             attempts = self._attempts(key)
             with tiled_errors():
-                won = made(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
+                won = create_once(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
             if won:
                 return self._ended(key, "cancelled", record.attempt, error=CANCELLED)
-            holder = self.holder(key)
+            claim = self.newest_claim(key)
         attempts = self._attempts(key)
         with tiled_errors():
-            made(attempts, f"{holder.attempt}-cancel", {"owner": owner, "time": time.time()})
+            create_once(attempts, f"{claim.attempt}-cancel", {"owner": owner, "time": time.time()})
         return self.get(key)
 
     def _requeue_if_forced(self, record: AnalysisRecord, force: bool, access_tags: list[str]) -> AnalysisRecord:
         if not (force and record.ended):
             return record
         self._hand_over(record, access_tags)
-        number = self.holder(record.id).attempt + 1
+        number = self.newest_claim(record.id).attempt + 1
         return self._change(
             record.id,
             status="queued",
@@ -351,7 +348,7 @@ class AnalysisStore:
         """Give an analysis the access tags that its run has by now; all that is written into it takes them from it."""
         node = self.node(record.id)
         if access_tags and tags_of(node) != access_tags:
-            with tiled_errors(), giving(record.raw_uid, access_tags):
+            with tiled_errors(), giving_tags(record.raw_uid, access_tags):
                 node.update_metadata(access_tags=access_tags)
 
     def _ended(self, key: str, status: Status, attempt: int, **changes: Any) -> AnalysisRecord:
@@ -376,63 +373,15 @@ class AnalysisStore:
         with tiled_errors():
             found = child(node, "attempts")
             if found is None:
-                made(node, "attempts", {})
+                create_once(node, "attempts", {})
                 found = child(node, "attempts")
         if found is None:
             raise AnalysisNotFound(f"The analysis {key} was deleted while it was being looked at.")
         return found
 
 
-def child(parent: Container, key: str) -> Any:
-    """The client of a child, or of what lies below it by a path, or None where there is none."""
-    try:
-        return parent[key]
-    except KeyError:
-        return None
-
-
-def made(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec] = ()) -> bool:
-    """Make a child container with the access tags of its parent; False where somebody else had made it already."""
-    tags = tags_of(parent)
-    try:
-        return _made(parent, key, metadata, specs, tags)
-    except ClientError as error:
-        if tags is None or not refuses_tags(error):
-            raise
-        # Without them nobody sees it but the service: too few do, never too many.
-        log.warning("access_tags_refused", container=key, tags=tags, remedy="make it by hand, with these tags")
-        return _made(parent, key, metadata, specs, None)
-
-
-def remove(parent: Container, key: str) -> None:
-    """Remove a child with all below it; no effect where it is gone, also by a request whose answer was lost."""
-    if child(parent, key) is None:
-        return
-    try:
-        parent.delete_contents(key, recursive=True, external_only=False)
-    except ClientError as error:
-        if error.response.status_code != _NOT_FOUND:
-            raise
-
-
-def _made(
-    parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec], access_tags: list[str] | None
-) -> bool:
-    try:
-        parent.create_container(key, metadata=metadata, specs=[*specs], access_tags=access_tags)
-    except ClientError as error:
-        _only_conflict(error)
-        return False
-    return True
-
-
 def _record(node: Container) -> AnalysisRecord:
     return read_record(node.path_parts[-1], node.metadata)
-
-
-def _only_conflict(error: ClientError) -> None:
-    if error.response.status_code != _CONFLICT:
-        raise error
 
 
 def _like(beginning: str) -> str:

@@ -15,10 +15,10 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
-from twotime.catalog.access import giving, tags_of
-from twotime.catalog.analyses import child, made, remove
-from twotime.catalog.client import tiled_errors
-from twotime.catalog.records import plain
+from twotime.catalog.results.analysis_record import plain
+from twotime.catalog.server.access_tags import giving_tags, tags_of
+from twotime.catalog.server.nodes import child, create_once, remove
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import InputError, NotFound
 
 LIVE = "live"
@@ -68,12 +68,12 @@ class LiveSink:
     ) -> None:
         self.uid = uid
         with tiled_errors():
-            made(results, LIVE, {})
+            create_once(results, LIVE, {})
             parent = results[LIVE]
             _make_room(parent, uid)
             now = time.time()
             metadata = plain({**metadata, "created_time": now, "updated_time": now})
-            with giving(uid, access_tags):
+            with giving_tags(uid, access_tags):
                 parent.create_container(
                     uid, metadata=metadata, specs=[LIVE_SPEC], access_tags=list(access_tags) or None
                 )

@@ -14,9 +14,9 @@ import numpy as np
 from databroker.client import BlueskyRun
 from numpy.typing import NDArray
 
-from twotime.catalog.client import tiled_errors
-from twotime.catalog.places import DataFile, master_file, reachable_files
-from twotime.catalog.runs import find_image
+from twotime.catalog.runs.detector_files import DataFile, master_file, reachable_files
+from twotime.catalog.runs.run_facts import find_image
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import DamagedFrames, UnusableRun
 from twotime.files import EigerSeries, master_pixel_mask
 from twotime.files.chunks import FrameBuffers, ahead, frame_indices, read_frames
@@ -34,7 +34,7 @@ class TiledFrames:
 
     Parameters
     ----------
-    run : from `twotime.catalog.runs.find_run`
+    run : from `twotime.catalog.runs.search.find_run`
     facts : of the same run
     direct : read the HDF5 files in place where they can be reached
     path_map : prefixes of file paths as Tiled names them, and where they are here

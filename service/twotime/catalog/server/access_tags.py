@@ -43,7 +43,7 @@ def refuses_tags(error: ClientError) -> bool:
 
 
 @contextmanager
-def giving(uid: str, tags: Sequence[str]) -> Iterator[None]:
+def giving_tags(uid: str, tags: Sequence[str]) -> Iterator[None]:
     """Give a node the access tags of a run inside this block; raises `UnusableRun` where Tiled does not let us."""
     try:
         yield

@@ -20,7 +20,7 @@ from typing import IO
 import httpx
 import yaml
 
-from twotime.catalog.client import RUNS_SPEC, open_root, suppress_conflict
+from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root, suppress_conflict
 from twotime.catalog.tiled_adapters import FOLDERS
 from twotime.errors import TiledUnavailable
 from twotime.settings import Settings

@@ -6,8 +6,9 @@ from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
 from databroker.queries import TimeRange
 from tiled.queries import KeyPresent
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
-from twotime.catalog.client import tiled_errors
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.server.tiled_client import tiled_errors
 
 _PAGE = 100
 

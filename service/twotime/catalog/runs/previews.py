@@ -6,8 +6,8 @@ import numpy as np
 from databroker.client import BlueskyRun
 from numpy.typing import NDArray
 
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.runs import run_facts
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.errors import InputError
 from twotime.settings import Settings
 from twotime.xpcs.orientation import Orientation, oriented
