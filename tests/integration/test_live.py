@@ -28,8 +28,8 @@ from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.catalog.server.tiled_client import results_container
 from twotime.errors import NotFound
-from twotime.live.crew import LiveCrew
 from twotime.live.session import LiveSession
+from twotime.live.supervisor import LiveSupervisor
 from twotime.pipeline import analyse, no_progress, plan
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
@@ -182,20 +182,20 @@ def test_recipe_that_does_not_fit_is_said_and_ends_nothing_else(raw, own, detect
 def test_killed_process_is_started_again_and_follows_on(raw, own, detector_folder):
     async def scenario(writing):
         said = []
-        crew = LiveCrew(lambda: own, said.append)
-        crew.follow(writing.uid, RECIPE)
-        crew.start()
+        supervisor = LiveSupervisor(lambda: own, said.append)
+        supervisor.follow(writing.uid, RECIPE)
+        supervisor.start()
         async with asyncio.timeout(LONGEST_S):
             while not any(one["n_frames"] for one in said):
                 await asyncio.sleep(0.05)
-            first = crew.pid
+            first = supervisor.pid
             os.kill(first, signal.SIGKILL)
             while said[-1]["state"] != "ended":
                 await asyncio.sleep(0.05)
-            second = crew.pid
-            await crew.ended(writing.uid, 10.0)
-        left = crew.followed
-        await crew.stop()
+            second = supervisor.pid
+            await supervisor.wait_for_end(writing.uid, 10.0)
+        left = supervisor.followed
+        await supervisor.stop()
         return said, first != second, left
 
     with Writing(own, raw, detector_folder / "killed", frame_rate=10.0) as writing:

@@ -84,7 +84,7 @@ def _port(settings: Settings) -> str:
 
 
 def _documents(settings: Settings) -> str:
-    from twotime.live.listening import find_proxy
+    from twotime.live.document_listener import find_proxy
 
     asyncio.run(find_proxy(settings.documents_address))
     return f"a 0MQ proxy answers at {settings.documents_address}"

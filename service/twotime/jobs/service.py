@@ -33,13 +33,13 @@ from twotime.jobs.scheduling.leases import LeaseMonitor
 from twotime.jobs.scheduling.owner import new_owner
 from twotime.jobs.scheduling.worker_pool import WorkerPool
 from twotime.jobs.status import Health, QueueView, RunListing, Submitted
-from twotime.live.crew import LiveCrew
+from twotime.live.supervisor import LiveSupervisor
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe, parse_recipe
 from twotime.settings import Settings
 
 if TYPE_CHECKING:
-    from twotime.live.listening import DocumentListener
+    from twotime.live.document_listener import DocumentListener
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class Service:
         )
         rules = load_site_rules(settings.rules_file)
         self._live = (
-            LiveCrew(lambda: self._tiled.settings, self._on_live_state)
+            LiveSupervisor(lambda: self._tiled.settings, self._on_live_state)
             if settings.automatic and settings.live
             else None
         )
@@ -332,7 +332,7 @@ class Service:
             watcher=self._automatic.state,
             workers=(sum(worker.alive for worker in workers), self.settings.workers),
             dask="" if cluster is None else cluster.state,
-            documents="" if listener is None else f"{listener.state}; {self._documents.runs.told}",
+            documents="" if listener is None else f"{listener.state}; {self._documents.runs.summary}",
             documents_heard=listener is not None and listener.connected,
             queued=len(self._pool.queue),
             running=len(self._pool.busy),
@@ -378,7 +378,7 @@ class Service:
 
     async def _listen(self) -> None:
         """Hear documents over 0MQ; begins anew after every failure."""
-        from twotime.live.listening import DocumentListener
+        from twotime.live.document_listener import DocumentListener
 
         while True:
             self._listener = DocumentListener(self.settings.documents_address, self._documents.runs)

@@ -11,8 +11,8 @@ from cnn_ed import Ensemble
 from twotime.api.server import Server
 from twotime.catalog.results.live_scans import LiveSink
 from twotime.catalog.server.tiled_client import results_container
-from twotime.live.growing import GrowingAnalysis, Grown
-from twotime.live.showing import shown_arrays, shown_numbers
+from twotime.live.display import shown_arrays, shown_numbers
+from twotime.live.growing_analysis import GrowingAnalysis, Grown
 from twotime.pipeline import plan
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
 

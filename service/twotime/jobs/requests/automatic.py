@@ -19,7 +19,7 @@ from twotime.jobs.requests.eligibility import Verdict, judge, judge_beginning
 from twotime.jobs.requests.site_rules import SiteRules
 from twotime.jobs.requests.submission import Submission
 from twotime.jobs.scheduling.job_queue import Rank
-from twotime.live.crew import LiveCrew
+from twotime.live.supervisor import LiveSupervisor
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class AutomaticMode:
         on_submitted: Callable[[AnalysisRecord, Rank], None],
         on_judged: Callable[[str, int | None, Verdict], None],
         rules: SiteRules,
-        live: LiveCrew | None = None,
+        live: LiveSupervisor | None = None,
     ) -> None:
         self.tiled = tiled
         self.submission = submission
@@ -132,7 +132,7 @@ class AutomaticMode:
 
     async def _after_live(self, uid: str) -> None:
         assert self._live is not None
-        await self._live.ended(uid, _HAND_OVER_S)
+        await self._live.wait_for_end(uid, _HAND_OVER_S)
         try:
             await self._look_at(uid)
         except TwotimeError as error:

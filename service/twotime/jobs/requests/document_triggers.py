@@ -11,8 +11,8 @@ from twotime.catalog.runs.search import find_run
 from twotime.errors import RunNotFound, TiledRefused, TiledUnavailable, TwotimeError
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.requests.automatic import AutomaticMode
-from twotime.live.crew import LiveCrew
-from twotime.live.documents import RunsInMemory
+from twotime.live.run_documents import RunsInMemory
+from twotime.live.supervisor import LiveSupervisor
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class DocumentTriggers:
         self,
         tiled: TiledConnection,
         automatic: AutomaticMode,
-        live: LiveCrew | None,
+        live: LiveSupervisor | None,
         on_state: Callable[[dict[str, Any]], None],
     ) -> None:
         self.runs = RunsInMemory(self._began, self._grew, self._ended)

@@ -1,4 +1,4 @@
-"""Documents over 0MQ, as bluesky's `Publisher` sends them to its proxy, in MessagePack."""
+"""Bluesky documents over 0MQ, as bluesky's `Publisher` sends them to its proxy, in MessagePack."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
 from twotime.errors import InputError
-from twotime.live.documents import RunsInMemory
+from twotime.live.run_documents import RunsInMemory
 
 log = structlog.get_logger()
 
@@ -24,24 +24,24 @@ _REFUSED = zmq.Event.HANDSHAKE_FAILED_NO_DETAIL | zmq.Event.HANDSHAKE_FAILED_PRO
 
 
 class DocumentListener:
-    """Listens to a 0MQ proxy, before it is there, while it is, and after it was away.
+    """Subscribes to a 0MQ proxy and reconnects whenever the proxy goes away.
 
     Parameters
     ----------
-    address : where the proxy publishes, as host:port
-    runs : take what comes
+    address : host:port where the proxy publishes
+    runs : takes the documents
 
     Attributes
     ----------
     connected : whether the proxy answers
-    state : one sentence on it
+    state : one sentence about the connection
 
     Notes
     -----
-    bluesky's own `RemoteDispatcher` (1.15) is not used: a message with an unknown name ends it, others that it cannot
-    read are printed to the standard output, it needs a thread with a loop that nobody can end from outside, and it does
-    not know whether anybody is there. Messages are not authenticated, so nothing that could run code is read: a pickle,
-    which is what `Publisher` sends unless told otherwise, is refused.
+    bluesky's `RemoteDispatcher` (1.15) does not fit: a message with an unknown name stops it, it prints unreadable
+    messages to standard output, its thread cannot be stopped from outside, and it does not know whether the proxy
+    answers. Messages carry no authentication, so nothing that could run code is decoded: pickles, the default of
+    `Publisher`, are refused.
     """
 
     def __init__(self, address: str, runs: RunsInMemory) -> None:
@@ -53,10 +53,10 @@ class DocumentListener:
     async def run(self) -> None:
         """Listen until cancelled."""
         async with _subscribed(self.address) as (socket, monitor), asyncio.TaskGroup() as both:
-            both.create_task(self._hear(socket))
+            both.create_task(self._receive(socket))
             both.create_task(self._watch(monitor))
 
-    async def _hear(self, socket: zmq.asyncio.Socket) -> None:
+    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
         while True:
             message = await socket.recv()
             try:
@@ -65,17 +65,19 @@ class DocumentListener:
                 self.runs.refuse(str(error))
 
     async def _watch(self, monitor: zmq.asyncio.Socket) -> None:
-        """Know whether the proxy is there."""
+        """Follow the state of the connection."""
         while True:
             event = (await recv_monitor_message(monitor))["event"]
             if event == _GREETED:
-                self._say(True, f"listening to the 0MQ proxy at {self.address}")
+                self._set_state(True, f"listening to the 0MQ proxy at {self.address}")
             elif event == _LOST and self.connected:
-                self._say(False, f"The 0MQ proxy at {self.address} went away; it is looked for.")
+                self._set_state(False, f"The 0MQ proxy at {self.address} went away; it is looked for.")
             elif event & _REFUSED:
-                self._say(False, f"What answers at {self.address} is no 0MQ proxy; set TWOTIME_DOCUMENTS_ADDRESS.")
+                self._set_state(
+                    False, f"What answers at {self.address} is no 0MQ proxy; set TWOTIME_DOCUMENTS_ADDRESS."
+                )
 
-    def _say(self, connected: bool, state: str) -> None:
+    def _set_state(self, connected: bool, state: str) -> None:
         if state != self.state:
             (log.info if connected else log.warning)("documents", state=state)
         self.connected, self.state = connected, state
@@ -97,7 +99,7 @@ async def find_proxy(address: str, patience_s: float = 3.0) -> None:
 
 @asynccontextmanager
 async def _subscribed(address: str) -> AsyncIterator[tuple[zmq.asyncio.Socket, zmq.asyncio.Socket]]:
-    """A socket that hears everything, and one that hears what becomes of its connection."""
+    """A socket subscribed to everything, and one that reports events of its connection."""
     context = zmq.asyncio.Context()
     try:
         socket = context.socket(zmq.SUB)

@@ -1,4 +1,4 @@
-"""The process that follows scans, as seen from the service: tell it which, hear what it sees, notice its death."""
+"""Controls the live process: starts it, restarts it after it dies, sends it runs, receives their state."""
 
 import asyncio
 import threading
@@ -26,18 +26,18 @@ _PAUSE_S = 2.0
 _GRACE_S = 5.0
 
 
-class LiveCrew:
-    """Scans that are followed. To be used in one event loop.
+class LiveSupervisor:
+    """Keeps one process alive that follows scans. Use it in one event loop.
 
     Parameters
     ----------
-    settings : gives the settings, with the address and key of Tiled filled in by the time it starts
-    heard : told what each session says, as `LiveSession` describes it
+    settings : returns the settings; called in `start`, when the address and key of Tiled are known
+    on_state : called with the state of a session whenever it changes, see `LiveSession`
     """
 
-    def __init__(self, settings: Callable[[], Settings], heard: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, settings: Callable[[], Settings], on_state: Callable[[dict[str, Any]], None]) -> None:
         self._settings = settings
-        self._heard = heard
+        self._on_state = on_state
         self._followed: dict[str, Recipe] = {}
         self._over: dict[str, asyncio.Event] = {}
         self._process: BaseProcess | None = None
@@ -46,12 +46,12 @@ class LiveCrew:
 
     @property
     def followed(self) -> list[str]:
-        """Uids of the runs that are followed, or wait for it."""
+        """Uids of the runs that are followed or wait for a free place."""
         return list(self._followed)
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while it lives."""
+        """Process id, while the process lives."""
         return self._process.pid if self._process is not None and self._process.is_alive() else None
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class LiveCrew:
         self._task = asyncio.create_task(self._keep_alive())
 
     async def stop(self) -> None:
-        """End the process at once; what it showed stays in Tiled as it is."""
+        """Kill the process. Nodes that it wrote into Tiled stay as they are."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -68,19 +68,19 @@ class LiveCrew:
             await asyncio.to_thread(self._process.join, _GRACE_S)
 
     def follow(self, uid: str, recipe: Recipe) -> None:
-        """Follow a run from now on; no effect if it is followed already."""
+        """Follow a run; no effect if it is followed already."""
         if uid not in self._followed:
             self._followed[uid] = recipe
             self._over[uid] = asyncio.Event()
             self._send("follow", uid, recipe)
 
     def wake(self, uid: str) -> None:
-        """Tell the session of a run that there is news; no effect if it is not followed."""
+        """Make the session of a run look for new frames now; no effect if the run is not followed."""
         if uid in self._followed:
             self._send("wake", uid, None)
 
-    async def ended(self, uid: str, patience_s: float) -> None:
-        """Tell the session of a run that it has ended, and wait until it handed over what it has."""
+    async def wait_for_end(self, uid: str, patience_s: float) -> None:
+        """Wait until the session of a finished run has handed its frames over, at most `patience_s`."""
         if uid not in self._followed:
             return
         self.wake(uid)
@@ -92,7 +92,7 @@ class LiveCrew:
 
     def _send(self, what: str, uid: str, recipe: Recipe | None) -> None:
         if self._connection is None:
-            return  # The process is told of all runs when it begins.
+            return  # `_keep_alive` sends all runs when the process starts.
         try:
             self._connection.send((what, uid, recipe))
         except (BrokenPipeError, OSError):
@@ -112,7 +112,7 @@ class LiveCrew:
             await asyncio.sleep(_PAUSE_S)
 
     async def _begin(self, settings: Settings) -> Connection:
-        """Begin the process, even if this is cancelled meanwhile: `stop` must know what has begun."""
+        """Start the process. A cancelled task still finishes the start: `stop` must know the process to kill it."""
         ours, theirs = PROCESSES.Pipe()
 
         def begin_it() -> None:
@@ -123,29 +123,29 @@ class LiveCrew:
         return ours
 
     async def _listen(self, connection: Connection) -> None:
-        """Pass on what the process says until it is gone."""
+        """Pass on the states that the process sends, until it dies."""
         loop = asyncio.get_running_loop()
         gone = asyncio.Event()
 
         def receive() -> None:
             with suppress(EOFError, OSError):
                 while True:
-                    loop.call_soon_threadsafe(self._hear, connection.recv())
+                    loop.call_soon_threadsafe(self._receive, connection.recv())
             loop.call_soon_threadsafe(gone.set)
 
-        def receive_while_anybody_waits() -> None:
+        def receive_until_loop_ends() -> None:
             with suppress(RuntimeError):  # The loop has ended.
                 receive()
 
-        threading.Thread(target=receive_while_anybody_waits, name="hear live process", daemon=True).start()
+        threading.Thread(target=receive_until_loop_ends, name="receive from live process", daemon=True).start()
         await gone.wait()
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        uid = said["uid"]
-        self._heard(said)
-        if said["state"] in OVER and uid in self._over:
+    def _receive(self, state: dict[str, Any]) -> None:
+        uid = state["uid"]
+        self._on_state(state)
+        if state["state"] in OVER and uid in self._over:
             self._over[uid].set()
-            if said["state"] == "failed":
+            if state["state"] == "failed":
                 self._forget(uid)
 
     def _forget(self, uid: str) -> None:
@@ -154,7 +154,7 @@ class LiveCrew:
 
 
 def _follow(settings: Settings, connection: Connection) -> None:
-    """What the process does: one thread for each scan, at most so many at a time."""
+    """Main function of the live process: one thread per scan, `settings.live_scans` of them active."""
     configure_logs(as_json=settings.log_json, level=settings.log_level)
     die_with_parent()
     import torch
@@ -165,9 +165,9 @@ def _follow(settings: Settings, connection: Connection) -> None:
     sending, places = threading.Lock(), threading.Semaphore(settings.live_scans)
     sessions: dict[str, LiveSession] = {}
 
-    def tell(said: dict[str, Any]) -> None:
+    def send(state: dict[str, Any]) -> None:
         with sending:
-            connection.send(said)
+            connection.send(state)
 
     def follow(session: LiveSession) -> None:
         with places:
@@ -180,7 +180,7 @@ def _follow(settings: Settings, connection: Connection) -> None:
         except EOFError:
             return
         if what == "follow" and uid not in sessions:
-            sessions[uid] = LiveSession(settings, uid, recipe, ensemble, tell)
+            sessions[uid] = LiveSession(settings, uid, recipe, ensemble, send)
             threading.Thread(target=follow, args=(sessions[uid],), name=f"live {uid[:8]}", daemon=True).start()
         elif what == "wake" and uid in sessions:
             sessions[uid].wake()

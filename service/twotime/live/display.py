@@ -1,4 +1,4 @@
-"""What a growing analysis shows: small arrays and a few numbers, whatever the size of the scan."""
+"""Small arrays and numbers for the screen, of the same size for every scan."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twotime.catalog.results.live_scans import G2_QUANTITIES
-from twotime.live.growing import Grown
+from twotime.live.growing_analysis import Grown
 from twotime.pipeline.planning import roi_rows
 from twotime.pipeline.tables import fits_table, g2_table, q_fit_table
 from twotime.results import shrink
@@ -18,7 +18,7 @@ FRAME_EDGE = 400
 
 
 def shown_arrays(grown: Grown) -> dict[str, NDArray[np.float32]]:
-    """Arrays for the screen, as `twotime.catalog.results.live_scans.ARRAYS` names them."""
+    """Arrays for the screen; `twotime.catalog.results.live_scans.ARRAYS` names them and their axes."""
     arrays = {
         "two_time": _cells([result.c2 for result in grown.results]),
         "g2": _g2(grown),
@@ -33,7 +33,7 @@ def shown_arrays(grown: Grown) -> dict[str, NDArray[np.float32]]:
 
 
 def shown_numbers(grown: Grown) -> dict[str, Any]:
-    """Numbers for the screen: fits with errors, ROIs, how far it goes."""
+    """Numbers for the screen: fits with errors, ROIs, number of frames."""
     plan, reading = grown.plan, grown.reading
     fits = fits_table(reading, grown.results, plan.frame_time_s)
     q_fit = q_fit_table(reading.rois, grown.results)
@@ -51,7 +51,7 @@ def shown_numbers(grown: Grown) -> dict[str, Any]:
 
 
 def _cells(two_times: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Averages over square cells, all on one grid of `CELLS`, NaN beyond the last frame: its shape never changes."""
+    """Averages over square cells on a grid of `CELLS` x `CELLS`, NaN beyond the last frame; the shape never changes."""
     cells = np.full((len(two_times), CELLS, CELLS), np.nan, np.float32)
     for roi, c2 in enumerate(two_times):
         small, _ = shrink(c2, CELLS)
@@ -60,7 +60,7 @@ def _cells(two_times: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _means(intensity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means (R, n) over so many neighbouring frames that `CELLS` or fewer remain; NaN up to `CELLS`."""
+    """Means over neighbouring frames, (R, CELLS), padded with NaN."""
     step = max(1, -(-intensity.shape[1] // CELLS))
     starts = np.arange(0, intensity.shape[1], step)
     lengths = np.diff([*starts, intensity.shape[1]])
@@ -70,7 +70,7 @@ def _means(intensity: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _g2(grown: Grown) -> NDArray[np.float32]:
-    """Curves (R, quantities, `LAGS`) at lags that grow wider, NaN beyond the last."""
+    """Curves, (R, quantities, LAGS), at logarithmically spaced lags, padded with NaN."""
     table = g2_table(grown.reading.rois, grown.results, grown.plan.frame_time_s)
     curves = np.full((len(grown.results), len(G2_QUANTITIES), LAGS), np.nan, np.float32)
     for roi, (_, rows) in enumerate(table.groupby("roi", sort=True)):

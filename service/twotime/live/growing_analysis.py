@@ -1,4 +1,4 @@
-"""Dynamics of a scan that is still going on: what the frames so far tell, as often as it is asked for."""
+"""Incremental analysis of a scan that still runs; only pairs with new frames are correlated."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +26,14 @@ _WINDOW_BYTES = 51_000
 
 @dataclass(frozen=True)
 class Grown:
-    """What the frames so far tell.
+    """Results from the frames so far.
 
     Attributes
     ----------
     plan : for just these frames; frames may be binned more coarsely than in the analysis to come
     reading : their pixels, mask and bad frames
-    results : one per ROI; no fits at constant age, no variants
-    took_s : how long it took to find out, s
+    results : one per ROI, without fits at constant age and without variants
+    took_s : duration of the computation, s
     warnings : sentences for the reader
     """
 
@@ -45,17 +45,17 @@ class Grown:
 
 
 class GrowingAnalysis:
-    """Takes the frames of a scan as they come, and tells at any time what they say.
+    """Takes frames of a scan as they come and analyses them on demand.
 
-    Frames may be taken in one thread and looked at in another. What `grown` says of all frames of a scan equals
-    `twotime.pipeline.analyse` of them.
+    One thread may call `take` while another calls `grown`. With all frames of a scan, `grown` gives the same numbers as
+    `twotime.pipeline.analyse`.
 
     Parameters
     ----------
     plan : for as many frames as may come
     ensemble : the denoiser
-    pixel_mask : what the detector itself masks, as `FrameSource.pixel_mask`
-    longest_look_s : where looking takes longer, frames are added up for the next time
+    pixel_mask : see `FrameSource.pixel_mask`
+    longest_look_s : if `grown` takes longer, the next call adds twice as many frames to one
 
     Attributes
     ----------
@@ -83,15 +83,15 @@ class GrowingAnalysis:
 
     @property
     def room(self) -> int:
-        """How many frames may still be taken."""
+        """Number of frames that still fit."""
         return self._plan.n_frames - self.n_frames
 
     def take(self, first: int, block: Block) -> None:
-        """Take in the next frames (k, H, W), the first of which has number `first` in the run."""
+        """Add the next frames, (k, H, W); the first of them has number `first` in the run."""
         self.n_frames = self._gathering.take(first, block)
 
     def finished(self, plan: Plan) -> Gathered:
-        """Everything taken, for the analysis of the whole run; `plan` is that of the finished run.
+        """The pixels of all frames, for the analysis of the finished run that `plan` describes.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class GrowingAnalysis:
         return self._gathering.gathered(plan)
 
     def grown(self) -> Grown | None:
-        """What the frames so far tell; None while they are too few.
+        """Analyse the frames so far; None while there are fewer than `FEWEST_FRAMES`.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class GrowingAnalysis:
 
 
 class _Pairs:
-    """The correlated pairs of one ROI, as long as its pixels stay the same ones."""
+    """Correlated pairs of one ROI, kept from call to call while its pixels stay the same."""
 
     def __init__(self) -> None:
         self._columns: NDArray[np.intp] | None = None
@@ -171,13 +171,13 @@ class _Pairs:
     def two_time(
         self, pixels: NDArray[Any], columns: NDArray[np.intp], bin_frames: int, bad: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        """Of all frames; only pairs with new frames are computed."""
+        """Two-time function of all frames; only pairs with new frames are computed."""
         same = self._columns is not None and np.array_equal(columns, self._columns) and bin_frames == self._bin
         if self._growing is None or not same or self._growing.n_frames > len(pixels):
             self._growing = TwoTimeAccumulator(pixels.shape[1])
             self.windows = {}
         if not np.array_equal(bad[: len(self._bad)], self._bad):
-            self.windows = {}  # Windows bridge bad frames; what was judged otherwise before does not count.
+            self.windows = {}  # Denoised windows bridge bad frames: they are invalid once a frame is judged anew.
         self._columns, self._bin, self._bad = columns, bin_frames, bad.copy()
         self._growing.add(pixels[self._growing.n_frames :])
         return self._growing.two_time(bad=bad)
