@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from twotime.api.two_times import TwoTimes
+from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotForCallers, NotReady
 from twotime.jobs import CallerService, Service
@@ -37,15 +37,15 @@ def get_whole_service(request: Request) -> Service:
     return service
 
 
-def get_two_times(request: Request) -> TwoTimes:
+def get_two_times(request: Request) -> TwoTimeCache:
     """The two-time correlation functions that were read last."""
-    two_times: TwoTimes = request.app.state.two_times
+    two_times: TwoTimeCache = request.app.state.two_times
     return two_times
 
 
 TheService = Annotated[Service | CallerService, Depends(get_service)]
 TheWholeService = Annotated[Service, Depends(get_whole_service)]
-TheTwoTimes = Annotated[TwoTimes, Depends(get_two_times)]
+TheTwoTimeCache = Annotated[TwoTimeCache, Depends(get_two_times)]
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Of names that become part of an address in Tiled."""
 LONGEST_NAME = 200

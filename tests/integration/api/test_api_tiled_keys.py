@@ -13,7 +13,7 @@ from tests.guarded import ALICE, BEAMLINE, BOB, SERVICE, GuardedTiled
 from tests.waiting import until
 from tests.writing import FRAMES, GEOMETRY, RINGS
 
-from twotime.api.keys import WITHIN_S
+from twotime.api.security.keys import WITHIN_S
 from twotime.api.server import Server
 from twotime.catalog.results.live_scans import LiveSink
 from twotime.catalog.results.publish import run_uid

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
-from twotime.api.keys import SESSION_S, Brake, KeyRing, Scope
+from twotime.api.security.keys import SESSION_S, Brake, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
 from twotime.jobs import Callers, CallerService, Service
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.api.frames import n_frames
-from twotime.api.pictures import SAMPLED, scale
+from twotime.api.content.frame_time import n_frames
+from twotime.api.content.png import SAMPLED, scale
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotFound
 from twotime.jobs import Service
@@ -19,7 +19,7 @@ NODE = {"raw": "two_time", "denoised": "two_time_denoised", "spread": "two_time_
 _MOST_SCALES = 1000
 
 
-class TwoTimes:
+class TwoTimeCache:
     """Reads two-time correlation functions through the service and keeps the last ones.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from twotime.api import schemas
-from twotime.api.tables import number, unit_of
+from twotime.api.content.table_responses import number, unit_of
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.export.flags import flags, sentences
 from twotime.recipe import DECAY_PARAMETERS

@@ -22,7 +22,7 @@ class Event:
     data: dict[str, Any]
 
 
-class Events:
+class EventStream:
     """Hands what the service says to everybody who listens; a listener that lags too far behind is dropped."""
 
     def __init__(self, service: Service) -> None:
@@ -42,12 +42,12 @@ class Events:
                 self._end(listener)
 
     @contextmanager
-    def listening(self, analysis_id: str | None = None) -> Iterator[AsyncIterator[Event]]:
+    def subscribe(self, analysis_id: str | None = None) -> Iterator[AsyncIterator[Event]]:
         """What happens from the moment of entering, to all or to one analysis; ends when the service closes."""
         mine: asyncio.Queue[Event | None] = asyncio.Queue(_LONGEST_BACKLOG)
         self._listeners.add(mine)
         try:
-            yield _heard(mine, analysis_id)
+            yield _received(mine, analysis_id)
         finally:
             self._listeners.discard(mine)
 
@@ -70,7 +70,7 @@ class Events:
         listener.put_nowait(None)
 
 
-async def _heard(mine: asyncio.Queue[Event | None], analysis_id: str | None) -> AsyncIterator[Event]:
+async def _received(mine: asyncio.Queue[Event | None], analysis_id: str | None) -> AsyncIterator[Event]:
     while (event := await mine.get()) is not None:
         if analysis_id is None or (event.kind == "analysis" and event.data.get("id") == analysis_id):
             yield event

@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twotime.api import schemas
-from twotime.api.summary import dynamics, estimate
-from twotime.api.tables import number
+from twotime.api.content.summary import dynamics, estimate
+from twotime.api.content.table_responses import number
 from twotime.recipe import DECAY_PARAMETERS
 from twotime.xpcs import age_cuts
 from twotime.xpcs.decay import decay
