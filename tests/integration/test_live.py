@@ -98,8 +98,8 @@ def test_scan_is_shown_while_it_grows_and_its_analysis_reads_no_frame(raw, own, 
 def test_every_message_stays_below_the_limit_of_subscribers(results):
     sink = LiveSink(results, "many-rois", {})
 
-    sink.show({"two_time": np.ones((23, 200, 200), np.float32)}, state="running")
-    sink.show({"two_time": np.full((23, 200, 200), 2, np.float32)}, state="running")
+    sink.write({"two_time": np.ones((23, 200, 200), np.float32)}, state="running")
+    sink.write({"two_time": np.full((23, 200, 200), 2, np.float32)}, state="running")
 
     node = results["live"]["many-rois"]["two_time"]
     assert max(node.chunks[0]) * 200 * 200 * 4 <= MESSAGE_BYTES
@@ -109,8 +109,8 @@ def test_every_message_stays_below_the_limit_of_subscribers(results):
 def test_number_of_rois_may_change_while_a_scan_is_shown(results):
     sink = LiveSink(results, "rois-go", {})
 
-    sink.show({"g2": np.ones((5, 7, 100), np.float32)})
-    sink.show({"g2": np.zeros((4, 7, 100), np.float32)})
+    sink.write({"g2": np.ones((5, 7, 100), np.float32)})
+    sink.write({"g2": np.zeros((4, 7, 100), np.float32)})
 
     assert read_live_array(results, "rois-go", "g2").shape == (4, 7, 100)
 

@@ -107,7 +107,7 @@ class LiveSession:
             except TwotimeError as error:
                 self._set_state(state="failed", message=str(error))
             finally:
-                sink.say(**{name: self._state[name] for name in ("state", "message", "n_frames")})
+                sink.update(**{name: self._state[name] for name in ("state", "message", "n_frames")})
         finally:
             root.context.close()
 
@@ -180,7 +180,8 @@ class LiveSession:
         if lag_s > LATE_S:
             late = f"What is shown is {lag_s:.0f} s behind the detector; fewer or smaller ROIs would be faster."
             numbers["warnings"] = [late, *numbers["warnings"]]
-        sink.show(shown_arrays(grown), **numbers, state="running", message="", n_frames=n_frames, lag_s=round(lag_s, 3))
+        numbers |= {"state": "running", "message": "", "n_frames": n_frames, "lag_s": round(lag_s, 3)}
+        sink.write(shown_arrays(grown), **numbers)
         self._set_state(state="running", message="", shown=n_frames, lag_s=round(time.monotonic() - seen_at, 3))
 
     def _hand_over(self, tail: RunTail, growing: GrowingAnalysis, library: MaskLibrary) -> None:

@@ -37,7 +37,7 @@ def sink(root: Any, server: Server, grown: Grown) -> LiveSink:
     described = {"scan_id": 77, "sample": "growing", "detector": "camera_image", "state": "running", "message": ""}
     frames = {"n_frames": 160, "announced": 240, "frame_time_s": 0.01, "warnings": []}
     one = LiveSink(results_container(root, server.settings), UID, described | frames)
-    one.show(shown_arrays(grown), **shown_numbers(grown), state="running", lag_s=1.5)
+    one.write(shown_arrays(grown), **shown_numbers(grown), state="running", lag_s=1.5)
     return one
 
 

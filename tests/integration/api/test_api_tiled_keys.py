@@ -95,7 +95,7 @@ def follow(tiled: GuardedTiled, uid: str) -> None:
         described = {"scan_id": 4242, "sample": SAMPLE, "detector": "camera_image", "state": "running", "message": ""}
         counts = {"n_frames": 60, "n_shown": 60, "announced": 60, "frame_time_s": 0.01, "warnings": []}
         sink = LiveSink(results_container(root, settings), uid, described | counts, facts.access_tags)
-        sink.show(
+        sink.write(
             {
                 "two_time": np.ones((1, 60, 60), np.float32),
                 "intensity": np.ones((1, 60), np.float32),

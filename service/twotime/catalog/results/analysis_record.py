@@ -1,4 +1,4 @@
-"""What Tiled's metadata say of an analysis, as plain values."""
+"""The metadata of an analysis as a dataclass."""
 
 import math
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelle
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 MAX_ATTEMPTS = 3
 MAX_SERVICE_DEATHS = 100
-"""A service may be killed often for reasons of its own; one that is killed by the analysis must not go on for ever."""
+"""Services die for reasons of their own, so the limit is high; it ends an analysis that kills every service."""
 CANCELLED = "Cancelled on request."
 FINAL = "final"
-"""Container of the results, almost always; see `AnalysisRecord.final`."""
+"""Key of the results container, almost always; see `AnalysisRecord.final`."""
 
 
 class ClaimLost(Cancelled):
-    """Another process has taken the attempt over; what this one found no longer counts."""
+    """Another process has claimed a later attempt; results of this one must not be written."""
 
 
 @dataclass(frozen=True)
 class AnalysisRecord:
-    """What the metadata of an analysis say.
+    """One analysis: what was requested, its state, its outcome.
 
     Attributes
     ----------
@@ -32,22 +32,22 @@ class AnalysisRecord:
     raw_uid, scan_id, sample : of the run
     status : queued, running, done, failed or cancelled
     attempt : number of the attempt that waits, runs or ended last
-    first_attempt : attempt from which `MAX_ATTEMPTS` are counted; those that ended with their service do not count
-    asked_attempt : attempt with which the latest request began
-    stage, progress : what is being done, and how much of it (0 to 1)
-    request : the recipe as it was asked for
-    recipe, sources : the recipe with all values, and where each came from
-    digest : sha256 over all that decides the numbers
+    first_attempt : attempt from which `MAX_ATTEMPTS` are counted; moves up when an attempt ends with its whole service
+    asked_attempt : first attempt of the latest request
+    stage, progress : present stage, and fraction done (0 to 1)
+    request : the recipe as requested
+    recipe, sources : the recipe with all values, and the source of each
+    digest : sha256 over everything that decides numbers
     versions : of the software, the ensemble and the networks of the estimate
     timings_s : seconds spent in each stage
     error : why it failed or was cancelled, one sentence
     warnings : sentences for the reader of the result
-    parents : uids and ids this analysis was made from
-    automatic : whether the service chose this run by its own rules
+    parents : uid of the run, and ids of analyses that this one replaces
+    automatic : whether the automatic mode requested it
     owner : process that computes the attempt
     created_time, updated_time, started_time, finished_time : s since 1970
-    facts : what the result says of itself: ROIs, geometry, number of frames; empty before it is done
-    final : key of the container that holds the result
+    facts : ROIs, geometry, number of frames ...; empty before it is done
+    final : key of the results container
     """
 
     id: str
@@ -80,19 +80,19 @@ class AnalysisRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
+        """Whether it is done, failed or cancelled."""
         return self.status in ENDED
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Who holds the newest claim on an analysis; attempt 0 where nobody ever claimed it.
+    """The newest claim on an analysis; attempt 0 if there is none.
 
     Attributes
     ----------
     attempt : number of the newest claimed attempt
-    owner : the process that claimed it
-    cancel : whether somebody asked for this attempt to stop
+    owner : name of the process that claimed it, see `twotime.jobs.scheduling.owner`
+    cancel : whether this attempt was asked to stop
     """
 
     attempt: int
@@ -101,7 +101,7 @@ class Claim:
 
 
 def read_record(key: str, metadata: Mapping[str, Any]) -> AnalysisRecord:
-    """The record that stands in the metadata of the container `key`."""
+    """The record in the metadata of the container `key`."""
     names = AnalysisRecord.__dataclass_fields__
     values = {name: metadata[name] for name in names if name in metadata}
     for name in ("warnings", "parents"):
@@ -110,7 +110,7 @@ def read_record(key: str, metadata: Mapping[str, Any]) -> AnalysisRecord:
 
 
 def plain(value: Any) -> Any:
-    """Plain data fit for metadata: no NaN or infinity (None instead), no NUL, no numpy types, no tuples.
+    """Convert to plain JSON data for metadata: None for NaN and infinity, no NUL, no numpy types, no tuples.
 
     Examples
     --------

@@ -1,13 +1,15 @@
-"""The state of every analysis: the metadata of its container in Tiled, and nowhere else.
+"""The state of every analysis. It lives in the metadata of the analysis' container in Tiled and nowhere else.
 
-    <results>/<analysis id>                 metadata: `AnalysisRecord`
-    <results>/<analysis id>/attempts/<n>        made by whoever computes attempt n: making it is the claim
-    <results>/<analysis id>/attempts/<n>-cancel made by whoever wants attempt n to stop
+    <results>/<analysis id>                     metadata: `AnalysisRecord`
+    <results>/<analysis id>/attempts/<n>        the claim: the process that creates it computes attempt n
+    <results>/<analysis id>/attempts/<n>-cancel created to ask attempt n to stop
     <results>/<analysis id>/final               the results, see `publish`
 
-Tiled makes a key only once, whoever asks first: that is the only lock used here. It changes metadata by reading and
-writing them without a lock, so that of two writers one may lose his change. Hence only the holder of the newest claim
-writes the metadata, and everybody else speaks by making nodes.
+Tiled has no transactions, no rename and no conditional update. Two properties carry the protocol:
+
+- Creating a node under a fixed key is atomic: all requests but the first get 409. A claim is such a node.
+- Changing metadata is read, modify, write without a lock: of two writers, one may lose its change. Therefore only the
+  process with the newest claim writes metadata; every other process communicates by creating nodes.
 """
 
 import re
@@ -76,22 +78,22 @@ class AnalysisStore:
         automatic: bool = False,
         parents: Sequence[str] = (),
     ) -> AnalysisRecord:
-        """Queue an analysis, or find the one that this very request made before.
+        """Queue an analysis, or find the one that the same request made before.
 
         Parameters
         ----------
         facts : of the run
         resolved, digest : recipe with all values, and the hash over it
         versions : of the software, the ensemble and the networks of the estimate
-        asked : the recipe as it was asked for; none: `resolved`
-        force : queue it again even if it has ended; one that waits or runs is left alone
-        automatic : chosen by the rules of the service
+        asked : the recipe as requested; None: `resolved`
+        force : queue it again even if it has ended; an analysis that waits or runs stays as it is
+        automatic : requested by the automatic mode
         parents : ids of analyses that this one replaces
 
         Returns
         -------
         AnalysisRecord
-            Queued if it is new or forced, else as it was found.
+            Queued if it is new or forced, else unchanged.
         """
         now = time.time()
         key = analysis_id(facts.uid, digest)
@@ -131,7 +133,7 @@ class AnalysisStore:
         Raises
         ------
         AnalysisNotFound
-            If nothing has this id, or what has it is no analysis.
+            If no node has this id, or the node is not an analysis.
         """
         return _record(self.node(key))
 
@@ -153,19 +155,19 @@ class AnalysisStore:
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
-        """Analyses that fit all filters given, newest first.
+        """Analyses that match all given filters, newest first.
 
         Parameters
         ----------
         status : one of `STATUSES`
         raw_uid : uid of the run, the beginning of one, or several whole uids
         scan_id, sample : of the run
-        limit, offset : how many to return, and how many to pass over before
+        limit, offset : number to return, number to skip before
 
         Returns
         -------
         records : at most `limit`
-        total : number of analyses that fit
+        total : number of analyses that match
         """
         found = self.results.search(SpecsQuery([ANALYSIS_SPEC.name], []))
         for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample)):
@@ -183,7 +185,7 @@ class AnalysisStore:
             return [_record(node) for page in pages for node in page], total
 
     def newest_claim(self, key: str) -> Claim:
-        """Who holds the newest claim; raises `AnalysisNotFound`."""
+        """The newest claim; raises `AnalysisNotFound`."""
         attempts = self._attempts(key)
         with tiled_errors():
             nodes = dict(attempts.items())
@@ -192,19 +194,19 @@ class AnalysisStore:
         return Claim(newest, owner, f"{newest}-cancel" in nodes)
 
     def claim(self, key: str, owner: str, after: int, *, service_died: bool = False) -> AnalysisRecord | None:
-        """Take the attempt that follows attempt `after`; only one caller ever gets it.
+        """Claim the attempt after attempt `after`; only one process gets it.
 
         Parameters
         ----------
         owner : name of the process that will compute it
         after : attempt of the `newest_claim` that was found free or dead
-        service_died : that attempt ended with its whole service, which does not speak against the analysis
+        service_died : that attempt ended with its whole service, which does not count against the analysis
 
         Returns
         -------
         AnalysisRecord or None
-            Running and ours; or None where somebody else was faster, where it had been asked to stop, or where it
-            was attempted `MAX_ATTEMPTS` times in vain, or `MAX_SERVICE_DEATHS` services died with it.
+            The running attempt. None if another process was faster, the analysis was cancelled, `MAX_ATTEMPTS` workers
+            died computing it, or `MAX_SERVICE_DEATHS` services did.
         """
         number = after + 1
         if self.get(key).ended:
@@ -214,11 +216,15 @@ class AnalysisStore:
             if not create_once(attempts, str(number), {"owner": owner, "time": time.time()}):
                 return None
             stop = child(attempts, f"{after}-cancel") is not None
+        # Read again: between the first look and the claim, the attempt before may have written its end.
         record = self.get(key)
         if record.ended:
             return None
         if stop and record.status == "running":
+            # The attempt before died between the request to cancel and the next block, where it would have obeyed.
             return self._ended(key, "cancelled", number, error=CANCELLED) and None
+        # Two counters, because a site that restarts its service often is not a broken analysis: three workers that die
+        # under a living service end the analysis, services that die end it only after `MAX_SERVICE_DEATHS`.
         first_attempt = record.first_attempt + (1 if service_died else 0)
         if number - first_attempt >= MAX_ATTEMPTS or first_attempt - record.asked_attempt >= MAX_SERVICE_DEATHS:
             sentence = (
@@ -240,7 +246,7 @@ class AnalysisStore:
         )
 
     def claim_state(self, record: AnalysisRecord) -> Literal["held", "cancel", "lost"]:
-        """Whether an attempt shall go on, was asked to stop, or was taken over by somebody else."""
+        """Whether an attempt holds the newest claim ("held"), shall stop ("cancel"), or was taken over ("lost")."""
         attempts = self._attempts(record.id)
         with tiled_errors():
             names = set(attempts)
@@ -249,15 +255,16 @@ class AnalysisStore:
         return "cancel" if f"{record.attempt}-cancel" in names else "held"
 
     def require_claim(self, record: AnalysisRecord) -> None:
-        """Make sure that an attempt is still ours; raises `ClaimLost` where it is not."""
+        """Raise `ClaimLost` if another process has claimed a later attempt."""
         if self.claim_state(record) == "lost":
             raise ClaimLost(f"Attempt {record.attempt} of {record.id} was taken over by another process.")
 
     def progress(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
-        """Say how far the attempt is; also the sign of life that keeps others from taking it over.
+        """Write stage and fraction done. This renews the lease: other processes see that the attempt is alive.
 
-        Without effect once this store has written the end of the attempt.
+        No effect once this store has written the end of the attempt.
         """
+        # The heartbeat runs in a thread of its own and could otherwise write "running" after "done".
         with self._one_writer:
             if self._over.get(record.id, 0) >= record.attempt:
                 return
@@ -279,23 +286,26 @@ class AnalysisStore:
         facts: Mapping[str, Any],
         final: str = FINAL,
     ) -> AnalysisRecord:
-        """Publish: everything the attempt wrote below `final` counts from here on. Written last; raises `ClaimLost`."""
+        """Mark the attempt as done, after all results are written; raises `ClaimLost`.
+
+        Readers look at the status first, so they see the whole analysis or none of it.
+        """
         self.require_claim(record)
         changes = {"timings_s": dict(timings_s), "warnings": [*warnings], "facts": dict(facts), "final": final}
         return self._ended(record.id, "done", record.attempt, **changes)
 
     def failed(self, record: AnalysisRecord, sentence: str) -> AnalysisRecord:
-        """Give the attempt up, with the reason; raises `ClaimLost`."""
+        """Mark the attempt as failed, with the reason; raises `ClaimLost`."""
         self.require_claim(record)
         return self._ended(record.id, "failed", record.attempt, error=sentence)
 
     def cancelled(self, record: AnalysisRecord, sentence: str = CANCELLED) -> AnalysisRecord:
-        """Give the attempt up because somebody asked for it; raises `ClaimLost`."""
+        """Mark the attempt as cancelled; raises `ClaimLost`."""
         self.require_claim(record)
         return self._ended(record.id, "cancelled", record.attempt, error=sentence)
 
     def release(self, record: AnalysisRecord) -> AnalysisRecord:
-        """Queue a running attempt again because its service stops; does not count as one that died."""
+        """Queue a running attempt again because its service stops. It does not count as a death."""
         return self._change(
             record.id,
             status="queued",
@@ -307,12 +317,13 @@ class AnalysisStore:
         )
 
     def request_cancel(self, key: str, owner: str) -> AnalysisRecord:
-        """Ask an analysis to stop: at once if it waits, at the next block if it runs; no effect once it has ended."""
+        """Cancel an analysis: at once if it waits, at the next block if it runs, without effect once it has ended."""
         record = self.get(key)
         if record.ended:
             return record
         claim = self.newest_claim(key)
         if record.status == "queued" and claim.attempt < record.attempt:
+            # Claim the waiting attempt ourselves: then no worker can start it, and we may write the metadata.
             attempts = self._attempts(key)
             with tiled_errors():
                 won = create_once(attempts, str(record.attempt), {"owner": owner, "time": time.time()})
@@ -327,7 +338,7 @@ class AnalysisStore:
     def _requeue_if_forced(self, record: AnalysisRecord, force: bool, access_tags: list[str]) -> AnalysisRecord:
         if not (force and record.ended):
             return record
-        self._hand_over(record, access_tags)
+        self._update_access_tags(record, access_tags)
         number = self.newest_claim(record.id).attempt + 1
         return self._change(
             record.id,
@@ -344,8 +355,8 @@ class AnalysisStore:
             facts={},
         )
 
-    def _hand_over(self, record: AnalysisRecord, access_tags: list[str]) -> None:
-        """Give an analysis the access tags that its run has by now; all that is written into it takes them from it."""
+    def _update_access_tags(self, record: AnalysisRecord, access_tags: list[str]) -> None:
+        """Give an analysis the present access tags of its run; nodes written below inherit them."""
         node = self.node(record.id)
         if access_tags and tags_of(node) != access_tags:
             with tiled_errors(), giving_tags(record.raw_uid, access_tags):

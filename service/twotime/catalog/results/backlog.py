@@ -1,4 +1,4 @@
-"""Finished runs that nobody has analysed yet."""
+"""Finished runs of the time while the service was away, with their analyses."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ _PAGE = 100
 def backlog(
     raw: CatalogOfBlueskyRuns, store: AnalysisStore, since: float
 ) -> list[tuple[BlueskyRun, AnalysisRecord | None]]:
-    """Finished runs that began after `since`, s since 1970, oldest first, each with its newest analysis.
+    """Finished runs that started after `since` (s since 1970), oldest first, each with its newest analysis.
 
     Notes
     -----
-    Asks for pages of runs and of analyses, never for one run at a time: after a week away there may be thousands.
+    Reads pages of runs and of analyses, never one run at a time: after a week there may be thousands.
     """
     with tiled_errors():
         found = raw.search(TimeRange(since=since)).search(KeyPresent("stop.uid")).sort(("start.time", 1))

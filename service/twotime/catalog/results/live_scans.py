@@ -1,6 +1,7 @@
-"""What is known of a scan while it runs, in Tiled under ``live``: small nodes, written again and again.
+"""Live scans in Tiled, under ``live/<uid>``: small arrays that are overwritten while the scan runs.
 
-A node of a live scan never counts as a result; it says in its metadata how far it goes, and which analysis follows.
+They are no results. They stand beside the analyses and not below one, because the id of an analysis holds the number of
+frames, which is known only when the run has ended; an aborted run gets no analysis at all.
 """
 
 import time
@@ -25,7 +26,7 @@ LIVE = "live"
 LIVE_SPEC = Spec("xpcs_live")
 MOST_KEPT = 20
 MESSAGE_BYTES = 900_000
-"""Tiled's subscribers refuse messages of 1 MB and more."""
+"""Size of one write. Subscribers of Tiled get it as a websocket message, and their client closes at 1 MB."""
 ARRAYS = {
     "two_time": ("roi", "cell_1", "cell_2"),
     "two_time_denoised": ("roi", "cell_1", "cell_2"),
@@ -33,19 +34,19 @@ ARRAYS = {
     "intensity": ("roi", "cell"),
     "mean_frame": ("row", "column"),
 }
-"""Arrays of a live scan and their axes; a cell is as many frames as the metadata say."""
+"""Arrays of a live scan and their axes. A cell is `frames_per_cell` frames."""
 G2_QUANTITIES = ("lag_s", "g2_raw", "g2_raw_error", "g2_raw_fit", "g2_denoised", "g2_denoised_error", "g2_denoised_fit")
 
 
 @dataclass(frozen=True)
 class LiveScan:
-    """A scan as it was last seen while it ran.
+    """A live scan as last written.
 
     Attributes
     ----------
     uid : of the run
     metadata : scan_id, sample, state ("waiting", "running", "ended", "failed"), message, n_frames, announced,
-        frame_time_s, frames_per_cell, rois, fits, warnings, updated_time and what else the session wrote
+        frame_time_s, frames_per_cell, rois, fits, warnings, updated_time, and more
     """
 
     uid: str
@@ -53,13 +54,13 @@ class LiveScan:
 
 
 class LiveSink:
-    """Writes what one live scan shows.
+    """Writes one live scan; replaces what an earlier session of the same run wrote.
 
     Parameters
     ----------
     results : container of the analyses
     uid : of the raw run
-    metadata : what does not change while it runs
+    metadata : fields that do not change while it runs
     access_tags : of the raw run
     """
 
@@ -80,19 +81,19 @@ class LiveSink:
             self._node: Container = parent[uid]
             self._arrays: dict[str, Any] = {}
 
-    def say(self, **changes: Any) -> None:
-        """Change fields of the metadata."""
+    def update(self, **changes: Any) -> None:
+        """Update fields of the metadata."""
         changes = plain({**changes, "updated_time": time.time()})
         patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in changes.items()]
         with tiled_errors():
             self._node.patch_metadata(metadata_patch=patch, drop_revision=True)
 
-    def show(self, arrays: Mapping[str, NDArray[np.float32]], **changes: Any) -> None:
+    def write(self, arrays: Mapping[str, NDArray[np.float32]], **changes: Any) -> None:
         """Write arrays as named in `ARRAYS`, in messages below 1 MB, then fields of the metadata."""
         with tiled_errors():
             for name, array in arrays.items():
                 self._write(name, np.ascontiguousarray(array, np.float32))
-        self.say(**changes)
+        self.update(**changes)
 
     def _write(self, name: str, array: NDArray[np.float32]) -> None:
         known = self._arrays.get(name)
@@ -106,7 +107,7 @@ class LiveSink:
 
 
 def live_scans(results: Container) -> list[LiveScan]:
-    """Scans that are or were followed, newest first."""
+    """Live scans, newest first."""
     with tiled_errors():
         parent = child(results, LIVE)
         nodes = [] if parent is None else list(parent.items())
@@ -157,7 +158,7 @@ def _node(results: Container, uid: str) -> Container:
 
 
 def _make_room(parent: Container, uid: str) -> None:
-    """Remove an earlier node of the same run, and the oldest ones."""
+    """Remove an earlier node of the same run, and the oldest nodes beyond `MOST_KEPT`."""
     there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("created_time") or 0))
     old = [key for key, _ in there if key != uid][: max(0, len(there) - MOST_KEPT + 1)]
     for key in {*old, *({uid} & {key for key, _ in there})}:

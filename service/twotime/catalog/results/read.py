@@ -23,7 +23,7 @@ def read_array(
     ----------
     name : as in `twotime.results.NODES`
     roi : number of the ROI to take out, from 1; none: the whole array
-    window : parts of the axes after that of the ROIs; nothing else is asked of Tiled
+    window : slices of the axes after that of the ROIs; only these are read from Tiled
 
     Raises
     ------
@@ -57,7 +57,7 @@ def read_table(store: AnalysisStore, analysis_id: str, name: str) -> pd.DataFram
 
 
 def may_read_data(store: AnalysisStore, analysis_id: str) -> bool:
-    """Whether this connection may read the numbers of a finished analysis, and not only what is said of them."""
+    """Whether this connection may read the data of a finished analysis, not only its metadata."""
     try:
         read_array(store, analysis_id, "frame_number")
     except (TiledRefused, NotFound):
@@ -66,7 +66,7 @@ def may_read_data(store: AnalysisStore, analysis_id: str) -> bool:
 
 
 def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
-    """Everything that was published of an analysis.
+    """Everything published of an analysis.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where files lie, seen from here: those behind an array in Tiled, and the pixels kept of them."""
+"""Detector files behind an array in Tiled, as paths on this machine, and the cache of their ROI pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class DataFile:
 
 
 def reachable_files(node: Any, path_map: Mapping[str, str], folders: Sequence[Path]) -> list[DataFile]:
-    """The HDF5 files behind an array, in order; empty where they are of another kind or out of reach.
+    """The HDF5 files behind an array, in order; empty if they are of another kind or cannot be opened here.
 
     Parameters
     ----------
     node : client of an array in Tiled
-    path_map : prefixes of file paths as Tiled names them, and where they are here
-    folders : whoever writes runs may name any file of this machine; only those below these folders are opened
+    path_map : prefixes of file paths on Tiled's machine, and the prefixes here
+    folders : only files below these are opened, because anybody who writes runs can name any file of this machine
     """
     with tiled_errors():
         sources = node.include_data_sources().data_sources() or []
@@ -49,7 +49,7 @@ def reachable_files(node: Any, path_map: Mapping[str, str], folders: Sequence[Pa
 
 
 def master_file(node: Any, path_map: Mapping[str, str], folders: Sequence[Path]) -> Path | None:
-    """The detector's own master file beside the files of an array; None where there is none or it is out of reach."""
+    """The master file of the detector beside the files of an array; None if there is none or it cannot be opened."""
     with tiled_errors():
         sources = node.include_data_sources().data_sources() or []
     assets = (path for source in sources for path in _assets(source, path_map))
@@ -58,7 +58,7 @@ def master_file(node: Any, path_map: Mapping[str, str], folders: Sequence[Path])
 
 
 def pixel_cache(settings: Settings) -> PixelCache:
-    """The pixels kept of the last runs."""
+    """The cache of ROI pixels of recent runs."""
     return PixelCache(settings.var_dir / "pixels", int(settings.cache_gib * 2**30))
 
 
@@ -68,25 +68,25 @@ def _assets(source: Any, path_map: Mapping[str, str]) -> list[Path]:
 
 
 def _is_local(uri: str) -> bool:
-    """Whether an address is that of a file, and not of another machine's."""
+    """Whether a URI names a file of this machine."""
     parts = urlsplit(uri)
     return parts.scheme == "file" and parts.netloc in ("", "localhost")
 
 
 def _within(path: Path, folders: Sequence[Path]) -> Path | None:
-    """What a path leads to, all links followed, if that exists and lies in one of the folders."""
+    """The path with all links resolved, if it exists and is below one of the folders; else None."""
     try:
         found = path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError):  # not there, not a path, or a link to itself
         return None
     if any(found.is_relative_to(folder.resolve()) for folder in folders):
         return found
-    _say_once(str(found if found.is_dir() else found.parent))
+    _warn_once(str(found if found.is_dir() else found.parent))
     return None
 
 
 @lru_cache(maxsize=1000)
-def _say_once(folder: str) -> None:
+def _warn_once(folder: str) -> None:
     log.warning("files_not_read_in_place", folder=folder, remedy="name it in TWOTIME_DETECTOR_DIRS")
 
 

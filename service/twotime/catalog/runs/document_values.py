@@ -10,7 +10,7 @@ def first_number(*values: Any) -> float | None:
 
 
 def sample_name(start: Mapping[str, Any]) -> str | None:
-    """Name of the sample; the schema of documents also allows an object in its place."""
+    """Name of the sample, which may be text or an object with a name."""
     sample = start.get("sample")
     if isinstance(sample, Mapping):
         sample = sample.get("name") or ", ".join(f"{key}: {value}" for key, value in sample.items())
@@ -18,7 +18,7 @@ def sample_name(start: Mapping[str, Any]) -> str | None:
 
 
 def mapping_or_empty(value: Any) -> Mapping[str, Any]:
-    """A document inside another; no fields where something else stands in its place."""
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -27,7 +27,7 @@ def text_or_none(value: Any) -> str | None:
 
 
 def number_or_none(value: Any) -> float | None:
-    """A number, also where it is written as text or as an array of one."""
+    """A number, also from text or from a list of one; None if there is none."""
     if isinstance(value, list | tuple):
         value = value[0] if len(value) == 1 else None
     try:

@@ -1,4 +1,4 @@
-"""Masks and label arrays that recipes name: the beamline's registry in Tiled, and one folder of files."""
+"""Masks and label arrays that recipes name: from the registry of the beamline in Tiled, or from one folder."""
 
 import json
 import math
@@ -26,9 +26,9 @@ class MaskLibrary:
 
     Parameters
     ----------
-    root : client of the whole Tiled server; None: there is none, and only files are read
-    settings : `masks_path`, `mask_dir` and `memory_gib` count
-    named : client for label arrays that recipes name by their path; None: `root`
+    root : client of the Tiled server; None: only files are read
+    settings : uses `masks_path`, `mask_dir` and `memory_gib`
+    named : client for label arrays that recipes name by path; None: `root`
     """
 
     def __init__(self, root: Container | None, settings: Settings, named: Container | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A few frames of a run as one picture, before anything is computed."""
+"""One frame of a run, or the mean of its first frames, without an analysis."""
 
 from typing import Any
 
@@ -27,13 +27,13 @@ def mean_of_frames(
 
     Parameters
     ----------
-    frame : number of the one frame; None: the mean of the first `MOST_FRAMES`
-    detector : image key; None: the one that an analysis would take
-    orientation : to the analysis frame; None: that of the detector
+    frame : number of the frame; None: the mean of the first `MOST_FRAMES`
+    detector : image key; None: the detector that an analysis would use
+    orientation : to the analysis frame; None: the default of the detector
 
     Returns
     -------
-    (H, W) array in the analysis frame, counts; NaN where a pixel carries the detector's own saturation value.
+    (H, W) array in the analysis frame, counts; NaN where a pixel holds the saturation value of the detector.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def mean_of_frames(
     start, stop = (0, min(MOST_FRAMES, n_frames)) if frame is None else (frame, frame + 1)
     total: Any = 0.0
     for _, block in source.blocks(start, stop):
-        total = total + _sound(np.asarray(block)).sum(axis=0, dtype=np.float32)
+        total = total + _valid(np.asarray(block)).sum(axis=0, dtype=np.float32)
     return oriented(np.asarray(total / (stop - start), np.float32), orientation or facts.orientation)
 
 
-def _sound(block: NDArray[Any]) -> NDArray[Any]:
-    """Counts as floats; the largest number of their type stands for a pixel that has no count."""
+def _valid(block: NDArray[Any]) -> NDArray[Any]:
+    """Counts as floats. The largest value of the integer type marks a pixel without a count."""
     counts = block.astype(np.float32)
     if np.issubdtype(block.dtype, np.unsignedinteger):
         counts[block == np.iinfo(block.dtype).max] = np.nan

@@ -30,11 +30,11 @@ CONFIGURATION_KEYS = {
     "frame_time_s": "cam_acquire_period",
     "pixel_size_m": "x_pixel_size",
 }
-"""Names under which the descriptor's configuration holds the geometry at CHX, each after ``<detector>_``."""
+"""Keys of the geometry in the descriptor's configuration at CHX, each after ``<detector>_``."""
 MOST_PIXELS = 100_000_000
-"""Of a frame, a mask or a label array: all there are, and more, but not what a wrong document may announce."""
+"""Largest frame, mask or label array; more than any detector has, so that a wrong document cannot exhaust memory."""
 START_KEYS = {"frame_time_s": "acquire period"}
-"""Names in the start document, where CHX writes numbers as text."""
+"""Keys in the start document, where CHX writes numbers as text."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ImageNode:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(N, H, W), whatever way the leading axes are divided."""
+        """(N, H, W), with all leading axes counted as frames."""
         *leading, height, width = self.node.shape
         n_frames = 1
         for length in leading:
@@ -72,15 +72,15 @@ def run_facts(
     path_map: Mapping[str, str] | None = None,
     folders: Sequence[Path] = (),
 ) -> RunFacts:
-    """What a run says of itself, as far as an analysis needs it.
+    """The facts of a run that an analysis needs.
 
     Parameters
     ----------
-    detector : image key, or the beginning of one, in any case; None: the area detector found, an Eiger before others
-    accept_failed : also of a run that did not end with success
-    running : also of a run that goes on; its frames are then as many as were announced, or are there already
-    direct, path_map, folders : whether and where the detector's master file is looked into, for what the documents do
-        not say; see `twotime.catalog.runs.detector_files.reachable_files`
+    detector : image key, with or without ``_image``, in any case; None: the area detector found, Eigers first
+    accept_failed : accept a run that did not end with success
+    running : accept a run that has not ended; it counts as many frames as announced or present, whichever is more
+    direct, path_map, folders : whether and where to read the master file for what the documents do not say;
+        see `twotime.catalog.runs.detector_files.reachable_files`
 
     Raises
     ------
@@ -152,7 +152,7 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
         container = getattr(stream, "base", stream)
         for key, description in stream.metadata.get("data_keys", {}).items():
             if mapping_or_empty(description).get("dtype") != "array":
-                continue  # A request saved: there may be hundreds of scalars.
+                continue  # Saves a request per key; a run may have hundreds of scalars.
             node = container.get(key)
             if isinstance(node, ArrayClient) and node.ndim >= 3 and node.dtype.kind in "uif":
                 images.append(ImageNode(key, node, stream.metadata))
@@ -187,7 +187,7 @@ def _refuse_unfinished(uid: str, stop: Mapping[str, Any] | None, accept_failed: 
 
 
 def _configuration(image: ImageNode) -> dict[str, Any]:
-    """The detector's own configuration from the descriptor, without its name, in lower case."""
+    """Configuration of the detector from the descriptor: lower-case keys without the name of the detector."""
     prefix = image.key.lower().removesuffix("_image") + "_"
     data: dict[str, Any] = {}
     for device in mapping_or_empty(image.descriptor.get("configuration")).values():
@@ -196,7 +196,7 @@ def _configuration(image: ImageNode) -> dict[str, Any]:
 
 
 def _geometry(image: ImageNode, start: Mapping[str, Any], master: Path | None) -> Iterator[tuple[str, Found]]:
-    """Each field from the first that holds a number: descriptor, start document, master file, kind of detector."""
+    """Each field from the first source with a number: descriptor, start document, master file, kind of detector."""
     data = _configuration(image)
     in_master = master_geometry(master) if master is not None else {}
     kind = detector_of(image.key)

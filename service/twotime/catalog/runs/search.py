@@ -27,7 +27,7 @@ _seen_detectors: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One line about a run.
+    """A run in a list.
 
     Attributes
     ----------
@@ -60,15 +60,15 @@ def find_run(raw: CatalogOfBlueskyRuns, reference: str | int) -> BlueskyRun:
     Parameters
     ----------
     raw : catalog of the raw runs
-    reference : uid, beginning of a uid, scan_id (the newest run that has it, as beamlines count anew now and then),
+    reference : uid, beginning of a uid, scan_id (the newest run with it, because beamlines reset their counters),
         or -1 for the newest run, -2 for the one before
 
     Raises
     ------
     RunNotFound
-        If nothing fits.
+        If no run matches.
     AmbiguousRun
-        If the beginning of a uid fits several runs.
+        If the beginning of a uid matches several runs.
     """
     text = str(reference).strip()
     with tiled_errors():
@@ -89,8 +89,8 @@ def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None
 
     Parameters
     ----------
-    limit : at most so many
-    since : only runs that began after this time, s since 1970
+    limit : number of runs at most
+    since : only runs that started after this time, s since 1970
     """
     with tiled_errors():
         found = raw if since is None else raw.search(TimeRange(since=since))
@@ -109,18 +109,18 @@ def search_runs(
     until: float | None = None,
     limit: int = 100,
 ) -> list[tuple[str, int | None]]:
-    """Uids and scan_ids of finished runs that fit everything given, newest first.
+    """Uids and scan_ids of finished runs that match all criteria, newest first.
 
     Parameters
     ----------
     sample : its name in the start document
-    first_scan_id, last_scan_id : both ends count
-    since, until : the run began then, s since 1970
+    first_scan_id, last_scan_id : range, both ends included
+    since, until : range of start times, s since 1970
 
     Raises
     ------
     RunNotFound
-        If nothing is given, for then all runs would fit.
+        If no criterion is given: all runs would match.
     """
     if all(value is None for value in (sample, first_scan_id, last_scan_id, since, until)):
         raise RunNotFound("Nothing says which runs; give sample, first_scan_id and last_scan_id, since or until.")
@@ -141,7 +141,7 @@ def search_runs(
 
 
 def summarise(run: BlueskyRun) -> RunSummary:
-    """One line about a run."""
+    """Summarise a run."""
     start, stop = run.metadata["start"], run.metadata.get("stop")
     with tiled_errors():
         detectors = _detectors(run, start["uid"]) if stop else ()
@@ -159,7 +159,7 @@ def summarise(run: BlueskyRun) -> RunSummary:
 
 
 def _detectors(run: BlueskyRun, uid: str) -> tuple[str, ...]:
-    """Image keys of a run that has ended; once seen they stay as they are, and asking takes four requests."""
+    """Image keys of a finished run. Cached, because they never change and reading them takes four requests."""
     found = _seen_detectors.get(uid) or tuple(image.key for image in image_nodes(run))
     if found:
         _seen_detectors[uid] = found

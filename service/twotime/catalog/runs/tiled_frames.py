@@ -1,4 +1,4 @@
-"""Detector frames of a run, block by block: in place from HDF5 where the files can be reached, else over HTTP."""
+"""Detector frames of a run in blocks: from the HDF5 files in place if the service can open them, else over HTTP."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,13 +36,13 @@ class TiledFrames:
     ----------
     run : from `twotime.catalog.runs.search.find_run`
     facts : of the same run
-    direct : read the HDF5 files in place where they can be reached
-    path_map : prefixes of file paths as Tiled names them, and where they are here
-    folders : where files may be read in place
+    direct : read HDF5 files in place if they can be opened; 10 to 30 times as fast as HTTP
+    path_map : prefixes of file paths on Tiled's machine, and the prefixes here
+    folders : in which files may be opened
 
     Attributes
     ----------
-    facts : what the run says of itself
+    facts : of the run
     route : "file" or "http"
     """
 
@@ -78,7 +78,7 @@ class TiledFrames:
         return master_pixel_mask(self._master, (self.facts.shape[1], self.facts.shape[2]))
 
     def fallback(self) -> FrameSource | None:
-        """The series as its master file links it; None where that is out of reach or is another one."""
+        """The series as its master file links it; None if that cannot be opened or has another shape."""
         if self._master is None:
             return None
         try:
@@ -93,11 +93,11 @@ class TiledFrames:
         Raises
         ------
         DamagedFrames
-            If frames that the run announces are not there or cannot be read.
+            If announced frames are missing or cannot be read.
         UnusableRun
             If the files cannot be opened.
         TiledUnavailable
-            If Tiled goes away.
+            If Tiled does not answer.
         """
         at_once = frames_at_once(self.facts, self.dtype)
         if self._files:
@@ -120,7 +120,7 @@ class TiledFrames:
                 )
 
     def _over_http(self, spans: list[tuple[int, int]], stride: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Two requests at a time: one travels while the other is used."""
+        """Blocks over HTTP, `IN_FLIGHT` requests at a time, so that transfer and analysis overlap."""
         with ThreadPoolExecutor(IN_FLIGHT, "frames") as pool:
             waiting = deque[tuple[int, Any]]()
             ahead = iter(spans)
@@ -142,6 +142,7 @@ class TiledFrames:
         with tiled_errors(), self._files_as_announced():
             parts = [np.asarray(self._node[index]) for index in frame_indices(leading, first, last, stride)]
         block = np.concatenate([part.reshape(-1, height, width) for part in parts])
+        # Tiled answers an out-of-range slice with fewer frames, or none, and no error.
         expected = len(range(first, last, stride))
         if len(block) != expected:
             stop = first + len(block) * stride
@@ -155,10 +156,10 @@ class TiledFrames:
 
     @contextmanager
     def _files_as_announced(self) -> Iterator[None]:
-        """Say in a sentence that Tiled finds other frames in the files than the documents announce.
+        """Raise `UnusableRun` if the files hold other frames than the documents announce.
 
-        Tiled answers 422 where the shapes cannot be brought together and 503 where frames may still come; a server
-        that is overloaded or gone answers 503 without that detail.
+        Tiled answers 422 if the shapes do not match and 503 if frames may still come. An overloaded server also answers
+        503, but without ``detail``.
         """
         try:
             yield
@@ -173,7 +174,7 @@ class TiledFrames:
 
 
 class _Stack:
-    """Datasets of several files, one after the other; every dataset is (..., H, W)."""
+    """Datasets (..., H, W) of several files, concatenated."""
 
     def __init__(self, files: list[DataFile], folders: Sequence[Path], shape: tuple[int, ...]) -> None:
         self._files = files
@@ -221,18 +222,18 @@ class _Stack:
 
     @property
     def n_frames(self) -> int:
-        """Frames of all files together."""
+        """Number of frames in all files."""
         return int(self._ends[-1])
 
     def packed(self, frames: range) -> PackedFrames | None:
-        """Those of these frames that lie in the file of the first, as they stand there; None where they cannot."""
+        """Compressed chunks of those frames that are in the same file as the first; None if not possible."""
         numbers = np.asarray(frames)
         owner = np.searchsorted(self._ends, numbers, side="right")
         own = numbers[owner == owner[0]] - (self._ends[owner[0] - 1] if owner[0] else 0)
         return read_packed(self._datasets[owner[0]], own, str(self._paths[owner[0]]), self._buffers)
 
     def sound(self, frames: range) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Frames of these numbers at once; one by one up to the first damaged one where not all can be read."""
+        """Decoded frames: all at once or, if that fails, one by one up to the first damaged frame."""
         try:
             yield frames[0], self._read(np.asarray(frames))
         except OSError:
@@ -247,7 +248,7 @@ class _Stack:
                 yield number, frame
 
     def _read(self, frames: NDArray[np.int64]) -> NDArray[Any]:
-        """Frames of these numbers, rising with one stride."""
+        """Frames of these numbers, which increase by a constant stride."""
         owner = np.searchsorted(self._ends, frames, side="right")
         parts = []
         for number in np.unique(owner):

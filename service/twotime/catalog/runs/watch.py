@@ -1,4 +1,12 @@
-"""Runs as they begin and finish: Tiled's own stream of events, and questions to the catalog where these can be lost."""
+"""Watching for runs that start and finish: Tiled's event stream, and a query wherever events can be lost.
+
+::
+
+    connect --> query --> events ... --> query every `reconcile_s`
+       ^                     |---------> query after a gap in the event numbers
+       |                     |
+       +--- TiledUnavailable +  (the caller connects again: Tiled keeps no events over a restart)
+"""
 
 import asyncio
 import time
@@ -23,7 +31,7 @@ OnStart = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 _News = tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], list[Mapping[str, Any]]]
 
 MARGIN_S = 300.0
-"""Clocks of the beamline and of this machine may differ by this much."""
+"""Stop times are compared with the clock of this machine; the clock of the beamline may be off by this much."""
 _CREATED = "container-child-created"
 _UPDATED = "container-child-metadata-updated"
 _LONGEST_RUN_S = 86400.0
@@ -32,29 +40,33 @@ _STARTING = (502, 503, 504)
 
 
 async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None) -> None:
-    """Call `on_run(uid, start, stop)` for every run that finishes from now on; a run may be named more than once.
+    """Call `on_run(uid, start, stop)` for every run that finishes from now on; a run may be reported more than once.
 
     Parameters
     ----------
     settings : with `tiled_uri` set
-    on_run : awaited for each run; events wait meanwhile
-    on_start : called as ``on_start(uid, start)`` for every run that goes on or begins; the same rules
+    on_run : awaited for each run; events queue up meanwhile
+    on_start : awaited as ``on_start(uid, start)`` for every run that starts or is running
 
     Raises
     ------
     StreamOff
-        If Tiled answers but refuses the stream; `poll_runs` does without it.
+        If Tiled answers but has no event stream; use `poll_runs`.
     TiledUnavailable
-        When the connection ends; call again to go on.
+        When the connection ends; call again to continue.
     TiledRefused
         If the key is refused.
 
     Notes
     -----
-    A finished run is an update of its metadata that carries ``stop``. Events are lost where Tiled restarts between
-    two of them, so the catalog is asked for runs that finished after every connection, after every gap in the numbers
-    of events, and every `settings.reconcile_s`. Tiled's own subscription client dies on messages above 1 MB, hence
-    this one.
+    A run has finished when an update of its metadata carries ``stop``; TiledWriter has flushed all data before.
+
+    Events can be lost: with its memory cache, a restarted Tiled numbers events from 1 again, and a client that
+    reconnects gets none of those in between and no error. Therefore the catalog is queried after every connection,
+    after every gap in the event numbers, and every `settings.reconcile_s`.
+
+    Tiled's subscription client (0.2.20) is not used: its callbacks are weak references, it closes on messages above
+    1 MB, it reconnects without telling, and it needs a key that may create keys.
     """
     asked = time.time()
     opened = ExitStack()
@@ -82,7 +94,7 @@ async def watch_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None
 
 
 async def poll_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None = None, *, for_s: float) -> None:
-    """As `watch_runs` for so many seconds, where Tiled has no stream: the catalog is asked every `reconcile_s`.
+    """As `watch_runs`, for servers without an event stream: query the catalog every `reconcile_s`, for `for_s` seconds.
 
     Raises
     ------
@@ -100,15 +112,16 @@ async def poll_runs(settings: Settings, on_run: OnRun, on_start: OnStart | None 
 
 
 def runs_going_on(raw: Any) -> list[Mapping[str, Any]]:
-    """Start documents of the newest runs of a catalog that have not ended."""
+    """Start documents of the newest runs that have not ended."""
     newest = raw.search(TimeRange(since=time.time() - _LONGEST_RUN_S)).sort(("start.time", -1))
-    # Not as many as were counted before: pages of none, of a catalog that has got its first run since, never end.
+    # `head`, not a slice up to a length asked before: if the first run arrives between both requests, the client asks
+    # for empty pages forever.
     runs = newest.values().head(_MOST_RUNNING)
     return [run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")]
 
 
 class _Watch:
-    """One connection's worth of watching."""
+    """Watches over one connection."""
 
     def __init__(self, settings: Settings, on_run: OnRun, on_start: OnStart | None, raw: Any, since: float) -> None:
         self.settings = settings
@@ -145,7 +158,7 @@ class _Watch:
             await self.on_start(metadata["start"]["uid"], metadata["start"])
 
     async def _reconcile(self) -> None:
-        """Ask the catalog for what happened since the last time."""
+        """Query the catalog for runs since the last query, and report them."""
         began = time.time()
         await _tell(await to_the_end(_news, self.settings, self.raw, self.since), self.on_run, self.on_start)
         self.since = began
@@ -160,7 +173,7 @@ def _news(settings: Settings, raw: Any, since: float) -> _News:
 
 
 def _news_alone(settings: Settings, since: float) -> _News:
-    """As `_news`, over a connection of its own: a thread that outlives the service leaves nothing open."""
+    """As `_news`, over a connection of its own, so that a thread that outlives the service leaves nothing open."""
     root = open_root(settings)
     try:
         return _news(settings, raw_catalog(root, settings), since)

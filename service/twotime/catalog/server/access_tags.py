@@ -1,4 +1,4 @@
-"""Access tags, by which Tiled's access policy decides who sees a node: what is written of a run takes those of the run.
+"""Access tags, by which Tiled's access policy decides who reads a node. Results get the tags of their run.
 
 A server without such a policy keeps no tags: it ignores those of a new node, and its nodes show none.
 """
@@ -16,16 +16,16 @@ _FORBIDDEN = 403
 
 
 def tags_of(node: Any) -> list[str] | None:
-    """Tags that a new node takes over from another; None where there are none, and Tiled gives it those of its writer.
+    """Tags that a new node inherits from another; None if there are none: Tiled then sets the tag of the writer.
 
-    The tag of whoever wrote a node is his alone: nobody can hand it on.
+    Tags of one principal are left out, because Tiled lets nobody pass them on.
     """
     tags = node.item["attributes"].get("access_tags") or []
     return sorted(tag for tag in tags if not tag.startswith(_OF_ONE_PRINCIPAL)) or None
 
 
 def access_in_words(results: Any) -> str:
-    """Who reaches the results in a container, one sentence for people who run the service."""
+    """One sentence for operators: who can read the results in a container."""
     if not results.item["attributes"].get("access_tags"):
         return "Tiled keeps no access tags here: whoever has a key that reads its nodes sees all results"
     shared = tags_of(results)
@@ -38,13 +38,13 @@ def access_in_words(results: Any) -> str:
 
 
 def refuses_tags(error: ClientError) -> bool:
-    """Whether Tiled's access policy does not let this key give the tags that a new node was to have."""
+    """Whether the access policy does not let this key set the tags of a new node."""
     return error.response.status_code == _FORBIDDEN and "access tags" in str(error)
 
 
 @contextmanager
 def giving_tags(uid: str, tags: Sequence[str]) -> Iterator[None]:
-    """Give a node the access tags of a run inside this block; raises `UnusableRun` where Tiled does not let us."""
+    """Set access tags of a run on nodes inside this block; raises `UnusableRun` if the access policy forbids it."""
     try:
         yield
     except ClientError as error:

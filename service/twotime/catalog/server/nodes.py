@@ -17,7 +17,7 @@ _NOT_FOUND = 404
 
 
 def child(parent: Container, key: str) -> Any:
-    """The client of a child, or of what lies below it by a path, or None where there is none."""
+    """The client of a child, or of a node below it if `key` is a path; None if there is none."""
     try:
         return parent[key]
     except KeyError:
@@ -25,20 +25,23 @@ def child(parent: Container, key: str) -> Any:
 
 
 def create_once(parent: Container, key: str, metadata: dict[str, Any], specs: Sequence[Spec] = ()) -> bool:
-    """Make a child container with the access tags of its parent; False where somebody else had made it already."""
+    """Create a child container with the access tags of its parent; False if it exists already.
+
+    Tiled creates a key only once, so of several processes exactly one gets True. This is the lock of claims.
+    """
     tags = tags_of(parent)
     try:
         return _create_once(parent, key, metadata, specs, tags)
     except ClientError as error:
         if tags is None or not refuses_tags(error):
             raise
-        # Without them nobody sees it but the service: too few do, never too many.
+        # Without tags only the service can read the node: too few readers, never too many.
         log.warning("access_tags_refused", container=key, tags=tags, remedy="make it by hand, with these tags")
         return _create_once(parent, key, metadata, specs, None)
 
 
 def remove(parent: Container, key: str) -> None:
-    """Remove a child with all below it; no effect where it is gone, also by a request whose answer was lost."""
+    """Remove a child and everything below it; no effect if there is none, which a lost response may also cause."""
     if child(parent, key) is None:
         return
     try:
@@ -60,5 +63,6 @@ def _create_once(
 
 
 def raise_unless_conflict(error: ClientError) -> None:
+    """Raise the error again, unless it says that the key exists already."""
     if error.response.status_code != _CONFLICT:
         raise error

@@ -1,4 +1,4 @@
-"""The connection to a Tiled server, and its failures as sentences."""
+"""Connecting to a Tiled server; its failures as the errors of this service."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,7 +30,7 @@ def open_root(
     ----------
     settings : with `tiled_uri` set
     retries_for_s : how long to wait for a server that does not answer, s
-    on_wait : told once, in a sentence, that and why we wait
+    on_wait : called once with a sentence that says why the connection waits
 
     Raises
     ------
@@ -43,22 +43,22 @@ def open_root(
         raise TiledUnavailable("No Tiled server is named; set TWOTIME_TILED_URI.")
     key = settings.tiled_api_key.get_secret_value() if settings.tiled_api_key else None
     deadline = time.monotonic() + retries_for_s
-    said = False
+    reported = False
     while True:
         try:
             with tiled_errors(str(settings.tiled_uri)):
-                return _connected(str(settings.tiled_uri), key)
+                return _connect(str(settings.tiled_uri), key)
         except TiledUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            if on_wait is not None and not said:
+            if on_wait is not None and not reported:
                 on_wait(f"{error} Waiting up to {retries_for_s:.0f} s for it.")
-                said = True
+                reported = True
             time.sleep(_PAUSE_S)
 
 
 def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
-    """The container of the raw runs, with the look-ups of a Bluesky catalog; made on a server that is empty.
+    """The container of the raw runs as a Bluesky catalog; created if the server is empty.
 
     Raises
     ------
@@ -69,15 +69,15 @@ def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
         try:
             node = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
         except TiledRefused:
-            # A new server holds nothing that a misspelt path could mean, and scans need a place to be written to.
+            # On a server with content the path is probably misspelt. On an empty one, scans need a container.
             if len(root) > 0:
                 raise
-            node = _made_path(root, settings.raw_path, [RUNS_SPEC])
+            node = _ensure_path(root, settings.raw_path, [RUNS_SPEC])
         return _as_catalog(node)
 
 
 def results_container(root: Container, settings: Settings) -> Container:
-    """The container of the analyses, made where it is missing.
+    """The container of the analyses; created if it is missing.
 
     Raises
     ------
@@ -85,29 +85,29 @@ def results_container(root: Container, settings: Settings) -> Container:
         If the key may not create it.
     """
     with tiled_errors(str(settings.tiled_uri)):
-        return _made_path(root, settings.results_path)
+        return _ensure_path(root, settings.results_path)
 
 
 def open_with_key(settings: Settings, authorization: SecretStr) -> Container:
-    """Connect to the same server with the key of somebody else.
+    """Connect to the same server with the key of a caller.
 
     Parameters
     ----------
-    authorization : as the header of that name has it
+    authorization : value of the caller's Authorization header
 
     Raises
     ------
     TiledUnavailable
         If the server does not answer.
     TiledRefused
-        If it does not accept that key.
+        If it does not accept the key.
     NotFound
-        If it accepts the key and shows it nothing.
+        If it accepts the key, but the key may read nothing.
     """
-    with tiled_errors(str(settings.tiled_uri)), _shown():
+    with tiled_errors(str(settings.tiled_uri)), _not_found_if_hidden():
         context, path = Context.from_any_uri(str(settings.tiled_uri))
         try:
-            context.http_client.auth, context.has_external_auth = _As(authorization), True
+            context.http_client.auth, context.has_external_auth = _CallerAuth(authorization), True
             root: Container = from_context(context, node_path_parts=path)
         except BaseException:
             context.close()
@@ -116,8 +116,8 @@ def open_with_key(settings: Settings, authorization: SecretStr) -> Container:
 
 
 def visible_containers(root: Container, settings: Settings) -> tuple[CatalogOfBlueskyRuns, Container]:
-    """Those of the runs and of the analyses, as far as they are shown; makes none; raises `NotFound`."""
-    with tiled_errors(str(settings.tiled_uri)), _shown():
+    """The containers of runs and analyses as the key may read them; creates none; raises `NotFound`."""
+    with tiled_errors(str(settings.tiled_uri)), _not_found_if_hidden():
         try:
             raw = descend(root, settings.raw_path, "TWOTIME_RAW_PATH")
             results: Container = descend(root, settings.results_path, "TWOTIME_RESULTS_PATH")
@@ -131,7 +131,10 @@ def visible_containers(root: Container, settings: Settings) -> tuple[CatalogOfBl
 
 @contextmanager
 def tiled_errors(uri: str = "") -> Iterator[None]:
-    """Turn failures of the connection and of the server into `TiledUnavailable`, and refusals into `TiledRefused`."""
+    """Turn failures of connection or server into `TiledUnavailable`, refusals into `TiledRefused`.
+
+    A 500 to a request for data is `TiledFailing`: one damaged file can cause it, so waiting may never help.
+    """
     where = f" at {uri}" if uri else ""
     try:
         yield
@@ -163,7 +166,7 @@ def tiled_errors(uri: str = "") -> Iterator[None]:
 
 @contextmanager
 def suppress_conflict() -> Iterator[None]:
-    """Pass over the answer 409: somebody else was faster to make the same node."""
+    """Ignore the answer 409: another process has created the same node."""
     try:
         yield
     except ClientError as error:
@@ -171,8 +174,8 @@ def suppress_conflict() -> Iterator[None]:
             raise
 
 
-class _As(httpx.Auth):
-    """Shows what a caller showed, whatever the environment or a token kept on disk holds."""
+class _CallerAuth(httpx.Auth):
+    """Sends only the header of a caller; Tiled's client would add keys from environment or disk."""
 
     def __init__(self, authorization: SecretStr) -> None:
         self._authorization = authorization
@@ -183,8 +186,8 @@ class _As(httpx.Auth):
 
 
 @contextmanager
-def _shown() -> Iterator[None]:
-    """Turn the answer 404 to a question for the root itself into `NotFound`."""
+def _not_found_if_hidden() -> Iterator[None]:
+    """Turn 404 for the root itself into `NotFound`."""
     try:
         yield
     except ClientError as error:
@@ -199,9 +202,9 @@ def _as_catalog(node: Any) -> CatalogOfBlueskyRuns:
     return CatalogOfBlueskyRuns(node.context, item=node.item, structure_clients=node.structure_clients)
 
 
-def _connected(uri: str, key: str | None) -> Container:
-    """A client of the server; nothing of it stays open where that fails."""
-    _ask_for_itself(uri, key)
+def _connect(uri: str, key: str | None) -> Container:
+    """A client of the server; closed again if anything fails."""
+    _check_server(uri, key)
     context, path = Context.from_any_uri(uri, api_key=key)
     try:
         root: Container = from_context(context, node_path_parts=path)
@@ -211,8 +214,11 @@ def _connected(uri: str, key: str | None) -> Container:
     return root
 
 
-def _ask_for_itself(uri: str, key: str | None) -> None:
-    """Find out in one request what Tiled's own client says late, or without a word on the remedy."""
+def _check_server(uri: str, key: str | None) -> None:
+    """Find out in one request whether this is a Tiled server and whether it needs a key.
+
+    Tiled's client finds out too, but later, after retries, and without saying how to correct it.
+    """
     headers = {} if key is None else {"Authorization": f"Apikey {key}"}
     response = httpx.get(f"{uri.split('/api/v1')[0].rstrip('/')}/api/v1/", headers=headers, timeout=10)
     try:
@@ -230,6 +236,7 @@ def _ask_for_itself(uri: str, key: str | None) -> None:
 
 
 def descend(node: Container, path: str, setting: str) -> Any:
+    """The node at a path; raises `TiledRefused`, naming `setting`, if there is none."""
     for key in path.strip("/").split("/"):
         try:
             node = node[key]
@@ -242,22 +249,22 @@ def descend(node: Container, path: str, setting: str) -> Any:
 
 
 def _asks_for_data(request: httpx.Request) -> bool:
-    """Whether a 500 may be the fault of one damaged file, and not of the server."""
+    """Whether a 500 may be caused by one damaged file and not by the server."""
     return request.method == "GET" and "/api/v1/metadata" not in request.url.path and "/search" not in request.url.path
 
 
-def _made_path(node: Container, path: str, specs: Sequence[Spec] = ()) -> Container:
-    """The container at a path; those of it that are missing are made, the last one with the specs."""
+def _ensure_path(node: Container, path: str, specs: Sequence[Spec] = ()) -> Container:
+    """The container at a path; missing ones are created, the last one with the specs."""
     *above, last = path.strip("/").split("/")
     for key, key_specs in [*((key, ()) for key in above), (last, specs)]:
         try:
             node = node[key]
         except KeyError:
-            node = _created(node, key, key_specs)
+            node = _create(node, key, key_specs)
     return node
 
 
-def _created(node: Container, key: str, specs: Sequence[Spec]) -> Container:
+def _create(node: Container, key: str, specs: Sequence[Spec]) -> Container:
     with suppress_conflict():
         node.create_container(key, specs=list(specs))
     made: Container = node[key]
