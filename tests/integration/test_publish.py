@@ -9,8 +9,9 @@ import zarr
 from tests.asking import request, run_facts
 from tiled.client import from_uri
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.publish import TiledSink, read_array, read_table, run_uid
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.publish import TiledSink, run_uid
+from twotime.catalog.results.read import read_array, read_table
 from twotime.errors import Cancelled, InputError, NotFound, NotReady
 from twotime.results import NODES, Analysis
 
@@ -94,10 +95,11 @@ def test_reader_who_knows_only_tiled_finds_everything(store, claimed, settings):
         assert metadata["q"] == [0.01, 0.02]
         assert metadata["frame_time_s"] == 0.01
         fits = node["final/fits"].read()
+        fits_metadata = node["final/fits"].metadata
     assert isinstance(fits, pd.DataFrame)
     pd.testing.assert_frame_equal(fits, analysis.tables["fits"], check_dtype=False)
     assert fits["trusted"].dtype == bool
-    columns = final["fits"].metadata["columns"]
+    columns = fits_metadata["columns"]
     assert set(columns) == set(analysis.tables["fits"].columns)
     assert columns["relaxation_rate"]["unit"] == "1/s"
 

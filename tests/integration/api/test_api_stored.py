@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from twotime.api.server import Server
-from twotime.catalog.client import results_container
+from twotime.catalog.server.tiled_client import results_container
 from twotime.client import AnalysisHandle, connect
 from twotime.settings import Settings
 
