@@ -178,6 +178,22 @@ def test_wrong_shapes_are_refused() -> None:
         two_time(np.ones((3, 5)), bad=np.zeros(2, bool))
 
 
+def test_negative_counts_are_refused_with_the_number() -> None:
+    pixels = np.ones((4, 3), np.int32)
+    pixels[1, 2] = -1
+
+    with pytest.raises(ValueError, match="pixels holds -1, expected counts of 0 or more"):
+        two_time(pixels)
+    with pytest.raises(ValueError, match="pixels holds -1, expected counts of 0 or more"):
+        two_time(sp.csr_array(pixels))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (5,)])
+def test_one_time_of_something_not_square_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"c2 has shape .*, expected \(\.\.\., N, N\)"):
+        one_time(np.ones(shape))
+
+
 def test_largest_counts_and_dim_frames_lose_no_precision() -> None:
     rng = np.random.default_rng(5)
     for pixels in (
