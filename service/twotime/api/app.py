@@ -1,4 +1,4 @@
-"""The application: the service's life around it, a key in front of it, its routes in it."""
+"""The application: lifespan of the service, middleware, routes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -79,14 +79,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=twotime.__version__,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
-        lifespan=_life,
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
     )
     metrics = Metrics()
     app.state.service = Service(settings, metrics)
     app.state.events = EventStream(app.state.service)
-    app.state.two_times = TwoTimeCache(app.state.service)
+    app.state.two_times = TwoTimeCache(app.state.service.unrestricted)
     service = app.state.service
     app.state.callers = Callers(lambda: service.settings) if settings.tiled_keys else None
     app.state.key, keys = key_ring(settings)
@@ -101,9 +101,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _life(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.service.start()
-    app.openapi()  # Made once and kept; the first who asked would hold up everybody else for half a second.
+    app.openapi()  # Takes half a second and is then cached; the first request for it shall not block the event loop.
     relay = asyncio.create_task(app.state.events.relay())
     try:
         yield
@@ -129,7 +129,7 @@ def _add_routes(app: FastAPI) -> None:
 
 
 class _Counted:
-    """Counts the answers by method and status; methods that no route has count as one."""
+    """Middleware that counts responses by method and status; methods without a route count as one."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app

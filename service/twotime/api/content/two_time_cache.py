@@ -11,7 +11,7 @@ from twotime.api.content.frame_time import n_frames
 from twotime.api.content.png import SAMPLED, scale
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotFound
-from twotime.jobs import Service
+from twotime.jobs import ScopedService
 
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))
@@ -24,11 +24,11 @@ class TwoTimeCache:
 
     Parameters
     ----------
-    service : reads from Tiled
+    service : reads from Tiled, with full access; routes check first whether the caller may read the analysis
     budget_bytes : how much to keep
     """
 
-    def __init__(self, service: Service, budget_bytes: int = 256_000_000) -> None:
+    def __init__(self, service: ScopedService, budget_bytes: int = 256_000_000) -> None:
         self._service = service
         self._budget = budget_bytes
         self._kept: OrderedDict[tuple[str, int, str, int], NDArray[np.float32]] = OrderedDict()

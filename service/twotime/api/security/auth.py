@@ -1,6 +1,6 @@
-"""Keys guard everything but health: header, cookie of the page, or once in the address.
+"""Authentication: a key in a header, in the cookie of the page, or once in the address. Only health needs none.
 
-Where the site wants it, a key of Tiled is one too; what it opens is what Tiled shows with it.
+If the site allows it, a Tiled key works as well and opens what Tiled shows for that key.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from twotime.api.errors import problem
 from twotime.api.security.keys import SESSION_S, Brake, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
-from twotime.jobs import Callers, CallerService, Service
+from twotime.jobs import Callers, Service
 
 log = structlog.get_logger()
 
@@ -55,17 +55,17 @@ def scope_needed(method: str, path: str) -> Scope:
 
 
 class KeyGuard:
-    """Lets a request through only with a key that may do it; also swaps the key in an address for a cookie.
+    """Middleware that requires a key with the right scope, and exchanges a key in the address for a cookie.
 
-    The cookie holds when it ends, signed, not the key, is out of reach of scripts and is sent by this site's own pages
-    only; what changes something is refused where the browser says that another site asked. It may do what the key may
-    that it was given for, as long as that is one.
+    The cookie holds a signed expiry time, not the key; scripts cannot read it, and only pages of this site send it.
+    Requests that change something are refused if the browser says that another site made them. The cookie is worth as
+    much as its key, as long as that key exists.
 
     Parameters
     ----------
-    app : what is guarded
+    app : the application behind it
     keys : of the service
-    service, callers : for those who show a key of Tiled; None: such keys are wrong
+    service, callers : for callers with a Tiled key; None: Tiled keys are refused
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class KeyGuard:
             await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, request: Request, during: AsyncExitStack) -> Response | None:
-        """What to answer in the application's place; None to let the request through, with what it needs meanwhile."""
+        """Response in place of the application's, or None to pass the request on; `during` closes when it ends."""
         if _path(request) == LOGIN_PATH and request.method == "POST":
             return self._login(request, await _typed_key(request), "/")
         in_address = request.query_params.get("api_key")
@@ -101,13 +101,15 @@ class KeyGuard:
         if key is not None and shown is None and _is_foreign(request):
             return problem(403, "Another site asks", _FOREIGN, _path(request))
         if key is not None:
+            if self.service is not None:
+                request.state.scoped_service = self.service.unrestricted
             return _forbidden(request, f"The key {key.name!r}", key.scopes)
         if shown is None:
             return _refusal(request, 401)
         return self._wrong(request) if self.callers is None else await self._pass_through(request, during)
 
     async def _pass_through(self, request: Request, during: AsyncExitStack) -> Response | None:
-        """Let a request through with a key that Tiled knows, to what Tiled shows with it."""
+        """Pass a request with a Tiled key on, restricted to what Tiled shows for that key."""
         assert self.callers is not None
         assert self.service is not None
         authorization = _authorization(request)
@@ -117,14 +119,14 @@ class KeyGuard:
         if wait_s > 0:
             return _too_many(request, wait_s)
         try:
-            view = await during.enter_async_context(self.callers.seeing(authorization))
+            view = await during.enter_async_context(self.callers.view_of(authorization))
         except TiledRefused:
             return self._wrong(request)
         except NotFound as error:
             return problem(403, "Nothing to be seen", str(error), _path(request))
         except TiledUnavailable as error:
             return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
-        request.state.seen = CallerService(self.service, view)
+        request.state.scoped_service = self.service.restricted_to(view)
         return _forbidden(request, "A key of Tiled", _OF_TILED)
 
     def _login(self, request: Request, shown: str, target: str) -> Response:
@@ -138,7 +140,7 @@ class KeyGuard:
         return response
 
     def _wrong(self, request: Request) -> Response:
-        """Refuse a key that fits nothing; cookies are not counted, as pages go on asking with those of old keys."""
+        """Refuse an unknown key. Cookies are not counted: open pages keep sending those of removed keys."""
         wait_s = self.brake.failed(_address(request))
         if wait_s > 0:
             return _too_many(request, wait_s)

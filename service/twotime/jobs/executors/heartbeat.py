@@ -18,10 +18,10 @@ WRITE_EVERY_S = 1.0
 
 
 class StopSign(Protocol):
-    """An event of threads or of processes: set when the present attempt shall stop."""
+    """An event of threading or multiprocessing; set when the present attempt shall stop."""
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether it is set."""
         ...
 
     def set(self) -> None:
@@ -39,7 +39,7 @@ class Heartbeat:
     Parameters
     ----------
     store, record : the attempt
-    cancel : set from outside to stop it
+    cancel : set to stop the attempt, from outside or by a cancellation found in Tiled
     on_progress : called at every step
     """
 
@@ -68,13 +68,13 @@ class Heartbeat:
         self._thread.join()
 
     def step(self, stage: str, fraction: float) -> None:
-        """Take notice of progress; raises `Cancelled` where the attempt shall stop."""
+        """Record progress; raises as `check`."""
         self.check()
         self._now = (stage, fraction)
         self.on_progress(stage, fraction)
 
     def check(self) -> None:
-        """Raise `Cancelled` where the attempt shall stop, `ClaimLost` where another process has it."""
+        """Raise `Cancelled` if the attempt shall stop, `ClaimLost` if another process has claimed a later attempt."""
         if self._lost:
             raise ClaimLost(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
         if self.cancel.is_set():
