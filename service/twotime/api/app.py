@@ -63,15 +63,15 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application with its service, not yet started.
+    """Create the application with its service, not started yet.
 
     Parameters
     ----------
-    settings : none: from the environment
+    settings : None: from the environment
 
     Notes
     -----
-    ``app.state`` carries `service`, `events`, `two_times` and `key` (the service's own, which may do everything).
+    ``app.state`` holds `service`, `events`, `two_times` and `key` (the key of the service, with all scopes).
     """
     settings = settings or load_settings()
     app = FastAPI(
@@ -118,7 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _add_routes(app: FastAPI) -> None:
-    """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
+    """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
     for module in (analyses, queue, results, latest, live, pictures, runs, hooks, events):

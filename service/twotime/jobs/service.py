@@ -157,6 +157,9 @@ class Service:
         can_compute = pool.cluster is None or pool.cluster.n_slots > 0
         return Health(
             ready=self._tiled.reachable and self._ensemble_loaded and can_compute,
+            tiled_reachable=self._tiled.reachable,
+            watching=self._automatic.healthy,
+            weights_valid=self._ensemble_loaded,
             tiled=self._tiled.state,
             watcher=self._automatic.state,
             workers=(sum(worker.alive for worker in pool.workers), self.settings.workers),

@@ -38,6 +38,7 @@ class Health:
     Attributes
     ----------
     ready : whether requests can be served and analyses computed
+    tiled_reachable, watching, weights_valid : whether that part works
     tiled : "reachable", or one sentence that says what is wrong
     watcher : "watching", "off" or one sentence
     workers : number of workers that can compute, and number configured
@@ -49,6 +50,9 @@ class Health:
     """
 
     ready: bool
+    tiled_reachable: bool
+    watching: bool
+    weights_valid: bool
     tiled: str
     watcher: str
     workers: tuple[int, int]

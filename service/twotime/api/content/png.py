@@ -1,4 +1,4 @@
-"""Two-time correlation functions and mean frames as PNG, and their down-sampling for screens."""
+"""Two-time correlation functions and mean frames as PNG, reduced to the size of the screen."""
 
 import threading
 from io import BytesIO
@@ -23,13 +23,13 @@ LABELS = {
 }
 MISSING = "#8a8a8a"
 SAMPLED = 1000
-"""Frames along each axis that a colour scale looks at."""
+"""Frames along each axis that are sampled for a colour scale."""
 
 _drawing = threading.Lock()  # matplotlib's font cache is shared by all figures
 
 
 def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
-    """Colour scale of a two-time correlation function that neither its lag-0 diagonal nor outliers spoil.
+    """Colour scale of a two-time correlation function, without its lag-0 diagonal and outliers.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
 
 
 def two_time_png(values: NDArray[Any], kind: str, vmin: float, vmax: float, size: int) -> bytes:
-    """A bare picture, first frame at the lower left, missing points grey.
+    """A picture without axes, first frame at the lower left, missing points grey.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def two_time_figure(
 
 
 def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, logarithmic: bool = True) -> bytes:
-    """A mean frame, row 0 on top, outlines of the ROIs in white where labels are given.
+    """A mean frame, row 0 on top, with white outlines of the ROIs if labels are given.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, lo
 
 
 def outlines_png(labels: NDArray[Any], size: int) -> bytes:
-    """Outlines of ROIs in white on nothing, to be laid over `frame_png` of the same size.
+    """White outlines of ROIs on a transparent ground, an overlay for `frame_png` of the same size.
 
     Parameters
     ----------

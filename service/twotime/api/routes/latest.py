@@ -1,4 +1,4 @@
-"""What Γ is now: one small object for screens that poll."""
+"""The newest Γ as one small object, for screens that poll."""
 
 from typing import Annotated, Any
 

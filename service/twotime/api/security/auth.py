@@ -27,7 +27,7 @@ log = structlog.get_logger()
 COOKIE = "twotime_session"
 OPEN_PATHS = ("/healthz", "/readyz")
 SIGNED_PATHS = ("/api/v1/hooks/tiled",)
-"""Open to POST without a key, as their routes check a signature of the body."""
+"""Paths open to POST without a key; their routes check a signature of the body."""
 LOGIN_PATH = "/session"
 _LONGEST_FORM = 4096
 _FORM_S = 10.0
@@ -42,7 +42,7 @@ _SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
 
 
 def scope_needed(method: str, path: str) -> Scope:
-    """What a request takes: reading, asking for work and stopping it, or, where it is none of these, everything.
+    """The scope that a request needs: read, submit, or admin for everything else.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def _is_open(method: str, path: str) -> bool:
 
 
 def _forbidden(request: Request, named: str, scopes: Sequence[Scope]) -> Response | None:
-    """The answer to a request that a key may not make; None if it may."""
+    """Response 403 if the scopes do not suffice, else None."""
     needed = scope_needed(request.method, _path(request))
     if needed in scopes:
         return None
@@ -180,7 +180,7 @@ def _refusal(
     words: str = "",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem document, or the page that asks for the key."""
+    """A problem document or, for a browser, the page that asks for the key."""
     if _is_page(request):
         page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
         return HTMLResponse(page, status, headers)
@@ -189,7 +189,7 @@ def _refusal(
 
 
 def _path(request: Request) -> str:
-    """As the routes see it; the one of `request.url` also depends on what the client calls this host."""
+    """The path as routes see it. That of `request.url` also depends on the Host header, which the client chooses."""
     path: str = request.scope["path"]
     return path
 
@@ -210,7 +210,7 @@ async def _typed_key(request: Request) -> str:
 
 
 def _is_foreign(request: Request) -> bool:
-    """Whether a browser says that a page of another site asks for a change; programs say nothing of the kind."""
+    """Whether a browser reports that a page of another site requests a change; programs send no such header."""
     if request.method in ("GET", "HEAD"):
         return False
     site = request.headers.get("sec-fetch-site")
@@ -229,7 +229,7 @@ def _shown_key(request: Request) -> str | None:
 
 
 def _authorization(request: Request) -> SecretStr | None:
-    """The shown key as Tiled wants it; None where it cannot be one."""
+    """The key as an Authorization header for Tiled; None if it cannot be a Tiled key."""
     scheme, _, _ = request.headers.get("authorization", "").partition(" ")
     bearer = "x-api-key" not in request.headers and scheme.lower() == "bearer"
     shown = _shown_key(request) or ""

@@ -44,6 +44,7 @@ class AutomaticMode:
     Attributes
     ----------
     state : "watching", "polling ...", "off", or one sentence that says what is wrong
+    healthy : whether the state is one of the first three
     verdicts : of the runs judged last, by uid
     """
 
@@ -59,6 +60,7 @@ class AutomaticMode:
         self.tiled = tiled
         self.submission = submission
         self.state = "off"
+        self.healthy = True
         self.verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._on_submitted = on_submitted
         self._on_judged = on_judged
@@ -72,14 +74,15 @@ class AutomaticMode:
         """Catch up with finished runs, then watch for new ones, without end; starts again after every failure."""
         while True:
             try:
-                self.state = "catching up with finished runs"
+                self.state, self.healthy = "catching up with finished runs", True
                 await self._catch_up()
                 await self._watch()
             except TwotimeError as error:
-                self.state = str(error)
+                self.state, self.healthy = str(error), False
                 log.warning("watching_interrupted", reason=self.state)
             except Exception as error:
                 self.state = f"Watching for runs broke with {type(error).__name__}: {error}; it is started again."
+                self.healthy = False
                 log.exception("watching_broke")
             await asyncio.sleep(_PAUSE_S)
 
