@@ -16,5 +16,9 @@ package        purpose
 from twotime.jobs.access.callers import Callers
 from twotime.jobs.scoped_service import ScopedService
 from twotime.jobs.service import Service
+from twotime.processes import PROCESSES
+
+# Worker, export and live processes are forked from one that has imported these.
+PROCESSES.set_forkserver_preload(["twotime.jobs.executors.attempt", "twotime.jobs.exporter", "twotime.live.session"])
 
 __all__ = ["Callers", "ScopedService", "Service"]

@@ -97,7 +97,7 @@ class TiledConnection:
         try:
             result = await asking(function, *args, **options)
         except (TiledUnavailable, TiledRefused) as error:
-            if self._store is not None:
+            if self._store is not None:  # Before the first connection, `connect` reports what is wrong.
                 self._set_state(str(error))
             raise
         self._set_state(REACHABLE)
@@ -139,6 +139,7 @@ class TiledConnection:
             self.settings.var_dir, readable_storage=self.settings.readable_storage
         )
         self._embedded.start()
+        # Workers, live process and exports get these settings and connect like to any other Tiled.
         self.settings = self.settings.model_copy(
             update={
                 "tiled_uri": AnyHttpUrl(self._embedded.uri),

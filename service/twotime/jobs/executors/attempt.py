@@ -43,6 +43,7 @@ Outcome = Literal["done", "failed", "cancelled", "lost"]
 """How an attempt ended. "lost": another process took it over, or Tiled stayed away; nothing was written then."""
 
 PATIENCE_S = 900.0
+"""For a Tiled that does not answer: a restart or a migration takes minutes, and the result is worth the wait."""
 REFUSED_PATIENCE_S = 120.0
 """For refusals and data errors: they may be final (wrong key, damaged file) or pass (key renewed, disk full)."""
 RETRY_EVERY_S = 2.0
@@ -106,16 +107,18 @@ class AttemptRunner:
                 analysis = self._retry(lambda: self._analyse(root, record, heartbeat.step), heartbeat)
                 self._retry(lambda: sink.publish(analysis), heartbeat)
             return "done"
+        # From here on the order of the handlers decides: ClaimLost is a Cancelled, TiledFailing a TiledUnavailable.
         except ClaimLost:
-            raise
+            raise  # Another process owns the analysis: write nothing.
         except Cancelled:
             self._retry(sink.clear, None)
             self._retry(lambda: store.cancelled(record), None)
             return "cancelled"
         except TiledFailing as error:
+            # Tiled answers, but 500 to a request for data, for `REFUSED_PATIENCE_S`: probably a damaged file.
             return self._failed(store, sink, record, str(error))
         except TiledUnavailable:
-            raise
+            raise  # The outcome cannot be written either; the lease expires and another attempt follows.
         except TwotimeError as error:
             return self._failed(store, sink, record, str(error))
         except httpx.HTTPStatusError:
@@ -139,6 +142,8 @@ class AttemptRunner:
         )
         library = MaskLibrary(root, settings)
         the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
+        # The id of the analysis was made from the recipe and the versions at the time of the request. Numbers for other
+        # ones must not be published under it.
         _require_same_recipe(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
         if self._ensemble is None:
             progress("loading the models", 0.0)

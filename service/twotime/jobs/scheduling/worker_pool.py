@@ -140,6 +140,7 @@ class WorkerPool:
             self._on_change(record)
             return record
         current = await self.tiled.call(self.tiled.store.get, job.id)
+        # No claim: another service was faster, or the claim itself ended the analysis (cancelled, too many deaths).
         (self._on_end if current.ended and current.attempt == job.after + 1 else self._on_change)(current)
         return None
 
@@ -153,6 +154,7 @@ class WorkerPool:
         finally:
             del self.busy[record.id]
         if outcome in (None, EXECUTOR_LOST) and not current.ended:
+            # A worker that dies (None) counts against the analysis, a lost Dask scheduler does not.
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
             job = Job(record.id, record.attempt, service_died=outcome == EXECUTOR_LOST)
             self.queue.put(job, Rank.NEW if record.automatic else Rank.ASKED)
