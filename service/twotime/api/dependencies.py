@@ -104,8 +104,8 @@ Finished = Annotated[AnalysisRecord, Depends(get_finished)]
 
 def entity_tag(request: Request, record: AnalysisRecord) -> str:
     """ETag of a response that changes only when the analysis is computed again."""
-    told = f"{record.id} {record.attempt} {record.updated_time} {request.url} {request.headers.get('accept')}"
-    return f'"{hashlib.sha256(told.encode()).hexdigest()[:24]}"'
+    identity = f"{record.id} {record.attempt} {record.updated_time} {request.url} {request.headers.get('accept')}"
+    return f'"{hashlib.sha256(identity.encode()).hexdigest()[:24]}"'
 
 
 def unchanged(request: Request, tag: str) -> Response | None:

@@ -83,5 +83,5 @@ async def first(analysis_id: AnalysisId, service: TheWholeService) -> schemas.Qu
 
 def as_schema(record: AnalysisRecord) -> schemas.Analysis:
     """A record as the body of a response."""
-    told = asdict(record)
-    return schemas.Analysis.model_validate({name: told[name] for name in schemas.Analysis.model_fields})
+    fields = asdict(record)
+    return schemas.Analysis.model_validate({name: fields[name] for name in schemas.Analysis.model_fields})

@@ -86,7 +86,7 @@ class DaskWorker:
     def _compute(self, client: Client, record: AnalysisRecord, key: str) -> str | None:
         future = client.submit(attempt, self.cluster.settings, record, key, self.cluster.topic, key=key, pure=False)
         future.add_done_callback(lambda _: self._wake.set())
-        told = False
+        asked = False
         while not future.done():
             self._wake.wait(_LOOK_EVERY_S)
             self._wake.clear()
@@ -95,8 +95,8 @@ class DaskWorker:
             if self._killed.is_set():
                 _drop(client, future, key)
                 return EXECUTOR_LOST
-            if self._cancel.is_set() and not told:
-                told = True
+            if self._cancel.is_set() and not asked:
+                asked = True
                 if not _stopped(client, key, drop=False) and not future.done():
                     # No worker computes it yet. The next claim finds the cancellation in Tiled.
                     future.cancel()

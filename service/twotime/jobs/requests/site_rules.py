@@ -73,8 +73,8 @@ def load_site_rules(path: Path | None) -> SiteRules:
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"The rules {path} cannot be read as YAML or JSON: {error}") from None
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'rules'}: {one['msg']}" for one in error.errors())
-        raise RecipeError(f"The rules {path} cannot be used. {told}.") from None
+        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'rules'}: {one['msg']}" for one in error.errors())
+        raise RecipeError(f"The rules {path} cannot be used. {problems}.") from None
     return SiteRules(
         [(rule, None if rule.recipe is None else load_recipe(path.parent / rule.recipe)) for rule in rules]
     )
