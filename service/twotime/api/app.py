@@ -15,7 +15,20 @@ from twotime.api.auth import KeyGuard
 from twotime.api.events import Events
 from twotime.api.keys import key_ring
 from twotime.api.limits import BodyLimit, HeadAsGet, NoSniff
-from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
+from twotime.api.routes import (
+    analyses,
+    answers,
+    events,
+    health,
+    hooks,
+    latest,
+    live,
+    page,
+    pictures,
+    queue,
+    results,
+    runs,
+)
 from twotime.api.two_times import TwoTimes
 from twotime.jobs import Callers, Service
 from twotime.metrics import Metrics
@@ -121,7 +134,7 @@ def _add_routes(app: FastAPI) -> None:
     """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, answers, latest, live, pictures, runs, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -8,6 +8,7 @@ from twotime.api import schemas
 from twotime.api.dependencies import SampleName, TheService
 from twotime.api.frames import frame_time_s, n_frames
 from twotime.api.summary import summary
+from twotime.api.verdicts import verdict_of
 from twotime.catalog.live import LiveScan
 from twotime.errors import NotReady
 
@@ -49,6 +50,7 @@ async def latest(
         trusted=[roi.trusted for roi in result.rois],
         diffusion=None if headline is None else headline.diffusion.value,
         diffusion_error=None if headline is None else headline.diffusion.error,
+        verdict=(await verdict_of(record, service)).text,
     )
 
 
