@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 
 from twotime.advice import advice as advise
 from twotime.api import schemas
+from twotime.api.content.frame_time import frame_time_s
+from twotime.api.content.table_responses import number
+from twotime.api.content.verdicts import verdict_of
 from twotime.api.dependencies import MOST, Finished, TheService
-from twotime.api.frames import frame_time_s
-from twotime.api.tables import number
-from twotime.api.verdicts import verdict_of
 from twotime.errors import InputError
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
