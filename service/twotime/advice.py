@@ -107,7 +107,12 @@ def advice(row: dict[Any, Any], n_frames: int, frame_time_s: float, target: floa
     own = relative_error(now)
     gain = min(max(found / own, 1.0), MOST_GAIN)
     plan = _Plan(now, frame_time_s, gain, max(1 / found**2 - 1 / own**2, 0.0))
-    options = tuple(plan.option(change, factor) for change, factors in FACTORS.items() for factor in factors)
+    options = tuple(
+        plan.option(change, factor)
+        for change, factors in FACTORS.items()
+        for factor in factors
+        if plan.possible(change, factor)
+    )
     needed = tuple(one for change in FACTORS if (one := plan.least(change, options, target)) is not None)
     return Advice(
         roi, found, target, options, needed, _sentence(roi, found, target, needed), _notes(row, now, plan, options)
@@ -132,6 +137,11 @@ class _Plan:
         time_s = self.frame_time_s * (factor if change == "frame_time" else 1.0)
         return Option(change, factor, round(changed.n_frames), time_s, changed.counts, error)
 
+    def possible(self, change: Change, factor: float) -> bool:
+        """Whether enough frames are left for an estimate."""
+        fewer = {"frames": factor, "frame_time": 1 / factor}.get(change, 1.0)
+        return self.now.n_frames * fewer >= FEWEST_FRAMES
+
     def least(self, change: Change, options: tuple[Option, ...], target: float) -> Option | None:
         """The change nearest to none that reaches the target, between the options that were tried."""
         own = [one for one in options if one.change == change]
@@ -147,14 +157,17 @@ class _Plan:
     def _changed(self, change: Change, factor: float) -> Exposure:
         now = self.now
         if change == "frames":
-            return replace(now, n_frames=max(now.n_frames * factor, FEWEST_FRAMES))
+            return replace(now, n_frames=now.n_frames * factor)
         if change == "flux":
             return replace(now, counts=now.counts * factor)
         if change == "frame_time":
             blur = blurred(now.rate * factor) / blurred(now.rate)
-            frames = max(now.n_frames / factor, FEWEST_FRAMES)
             return replace(
-                now, n_frames=frames, counts=now.counts * factor, rate=now.rate * factor, beta=now.beta * blur
+                now,
+                n_frames=now.n_frames / factor,
+                counts=now.counts * factor,
+                rate=now.rate * factor,
+                beta=now.beta * blur,
             )
         return now
 
