@@ -13,7 +13,20 @@ import twotime
 from twotime.api import errors, schemas
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.api.event_stream import EventStream
-from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
+from twotime.api.routes import (
+    analyses,
+    answers,
+    events,
+    health,
+    hooks,
+    latest,
+    live,
+    page,
+    pictures,
+    queue,
+    results,
+    runs,
+)
 from twotime.api.security.auth import KeyGuard
 from twotime.api.security.keys import key_ring
 from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
@@ -121,7 +134,7 @@ def _add_routes(app: FastAPI) -> None:
     """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, answers, latest, live, pictures, runs, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -104,20 +104,29 @@ def two_time_figure(
     return content.getvalue()
 
 
-def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, logarithmic: bool = True) -> bytes:
-    """A mean frame, row 0 on top, with white outlines of the ROIs if labels are given.
+def frame_png(
+    frame: NDArray[Any],
+    labels: NDArray[Any] | None,
+    size: int,
+    *,
+    logarithmic: bool = True,
+    mask: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """A mean frame, row 0 on top, gaps and masked pixels grey, outlines of the ROIs in white where labels are given.
 
     Parameters
     ----------
     frame : (H, W) array, counts
     labels : (H, W) integer array, 0 outside all ROIs
     size : longest edge of the picture, pixels
+    mask : (H, W), True where a pixel counts; gaps hold the largest number of the type and would rule the colours
     """
-    small, _ = shrink(frame, size)
+    small, _ = shrink(frame if mask is None else np.where(mask, frame, np.nan), size)
     finite = small[np.isfinite(small) & (small > 0)]
     low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, low * 1.001), clip=False) if logarithmic else Normalize(0, high)
-    picture = _rgba(np.where(small > 0, small, np.nan) if logarithmic else small, "raw", norm)
+    dark = np.isfinite(small) & (small <= 0)
+    picture = _rgba(np.where(dark, low, small) if logarithmic else small, "raw", norm)
     if labels is not None:
         picture[shrink(_outline(labels), size)[0] > 0] = (255, 255, 255, 255)
     return _encoded(picture)

@@ -144,7 +144,8 @@ async def mean_frame(
         return same
     frame = await service.read_array(record.id, "mean_frame")
     labels = await service.read_array(record.id, "roi_labels") if rois else None
-    content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic)
+    mask = np.asarray(await service.read_array(record.id, "mask"), bool)
+    content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic, mask=mask)
     return Response(content, media_type="image/png", headers={"ETag": tag})
 
 
