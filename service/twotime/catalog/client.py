@@ -235,12 +235,14 @@ def _ask_for_itself(uri: str, key: str | None) -> None:
         raise TiledRefused(f"Tiled at {uri} asks for a key; set TWOTIME_TILED_API_KEY.")
 
 
-def descend(node: Container, path: str, setting: str) -> Any:
+def descend(node: Any, path: str, setting: str) -> Any:
     for key in path.strip("/").split("/"):
         try:
+            if not isinstance(node, Container):  # An array or a table would take the key for a slice or a column.
+                raise KeyError(key)
             node = node[key]
         except KeyError:
-            there = ", ".join(list(node)[:10]) or "nothing"
+            there = ", ".join(node.keys().head(10) if isinstance(node, Container) else ()) or "nothing"
             raise TiledRefused(
                 f"Tiled has no container {path!r} that this key can read; it holds {there}. Correct {setting}."
             ) from None

@@ -1,7 +1,7 @@
 """Runs in Tiled: finding one, listing them, and reading what a run says of itself."""
 
-import math
 import re
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
 from databroker.queries import Comparison, Eq, PartialUID, ScanID, TimeRange
 from tiled.client.array import ArrayClient
+from tiled.client.container import Container
 from tiled.queries import KeyPresent
 
 from twotime.catalog.access import tags_of
@@ -19,6 +20,7 @@ from twotime.catalog.places import master_file
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
 from twotime.files import detector_of, master_geometry
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts
+from twotime.recipe.document import MOST
 
 CONFIGURATION_KEYS = {
     "beam_center_y": "beam_center_y",
@@ -31,6 +33,7 @@ CONFIGURATION_KEYS = {
 """Names under which the descriptor's configuration holds the geometry at CHX, each after ``<detector>_``."""
 MOST_PIXELS = 100_000_000
 """Of a frame, a mask or a label array: all there are, and more, but not what a wrong document may announce."""
+_LONGEST_TEXT = 200
 _PAGE = 100  # Tiled refuses pages of more than 300
 _MOST_SEEN = 10_000
 _seen_detectors: OrderedDict[str, tuple[str, ...]] = OrderedDict()
@@ -111,15 +114,33 @@ def find_run(raw: CatalogOfBlueskyRuns, reference: str | int) -> BlueskyRun:
     text = str(reference).strip()
     with tiled_errors():
         if re.fullmatch(r"-?[0-9]{1,7}", text):
-            return _by_number(raw, int(text))
+            return _checked(_by_number(raw, int(text)), text)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", text):
             raise RunNotFound(
                 f"{text!r} is neither a uid, nor its beginning, nor a scan_id, nor -1 for the newest run."
             )
         try:
-            return raw[text] if len(text) >= 36 else _by_partial_uid(raw, text)
+            return _checked(raw[text] if len(text) >= 36 else _by_partial_uid(raw, text), text)
         except KeyError:
             raise RunNotFound(f"No run has the uid {text!r}; ask with a uid, its beginning, a scan_id or -1.") from None
+
+
+def is_run(node: Any) -> bool:
+    """Whether a node is a run whose documents can be read; others are passed over, as anything may be written there."""
+    return isinstance(node, BlueskyRun) and has_documents(node.metadata)
+
+
+def has_documents(metadata: Any) -> bool:
+    """Whether metadata hold a start document with a uid, and a stop document or none.
+
+    Examples
+    --------
+    >>> has_documents({"start": {"uid": "6a1f3c2b"}, "stop": None}), has_documents({"start": {}}), has_documents(5)
+    (True, False, False)
+    """
+    start, stop = _fields(_fields(metadata).get("start")), _fields(metadata).get("stop")
+    uid = start.get("uid")
+    return isinstance(uid, str) and uid != "" and (not stop or isinstance(stop, Mapping))
 
 
 def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None = None) -> list[RunSummary]:
@@ -134,7 +155,7 @@ def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None
         found = raw if since is None else raw.search(TimeRange(since=since))
         newest, end = found.sort(("start.time", -1)).values(), min(limit, len(found))
         pages = [newest[first : min(first + _PAGE, end)] for first in range(0, end, _PAGE)]
-        return [summarise(run) for page in pages for run in page if isinstance(run, BlueskyRun)]
+        return [summarise(run) for page in pages for run in page if is_run(run)]
 
 
 def search_runs(
@@ -174,7 +195,7 @@ def search_runs(
             found = found.search(TimeRange(since=since, until=until))
         newest = found.sort(("start.time", -1)).values()
         pages = [newest[first : min(first + _PAGE, limit)] for first in range(0, limit, _PAGE)]
-        starts = [run.metadata["start"] for page in pages for run in page if isinstance(run, BlueskyRun)]
+        starts = [run.metadata["start"] for page in pages for run in page if is_run(run)]
     return [(start["uid"], _whole(start.get("scan_id"))) for start in starts]
 
 
@@ -294,7 +315,9 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
     for name in run:
         stream = run[name]
         container = getattr(stream, "base", stream)
-        for key, description in stream.metadata.get("data_keys", {}).items():
+        if not isinstance(container, Container):
+            continue
+        for key, description in _fields(stream.metadata.get("data_keys")).items():
             if _fields(description).get("dtype") != "array":
                 continue  # A request saved: there may be hundreds of scalars.
             node = container.get(key)
@@ -305,15 +328,21 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
 
 def _why_no_images(run: BlueskyRun) -> str:
     with tiled_errors():
-        keys = {key: data_key for name in run for key, data_key in run[name].metadata.get("data_keys", {}).items()}
+        keys = {key: one for name in run for key, one in _fields(run[name].metadata.get("data_keys")).items()}
     external = {key: _fields(data_key) for key, data_key in keys.items() if "external" in _fields(data_key)}
-    announced = [key for key, data_key in external.items() if len(data_key.get("shape") or ()) >= 2]
+    announced = [key for key, data_key in external.items() if len(_list(data_key.get("shape"))) >= 2]
     if announced:
         return (
             f"holds no frames of {', '.join(announced)}, which it announces; "
             "look whether the detector was triggered and whether its frames are registered in Tiled as an array."
         )
     return "has no area detector: no stream holds an array of frames (frames, rows, columns)."
+
+
+def _checked(run: Any, reference: str) -> BlueskyRun:
+    if not is_run(run):
+        raise RunNotFound(f"What {reference!r} names is no run: it has no start document with a uid.")
+    return run
 
 
 def _by_number(raw: CatalogOfBlueskyRuns, number: int) -> BlueskyRun:
@@ -338,7 +367,7 @@ def _by_partial_uid(raw: CatalogOfBlueskyRuns, text: str) -> BlueskyRun:
     if not found:
         raise KeyError(text)
     if len(found) > 1:
-        uids = ", ".join(run.metadata["start"]["uid"] for run in found)
+        uids = ", ".join(run.metadata["start"]["uid"] for run in found if is_run(run))
         raise AmbiguousRun(f"{text!r} is the beginning of several uids ({uids}); give more of it.")
     run: BlueskyRun = found[0]
     return run
@@ -400,8 +429,16 @@ def _fields(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    """Text for people: on one line, without characters that steer a screen, and no longer than can be asked for."""
+    if value is None:
+        return None
+    shown = (" " if unicodedata.category(letter).startswith("C") else letter for letter in str(value)[:_LONGEST_TEXT])
+    return "".join(shown).strip()
 
 
 def _number(value: Any) -> float | None:
@@ -416,4 +453,4 @@ def _number(value: Any) -> float | None:
 
 def _whole(value: Any) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and math.isfinite(number) else None
+    return int(number) if number is not None and abs(number) <= MOST else None

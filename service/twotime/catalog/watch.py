@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
-from databroker.client import BlueskyRun
 from databroker.queries import Comparison, TimeRange
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twotime.catalog.client import open_root, raw_catalog, tiled_errors
+from twotime.catalog.runs import has_documents, is_run
 from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
 from twotime.threads import to_the_end
@@ -104,7 +104,7 @@ def runs_going_on(raw: Any) -> list[Mapping[str, Any]]:
     newest = raw.search(TimeRange(since=time.time() - _LONGEST_RUN_S)).sort(("start.time", -1))
     # Not as many as were counted before: pages of none, of a catalog that has got its first run since, never end.
     runs = newest.values().head(_MOST_RUNNING)
-    return [run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")]
+    return [run.metadata["start"] for run in runs if is_run(run) and not run.metadata.get("stop")]
 
 
 class _Watch:
@@ -138,9 +138,11 @@ class _Watch:
             if gap:
                 await self._reconcile()
         metadata = event.get("metadata") or {}
+        if not has_documents(metadata):
+            return
         if event.get("type") == _UPDATED and metadata.get("stop"):
             await self.on_run(metadata["start"]["uid"], metadata["start"], metadata["stop"])
-        begun = event.get("type") == _CREATED and metadata.get("start") and not metadata.get("stop")
+        begun = event.get("type") == _CREATED and not metadata.get("stop")
         if begun and self.on_start is not None:
             await self.on_start(metadata["start"]["uid"], metadata["start"])
 
@@ -155,7 +157,7 @@ class _Watch:
 def _news(settings: Settings, raw: Any, since: float) -> _News:
     with tiled_errors(str(settings.tiled_uri)):
         ended = raw.search(Comparison("ge", "stop.time", since - MARGIN_S)).values()
-        finished = [(run.metadata["start"], run.metadata["stop"]) for run in ended if isinstance(run, BlueskyRun)]
+        finished = [(run.metadata["start"], run.metadata["stop"]) for run in ended if is_run(run)]
         return finished, runs_going_on(raw)
 
 

@@ -94,11 +94,11 @@ class Automatic:
         settings, began = self.link.settings, self.began if self._live else None
         self.state = "watching"
         try:
-            await watch_runs(settings, self.finished, began)
+            await watch_runs(settings, self._announced, began)
         except StreamOff as error:
             self.state = f"polling every {settings.reconcile_s:g} s: {error}"
             log.warning("stream_off", reason=str(error), asked_every_s=settings.reconcile_s)
-            await poll_runs(settings, self.finished, began, for_s=_POLL_FOR_S)
+            await poll_runs(settings, self._announced, began, for_s=_POLL_FOR_S)
 
     async def _catch_up(self) -> None:
         since = time.time() - self.link.settings.catch_up_s
@@ -130,6 +130,13 @@ class Automatic:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
+    async def _announced(self, uid: str, *_documents: Any) -> None:
+        """As `finished`; a run that cannot be found by the uid in its documents stops nobody from hearing of others."""
+        try:
+            await self.finished(uid)
+        except InputError as error:
+            log.warning("run_not_judged", raw_uid=uid, reason=str(error))
+
     async def _after_live(self, uid: str) -> None:
         assert self._live is not None
         await self._live.ended(uid, _HAND_OVER_S)
@@ -152,7 +159,13 @@ class Automatic:
 
     async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> None:
         start = run.metadata["start"]
-        verdict = await self._verdict(run, known, rank)
+        try:
+            verdict = await self._verdict(run, known, rank)
+        except TwotimeError:
+            raise
+        except Exception as error:  # Documents may hold anything; what breaks on one run must not stop all others.
+            log.exception("run_not_judged", raw_uid=start["uid"])
+            verdict = Verdict(False, f"its documents cannot be used ({type(error).__name__}; the log says more)")
         self.verdicts[start["uid"]] = verdict
         while len(self.verdicts) > _MOST_VERDICTS:
             self.verdicts.popitem(last=False)
