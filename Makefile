@@ -6,6 +6,7 @@
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
 # make hostile         files and requests that mean harm, with a longer fuzz, some twenty minutes
+# make mutations       one-line errors written into a copy of the sources: which of them the unit tests catch
 # make check           formatting, lint, types, layers
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscop
 
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
-.PHONY: demo serve test test-long bench faults hostile check format clean
+.PHONY: demo serve test test-long bench faults hostile mutations check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -38,6 +39,9 @@ faults: $(VENV)/.installed-dev
 
 hostile: $(VENV)/.installed-dev
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile tests/integration/api/test_api_fuzz.py --timeout 1800
+
+mutations: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.mutations
 
 bench: $(VENV)/.installed .bench/.installed
 	PYTHONPATH=.bench $(BIN)/python tests/benchmarks/peers.py

@@ -3,7 +3,8 @@
 import uuid
 from typing import Any
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.recipe import Found, Recipe, RunFacts, digest, resolve
 
 VERSIONS = {"twotime": "0.1.0", "ensemble": "2026-01"}

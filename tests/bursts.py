@@ -10,7 +10,7 @@ import numpy as np
 from bluesky_tiled_plugins import TiledWriter
 from tests.waiting import LONGEST_S, Loop, until
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.jobs import Service
 
 IMAGE = "eiger4m_single_image"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.waiting import Loop
 
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.settings import Settings
 
 COMPILE = "from cnn_ed import Ensemble; from twotime.pipeline.one_roi import warm_up; warm_up(Ensemble.load())"

@@ -16,7 +16,7 @@ from tiled.access_control.scopes import ALL_SCOPES
 from tiled.server.connection_pool import close_database_connection_pool
 from tiled.server.settings import DatabaseSettings
 
-from twotime.catalog.client import RUNS_SPEC, open_root
+from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root
 from twotime.settings import Settings
 
 READ = ["read:metadata", "read:data"]

@@ -13,9 +13,10 @@ from tests.waiting import until
 from tests.writing import FRAMES, GEOMETRY, RINGS
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.live import LiveSink
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.simulate.beamline import Scan, write_scan
 
 SAMPLE = "secret of proposal A"
@@ -94,7 +95,7 @@ def follow(tiled: GuardedTiled, uid: str, sample: str = SAMPLE) -> None:
         }
         counts = {"n_frames": 60, "n_shown": 60, "announced": 60, "frame_time_s": 0.01, "warnings": []}
         sink = LiveSink(results_container(root, settings), uid, described | counts, facts.access_tags)
-        sink.show(
+        sink.write(
             {
                 "two_time": np.ones((1, 60, 60), np.float32),
                 "intensity": np.ones((1, 60), np.float32),

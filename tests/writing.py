@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from tests.waiting import until
 
-from twotime.catalog.client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.processes import PROCESSES
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run

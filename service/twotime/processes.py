@@ -12,7 +12,7 @@ from typing import Any
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """Begins processes as copies of one that has imported what they need and done nothing yet: ten times faster."""
-PROCESSES.set_forkserver_preload(["twotime.jobs.computing", "twotime.jobs.exporting", "twotime.live.session"])
+PROCESSES.set_forkserver_preload(["twotime.jobs.executors.attempt", "twotime.jobs.exporter", "twotime.live.session"])
 _beginning = threading.Lock()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 

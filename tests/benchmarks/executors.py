@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import AnyHttpUrl, SecretStr
 from tests.bursts import GEOMETRY, write_burst
 
-from twotime.catalog.client import open_root, raw_catalog
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.jobs import Service
 from twotime.settings import Settings
 

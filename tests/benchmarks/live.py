@@ -19,10 +19,11 @@ import numpy as np
 from pydantic import AnyHttpUrl, SecretStr
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import open_root, raw_catalog
-from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.live.session import LiveSession
 from twotime.pipeline import analyse
 from twotime.pipeline.one_roi import warm_up

@@ -15,7 +15,7 @@ from tests.waiting import until
 from tests.writing import RINGS, write
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.settings import Settings
 
 FLAGS = (

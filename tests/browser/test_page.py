@@ -199,7 +199,7 @@ def test_page_survives_the_loss_of_tiled(browse: Browse, server: Server, done: s
     browser = browse(done)
     drawn(browser, 5)
     until(lambda: text(browser, "#connection") == "live")
-    embedded = server.app.state.service._link._embedded
+    embedded = server.app.state.service._tiled._embedded
 
     os.kill(embedded.pid, signal.SIGKILL)
 

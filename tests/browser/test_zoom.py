@@ -16,9 +16,9 @@ from tests.browser.test_recipe_page import marked
 from tests.waiting import until
 from tests.writing import GEOMETRY, MODEL
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, results_container
-from twotime.catalog.publish import read_array
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_array
+from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.settings import Settings
 from twotime.simulate import simulate_frames, write_run
 

@@ -18,10 +18,12 @@ from tests.faults.proxy import Proxy
 from tests.processes import family
 from tests.waiting import until
 
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.publish import RUNS, read_analysis, run_uid
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.publish import RUNS, run_uid
+from twotime.catalog.results.read import read_analysis
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TwotimeError
 from twotime.results import NODES
 from twotime.settings import Settings

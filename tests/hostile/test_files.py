@@ -22,9 +22,10 @@ from tests.hostile.hdf5_files import (
     written,
 )
 
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.places import reachable_files
-from twotime.catalog.runs import find_image, find_run, run_facts
+from twotime.catalog.runs.detector_files import reachable_files
+from twotime.catalog.runs.run_facts import find_image, run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.errors import TwotimeError, UnusableRun
 from twotime.files import EigerSeries, open_frames
 from twotime.hdf5 import HDF5File, LeadsOutside

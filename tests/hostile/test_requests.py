@@ -11,8 +11,8 @@ import httpx
 import pytest
 from tests.waiting import until
 
-from twotime.api.auth import COOKIE
-from twotime.api.keys import SESSION_S, KeyRing, KeysFile, add_key, load_keys, remove_key
+from twotime.api.security.auth import COOKIE
+from twotime.api.security.keys import SESSION_S, KeyRing, KeysFile, add_key, load_keys, remove_key
 from twotime.api.server import Server
 from twotime.settings import Settings
 

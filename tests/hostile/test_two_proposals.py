@@ -17,7 +17,7 @@ from tests.proposals import SAMPLE, SCAN_ID, Site, follow, site_beside
 from tests.writing import RINGS
 
 from twotime.api import routes
-from twotime.api.auth import LOGIN_PATH
+from twotime.api.security.auth import LOGIN_PATH
 
 pytestmark = pytest.mark.long
 

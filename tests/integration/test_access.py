@@ -9,10 +9,12 @@ from pydantic import SecretStr
 from tests.asking import request, run_facts
 from tests.guarded import ALICE, BEAMLINE, BOB, SERVICE, GuardedTiled
 
-from twotime.catalog.access import access_in_words
-from twotime.catalog.analyses import AnalysisRecord, AnalysisStore, made
-from twotime.catalog.client import open_as, open_root, shown_containers
-from twotime.catalog.live import LiveSink
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.server.access_tags import access_in_words
+from twotime.catalog.server.nodes import create_once
+from twotime.catalog.server.tiled_client import open_root, open_with_key, visible_containers
 from twotime.errors import TiledRefused, UnusableRun
 
 
@@ -87,9 +89,9 @@ def test_container_whose_tags_cannot_be_given_is_made_for_the_service_alone(root
     root_of(BEAMLINE).create_container("open", access_tags=["public", "everybody"])
     parent = root_of(SERVICE)["open"]
 
-    assert made(parent, "runs", {})
+    assert create_once(parent, "runs", {})
     assert list(parent["runs"].access_tags) == [f"user:{SERVICE}"]
-    assert not made(parent, "runs", {})
+    assert not create_once(parent, "runs", {})
 
 
 def test_who_reaches_the_results_is_said_in_words(root_of: Callable[[str], Any], results: Any) -> None:
@@ -107,11 +109,11 @@ def test_caller_is_asked_for_with_his_own_key_whatever_the_environment_holds(
     monkeypatch.setenv("TILED_API_KEY", tiled.keys[BEAMLINE])
 
     for user, seen in ((ALICE, True), (BOB, False)):
-        root = open_as(tiled.settings(SERVICE), SecretStr(f"Apikey {tiled.keys[user]}"))
-        assert (key in shown_containers(root, tiled.settings(SERVICE))[1]) == seen
+        root = open_with_key(tiled.settings(SERVICE), SecretStr(f"Apikey {tiled.keys[user]}"))
+        assert (key in visible_containers(root, tiled.settings(SERVICE))[1]) == seen
         root.context.close()
     with pytest.raises(TiledRefused):
-        open_as(tiled.settings(SERVICE), SecretStr("Apikey 00"))
+        open_with_key(tiled.settings(SERVICE), SecretStr("Apikey 00"))
 
 
 def test_tiled_without_an_access_policy_ignores_tags(results: Any) -> None:

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.asking import request, run_facts
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.records import CANCELLED, MOST_ATTEMPTS, TakenOver, plain
+from twotime.catalog.results.analysis_record import CANCELLED, MAX_ATTEMPTS, ClaimLost, plain
+from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.errors import AnalysisNotFound
 
 
@@ -48,7 +48,7 @@ def test_one_of_six_claims_wins(store, queued):
     claims = at_once(6, lambda i: store.claim(queued.id, f"process {i}", 0))
     (winner,) = [record for record in claims if record is not None]
     assert winner.status == "running"
-    assert store.get(queued.id).owner == winner.owner == store.holder(queued.id).owner
+    assert store.get(queued.id).owner == winner.owner == store.newest_claim(queued.id).owner
 
 
 def test_claim_of_a_dead_attempt_is_won_once_and_the_old_holder_learns_it(store, queued):
@@ -56,14 +56,14 @@ def test_claim_of_a_dead_attempt_is_won_once_and_the_old_holder_learns_it(store,
     claims = at_once(4, lambda i: store.claim(queued.id, f"process {i}", 1))
     (second,) = [record for record in claims if record is not None]
     assert second.attempt == 2
-    assert store.standing(first) == "lost"
-    assert store.standing(second) == "held"
+    assert store.claim_state(first) == "lost"
+    assert store.claim_state(second) == "held"
 
 
 def test_last_attempt_that_dies_fails_the_analysis_and_says_so(store, queued):
-    for attempt in range(MOST_ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         assert store.claim(queued.id, f"process {attempt}", attempt) is not None
-    assert store.claim(queued.id, "one more", MOST_ATTEMPTS) is None
+    assert store.claim(queued.id, "one more", MAX_ATTEMPTS) is None
     record = store.get(queued.id)
     assert record.status == "failed"
     assert "died 3 times" in record.error
@@ -78,9 +78,9 @@ def test_waiting_analysis_is_cancelled_at_once_and_never_claimed(store, queued):
 
 def test_running_analysis_learns_that_it_shall_stop(store, queued):
     record = store.claim(queued.id, "process", 0)
-    assert store.standing(record) == "held"
+    assert store.claim_state(record) == "held"
     assert store.request_cancel(queued.id, "me").status == "running"
-    assert store.standing(record) == "cancel"
+    assert store.claim_state(record) == "cancel"
     assert store.cancelled(record).status == "cancelled"
 
 
@@ -119,20 +119,20 @@ def test_force_queues_an_ended_analysis_again_and_nothing_else(store):
 
 
 def test_attempt_that_is_handed_back_does_not_count_as_one_that_died(store, queued):
-    for attempt in range(2 * MOST_ATTEMPTS):
+    for attempt in range(2 * MAX_ATTEMPTS):
         record = store.claim(queued.id, "stops in order", attempt)
         assert record is not None
-        assert store.hand_back(record).status == "queued"
+        assert store.release(record).status == "queued"
 
 
 def test_attempts_that_died_with_their_service_do_not_count_against_the_analysis(store, queued):
-    for attempt in range(2 * MOST_ATTEMPTS):
+    for attempt in range(2 * MAX_ATTEMPTS):
         assert store.claim(queued.id, "killed", attempt, service_died=attempt > 0) is not None
-    assert store.claim(queued.id, "next", 2 * MOST_ATTEMPTS) is not None
+    assert store.claim(queued.id, "next", 2 * MAX_ATTEMPTS) is not None
 
 
 def test_analysis_that_takes_every_service_with_it_fails_in_the_end(store, queued, monkeypatch):
-    monkeypatch.setattr("twotime.catalog.analyses.MOST_SERVICES", 4)
+    monkeypatch.setattr("twotime.catalog.results.analysis_store.MAX_SERVICE_DEATHS", 4)
     attempts = [store.claim(queued.id, "killed", attempt, service_died=True) for attempt in range(5)]
     assert [one is None for one in attempts] == [False, False, False, True, True]
     assert store.get(queued.id).status == "failed"
@@ -173,7 +173,7 @@ def test_attempt_that_was_taken_over_can_no_longer_write_its_end(store, queued):
         lambda: store.failed(hung, "It broke; mend it."),
         lambda: store.cancelled(hung),
     ):
-        with pytest.raises(TakenOver, match="taken over by another process"):
+        with pytest.raises(ClaimLost, match="taken over by another process"):
             give_up()
     assert store.get(queued.id).status == "running"
     assert store.done(taker, timings_s={}, warnings=[], facts={}).status == "done"

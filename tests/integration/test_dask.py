@@ -15,7 +15,7 @@ from distributed import Client
 from tests.bursts import GEOMETRY, computing, ended, write_burst
 from tests.waiting import Loop, until
 
-from twotime.catalog.publish import read_analysis
+from twotime.catalog.results.read import read_analysis
 from twotime.jobs import Service
 from twotime.settings import Settings
 
@@ -108,7 +108,7 @@ def test_results_of_a_cluster_equal_those_of_a_worker_process(
             profiled = client.run(lambda dask_worker: dask_worker.periodic_callbacks["profile"].is_running())
         assert sorted(profiled.values()) == [False, True, True]
 
-        there, here = (read_analysis(one._link.store, record.id) for one in (service, local))
+        there, here = (read_analysis(one._tiled.store, record.id) for one in (service, local))
         for name, array in here.arrays.items():
             np.testing.assert_array_equal(there.arrays[name], array, err_msg=name)
         for name, table in here.tables.items():

@@ -26,12 +26,12 @@ from tests.waiting import Loop, until
 from tests.writing import FRAMES, GEOMETRY, RINGS, Writing
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root
 from twotime.errors import InputError
 from twotime.jobs import Service
-from twotime.live.documents import RunsInMemory
-from twotime.live.listening import DocumentListener, find_proxy
+from twotime.live.document_listener import DocumentListener, find_proxy
+from twotime.live.run_documents import RunsInMemory
 from twotime.settings import Settings
 from twotime.simulate.beamline import Scan, run_documents
 

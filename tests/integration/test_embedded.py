@@ -19,15 +19,15 @@ import yaml
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
-from twotime.catalog.client import RUNS_SPEC, open_root, raw_catalog, results_container
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
 server = EmbeddedTiled(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)

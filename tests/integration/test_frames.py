@@ -9,8 +9,9 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import StreamRange, compose_run
 
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.errors import UnusableRun
 from twotime.files import series
 from twotime.simulate import read_frames_file, write_run

@@ -17,8 +17,8 @@ from tests.writing import GEOMETRY
 from tiled.server.webhooks import _sign as tiled_signs
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root
 from twotime.settings import Settings
 from twotime.simulate import write_run
 

@@ -14,9 +14,9 @@ from tests.bursts import GEOMETRY, computing, ended, write_burst
 from tests.processes import alive, family
 from tests.waiting import until
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import RUNS_SPEC, open_root
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root
 from twotime.errors import QueueFull, RecipeError, RunNotFound, TiledUnavailable
 from twotime.jobs import Service
 

@@ -14,14 +14,22 @@ from tests.waiting import LONGEST_S, until
 from tests.writing import Writing
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.live import MESSAGE_BYTES, MOST_KEPT, LiveSink, live_scan, live_scans, read_live_array
-from twotime.catalog.places import pixel_cache
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.live_scans import (
+    MESSAGE_BYTES,
+    MOST_KEPT,
+    LiveSink,
+    live_scan,
+    live_scans,
+    read_live_array,
+)
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import results_container
 from twotime.errors import NotFound
-from twotime.live.crew import LiveCrew
 from twotime.live.session import LiveSession
+from twotime.live.supervisor import LiveSupervisor
 from twotime.pipeline import analyse, no_progress, plan
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
@@ -90,8 +98,8 @@ def test_scan_is_shown_while_it_grows_and_its_analysis_reads_no_frame(raw, own, 
 def test_every_message_stays_below_the_limit_of_subscribers(results):
     sink = LiveSink(results, "many-rois", {})
 
-    sink.show({"two_time": np.ones((23, 200, 200), np.float32)}, state="running")
-    sink.show({"two_time": np.full((23, 200, 200), 2, np.float32)}, state="running")
+    sink.write({"two_time": np.ones((23, 200, 200), np.float32)}, state="running")
+    sink.write({"two_time": np.full((23, 200, 200), 2, np.float32)}, state="running")
 
     node = results["live"]["many-rois"]["two_time"]
     assert max(node.chunks[0]) * 200 * 200 * 4 <= MESSAGE_BYTES
@@ -101,8 +109,8 @@ def test_every_message_stays_below_the_limit_of_subscribers(results):
 def test_number_of_rois_may_change_while_a_scan_is_shown(results):
     sink = LiveSink(results, "rois-go", {})
 
-    sink.show({"g2": np.ones((5, 7, 100), np.float32)})
-    sink.show({"g2": np.zeros((4, 7, 100), np.float32)})
+    sink.write({"g2": np.ones((5, 7, 100), np.float32)})
+    sink.write({"g2": np.zeros((4, 7, 100), np.float32)})
 
     assert read_live_array(results, "rois-go", "g2").shape == (4, 7, 100)
 
@@ -174,20 +182,20 @@ def test_recipe_that_does_not_fit_is_said_and_ends_nothing_else(raw, own, detect
 def test_killed_process_is_started_again_and_follows_on(raw, own, detector_folder):
     async def scenario(writing):
         said = []
-        crew = LiveCrew(lambda: own, said.append)
-        crew.follow(writing.uid, RECIPE)
-        crew.start()
+        supervisor = LiveSupervisor(lambda: own, said.append)
+        supervisor.follow(writing.uid, RECIPE)
+        supervisor.start()
         async with asyncio.timeout(LONGEST_S):
             while not any(one["n_frames"] for one in said):
                 await asyncio.sleep(0.05)
-            first = crew.pid
+            first = supervisor.pid
             os.kill(first, signal.SIGKILL)
             while said[-1]["state"] != "ended":
                 await asyncio.sleep(0.05)
-            second = crew.pid
-            await crew.ended(writing.uid, 10.0)
-        left = crew.followed
-        await crew.stop()
+            second = supervisor.pid
+            await supervisor.wait_for_end(writing.uid, 10.0)
+        left = supervisor.followed
+        await supervisor.stop()
         return said, first != second, left
 
     with Writing(own, raw, detector_folder / "killed", frame_rate=10.0) as writing:

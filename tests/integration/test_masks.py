@@ -5,9 +5,10 @@ import pytest
 from tiled.client.container import Container
 
 from cnn_ed import Ensemble
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.errors import RecipeError
 from twotime.pipeline import analyse, plan
 from twotime.recipe import Recipe, parse_recipe, resolve

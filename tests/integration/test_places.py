@@ -8,10 +8,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.places import master_file, reachable_files
-from twotime.catalog.runs import find_image, find_run, run_facts
+from twotime.catalog.runs.detector_files import master_file, reachable_files
+from twotime.catalog.runs.run_facts import find_image, run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.embedded import EmbeddedTiled
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry
 

@@ -9,8 +9,9 @@ import zarr
 from tests.asking import request, run_facts
 from tiled.client import from_uri
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.publish import TiledSink, read_array, read_table, run_uid
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.publish import TiledSink, run_uid
+from twotime.catalog.results.read import read_array, read_table
 from twotime.errors import Cancelled, InputError, NotFound, NotReady
 from twotime.results import NODES, Analysis
 

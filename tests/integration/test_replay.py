@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 from tests.writing import FRAMES, GEOMETRY
 
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.cli.replay import replay
 from twotime.errors import RunNotFound
 from twotime.simulate import write_run

@@ -8,9 +8,10 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
-from twotime.catalog.runs import find_run, list_runs, run_facts, summarise
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run, list_runs, summarise
 from twotime.errors import AmbiguousRun, RecipeError, RunNotFound, RunStillRunning, UnusableRun
-from twotime.jobs.rules import judge
+from twotime.jobs.requests.eligibility import judge
 from twotime.recipe import parse_recipe, resolve
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry

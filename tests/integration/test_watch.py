@@ -12,9 +12,9 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
-from twotime.catalog.client import RUNS_SPEC, open_root, raw_catalog
-from twotime.catalog.embedded import EmbeddedTiled
-from twotime.catalog.watch import runs_going_on, watch_runs
+from twotime.catalog.runs.watch import runs_going_on, watch_runs
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root, raw_catalog
 from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.settings import Settings
 from twotime.simulate import write_run

@@ -12,7 +12,7 @@ import yaml
 from tests.waiting import until
 from tests.writing import GEOMETRY
 
-from twotime.catalog.client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from twotime.api.keys import MOST_ADDRESSES, Brake, KeyRing, add_key, load_keys
+from twotime.api.security.keys import MOST_ADDRESSES, Brake, KeyRing, add_key, load_keys
 from twotime.cli import app
 
 
@@ -33,7 +33,7 @@ def test_file_holds_digests_for_its_owner_only(file: Path) -> None:
 
 def test_keys_made_at_the_same_time_are_all_kept(file: Path) -> None:
     names = [f"screen-{number}" for number in range(4)]
-    command = "import sys; from pathlib import Path; from twotime.api.keys import add_key\n"
+    command = "import sys; from pathlib import Path; from twotime.api.security.keys import add_key\n"
     command += "for turn in range(25): add_key(Path(sys.argv[1]), f'{sys.argv[2]}-{turn}', ['read'])"
 
     makers = [subprocess.Popen([sys.executable, "-c", command, str(file), name]) for name in names]

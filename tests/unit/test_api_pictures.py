@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from twotime.api.pictures import frame_png, scale, two_time_figure, two_time_png
+from twotime.api.content.png import frame_png, scale, two_time_figure, two_time_png
 from twotime.results import shrink
 
 GREY = 0x8A / 255

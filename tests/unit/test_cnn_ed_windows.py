@@ -86,3 +86,16 @@ def test_growing_two_time_computes_only_new_windows_and_comes_out_the_same(stack
 def test_known_windows_are_refused_where_they_would_change(stack: EncoderDecoderStack) -> None:
     with pytest.raises(ValueError, match="known is given with contrast 'global' and stride 1"):
         Ensemble.of_stack(stack).denoise(measured(60), contrast="global", known={})
+
+
+def test_diagonal_of_a_window_is_drawn_from_its_own_lag_one() -> None:
+    windows = np.random.default_rng(3).random((2, 50, 50)).astype(np.float32)
+
+    redrawn = with_lag_zero_redrawn(windows)
+
+    off = ~np.eye(50, dtype=bool)
+    np.testing.assert_array_equal(redrawn[:, off], windows[:, off])
+    for before, after in zip(windows, redrawn, strict=True):
+        assert set(np.diagonal(after)) <= set(np.diagonal(before, 1))
+        assert len(set(np.diagonal(after))) > 20
+    np.testing.assert_array_equal(with_lag_zero_redrawn(windows[1:]), redrawn[1:])

@@ -4,6 +4,7 @@ import importlib
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -66,6 +67,27 @@ def test_recipe_of_the_readme_is_a_recipe() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
 
     assert parse_recipe(yaml.safe_load(text)).rois[0].num_rings == 8
+
+
+def test_defaults_of_a_recipe_are_those_of_its_readme() -> None:
+    readme = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.S)
+    (paragraph,) = re.findall(r"\*\*Defaults\.\*\* (.*?)\n\n", readme, re.S)
+    shown, defaults = flat(yaml.safe_load(example)), flat(Recipe().model_dump(mode="json"))
+
+    named = re.findall(r"`([\w.]+)`", paragraph)
+    assert {name: defaults[name] for name in named} == {name: shown[name] for name in named}
+    empty = (None, [], {})
+    assert {name for name, value in defaults.items() if value not in empty} == set(named)
+
+
+def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted name; parts that hold nothing are values."""
+    values: dict[str, Any] = {}
+    for name, value in document.items():
+        inner = isinstance(value, dict) and value
+        values |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return values
 
 
 def test_links_of_the_readmes_lead_somewhere() -> None:

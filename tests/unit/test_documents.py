@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from event_model import compose_run
 
-from twotime.live.documents import MOST_KEPT, MOST_RUNS, RunsInMemory
+from twotime.live.run_documents import MOST_KEPT, MOST_RUNS, RunsInMemory
 from twotime.settings import Settings
 from twotime.simulate.beamline import Scan, run_documents
 from twotime.xpcs.types import Geometry

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnn_ed import Ensemble
-from twotime.live.growing import GrowingAnalysis
+from twotime.live.growing_analysis import GrowingAnalysis
 from twotime.pipeline import Plan, analyse, plan
 from twotime.pipeline.tables import fits_table, g2_table
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe

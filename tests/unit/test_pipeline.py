@@ -73,6 +73,33 @@ def test_simulated_rates_come_out_within_their_errors(ensemble: Ensemble, frames
     np.testing.assert_allclose(fits["raw_relaxation_rate_per_frame"], 0.01 * fits["raw_relaxation_rate"])
 
 
+def test_curves_are_the_mean_diagonals_of_the_published_two_time_functions(
+    ensemble: Ensemble, frames: np.ndarray
+) -> None:
+    # By default the fitted denoised curve has another scale than the picture, and beyond 14 lags blocks have a share.
+    recipe = parse_recipe(RECIPE | {"denoise": {"contrast": "window"}})
+    analysis = analyse(Frames(frames), recipe, ensemble)
+
+    g2 = analysis.tables["g2"]
+    for name, column, longest in (("two_time", "g2_raw", 67), ("two_time_denoised", "g2_denoised", 14)):
+        rows = g2[g2["lag_frames"] <= longest]
+        assert len(rows) == 2 * longest
+        two_times = analysis.arrays[name]
+        expected = [
+            np.nanmean(np.diagonal(two_times[roi - 1], lag))
+            for roi, lag in zip(rows["roi"], rows["lag_frames"], strict=True)
+        ]
+        np.testing.assert_allclose(rows[column], expected, rtol=1e-5)
+    np.testing.assert_allclose(g2["lag_s"], 0.01 * g2["lag_frames"])
+
+
+def test_ages_are_means_of_both_times_in_frames_and_seconds(ensemble: Ensemble, frames: np.ndarray) -> None:
+    ages = analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits_age"]
+
+    assert ages["age_frames"].tolist() == [15, 45, 75] * 2
+    np.testing.assert_allclose(ages["age_s"], 0.01 * ages["age_frames"])
+
+
 def test_headline_is_raw_or_denoised_and_says_why(ensemble: Ensemble, frames: np.ndarray) -> None:
     for row in analyse(Frames(frames), parse_recipe(RECIPE), ensemble).tables["fits"].to_dict("records"):
         assert row["relaxation_rate"] == row[f"{row['headline']}_relaxation_rate"]

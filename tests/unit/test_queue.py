@@ -2,7 +2,7 @@
 
 import asyncio
 
-from twotime.jobs.queue import Job, JobQueue, Rank
+from twotime.jobs.scheduling.job_queue import Job, JobQueue, Rank
 
 
 def taken(queue: JobQueue, number: int) -> list[str]:

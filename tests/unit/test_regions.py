@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from twotime.catalog.masks import MaskLibrary
+from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.errors import RecipeError
 from twotime.pipeline import Plan, plan
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from twotime.errors import RecipeError
-from twotime.jobs.site_rules import SiteRules, load_site_rules
+from twotime.jobs.requests.site_rules import SiteRules, load_site_rules
 
 EIGER = ["eiger4m_single_image"]
 RULES = """

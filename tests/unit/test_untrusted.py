@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from twotime.catalog.runs import CONFIGURATION_KEYS, START_KEYS, ImageNode, _configuration, _geometry, _sample, _whole
+from twotime.catalog.runs.document_values import integer_or_none, sample_name
+from twotime.catalog.runs.run_facts import CONFIGURATION_KEYS, START_KEYS, ImageNode, _configuration, _geometry
 from twotime.errors import RecipeError
-from twotime.jobs.rules import judge, judge_beginning
-from twotime.jobs.site_rules import SiteRule
+from twotime.jobs.requests.eligibility import judge, judge_beginning
+from twotime.jobs.requests.site_rules import SiteRule
 from twotime.pipeline import plan
 from twotime.recipe import GEOMETRY_UNITS, Found, Recipe, RunFacts, parse_recipe
 from twotime.recipe.regions import Angles, Box, Labels, Named, Polygon, QMap, QPhi, Rings
@@ -122,10 +123,10 @@ def test_geometry_is_found_or_not_whatever_the_documents_hold(start: Any, descri
     for name, found in _geometry(image, start, None):
         assert name in GEOMETRY_UNITS
         assert isinstance(found.value, float)
-    assert all(isinstance(_whole(value), int | NoneType) for value in _configuration(image).values())
-    assert isinstance(_sample(start), str | NoneType)
+    assert all(isinstance(integer_or_none(value), int | NoneType) for value in _configuration(image).values())
+    assert isinstance(sample_name(start), str | NoneType)
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan, "inf", "1e999", 10**400, [np.inf]])
 def test_count_that_is_no_number_is_not_recorded(value: Any) -> None:
-    assert _whole(value) is None
+    assert integer_or_none(value) is None

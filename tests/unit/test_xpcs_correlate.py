@@ -239,6 +239,21 @@ def test_covariance_over_age_is_symmetric_and_positive() -> None:
     assert np.linalg.eigvalsh(covariance).min() > -1e-12
 
 
+def test_covariance_over_age_is_the_jackknife_of_the_textbook() -> None:
+    c2 = np.random.default_rng(6).random((40, 40))
+    lag, blocks = np.array([1, 7, 20]), 5
+
+    left_out = np.empty((blocks, len(lag)))
+    for column, own in enumerate(lag):
+        diagonal = np.diagonal(c2, own)
+        for block in range(blocks):
+            left_out[block, column] = diagonal[np.arange(len(diagonal)) * blocks // len(diagonal) != block].mean()
+
+    # Efron 1982: the variance is (n - 1) / n times the sum of squares, that is (n - 1)^2 / n times the usual variance.
+    expected = (blocks - 1) ** 2 / blocks * np.cov(left_out, rowvar=False, ddof=1)
+    np.testing.assert_allclose(one_time_covariance(c2, lag, blocks), expected)
+
+
 def test_age_cuts_follow_ageing() -> None:
     time = np.arange(100)
     lag = np.abs(time[:, None] - time)

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import twotime
 from twotime.api import errors, schemas
-from twotime.api.auth import KeyGuard
-from twotime.api.events import Events
-from twotime.api.keys import key_ring
-from twotime.api.limits import BodyLimit, HeadAsGet, NoSniff
+from twotime.api.content.two_time_cache import TwoTimeCache
+from twotime.api.event_stream import EventStream
 from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
-from twotime.api.two_times import TwoTimes
+from twotime.api.security.auth import KeyGuard
+from twotime.api.security.keys import key_ring
+from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
 from twotime.jobs import Callers, Service
 from twotime.metrics import Metrics
 from twotime.settings import Settings, load_settings
@@ -85,8 +85,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     metrics = Metrics()
     app.state.service = Service(settings, metrics)
-    app.state.events = Events(app.state.service)
-    app.state.two_times = TwoTimes(app.state.service)
+    app.state.events = EventStream(app.state.service)
+    app.state.two_times = TwoTimeCache(app.state.service)
     service = app.state.service
     app.state.callers = Callers(lambda: service.settings) if settings.tiled_keys else None
     app.state.key, keys = key_ring(settings)

@@ -7,16 +7,16 @@ from fastapi import Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from twotime.api.two_times import TwoTimes
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.api.content.two_time_cache import TwoTimeCache
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotForCallers, NotReady
-from twotime.jobs import SeenService, Service
+from twotime.jobs import CallerService, Service
 
 
-def get_service(request: Request) -> Service | SeenService:
+def get_service(request: Request) -> Service | CallerService:
     """The service that this application runs, or what of it is open to a caller with a key of Tiled."""
     service: Service = request.app.state.service
-    seen: SeenService | None = getattr(request.state, "seen", None)
+    seen: CallerService | None = getattr(request.state, "seen", None)
     return service if seen is None else seen
 
 
@@ -29,7 +29,7 @@ def get_whole_service(request: Request) -> Service:
         If the key is one of Tiled.
     """
     service = get_service(request)
-    if isinstance(service, SeenService):
+    if isinstance(service, CallerService):
         raise NotForCallers(
             f"{request.url.path} is about all runs, but a key of Tiled stands for those that Tiled shows; ask with a "
             "key of this service."
@@ -37,15 +37,15 @@ def get_whole_service(request: Request) -> Service:
     return service
 
 
-def get_two_times(request: Request) -> TwoTimes:
+def get_two_times(request: Request) -> TwoTimeCache:
     """The two-time correlation functions that were read last."""
-    two_times: TwoTimes = request.app.state.two_times
+    two_times: TwoTimeCache = request.app.state.two_times
     return two_times
 
 
-TheService = Annotated[Service | SeenService, Depends(get_service)]
+TheService = Annotated[Service | CallerService, Depends(get_service)]
 TheWholeService = Annotated[Service, Depends(get_whole_service)]
-TheTwoTimes = Annotated[TwoTimes, Depends(get_two_times)]
+TheTwoTimeCache = Annotated[TwoTimeCache, Depends(get_two_times)]
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Of names that become part of an address in Tiled."""
 LONGEST_NAME = 200

@@ -190,7 +190,7 @@ def key(
     remove: Annotated[bool, typer.Option("--remove", help="take the key of that name back")] = False,
 ) -> None:
     """Make a key with scopes, printed once, or take one back; a service that runs goes by the file as it is now."""
-    from twotime.api.keys import add_key, remove_key
+    from twotime.api.security.keys import add_key, remove_key
 
     file = _settings().keys_file
     if file is None:

@@ -8,10 +8,10 @@ import pandas as pd
 from rich.console import Console
 
 from cnn_ed.collect import Collection, Measured
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, results_container
-from twotime.catalog.publish import read_array, read_table
-from twotime.catalog.records import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_array, read_table
+from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.cli.progress import ProgressBar
 from twotime.cli.tiled import tiled_of
 from twotime.cli.training import TRAINING, VALIDATION

@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from twotime.api.server import Server
-from twotime.catalog.client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.cli.progress import ProgressBar
 from twotime.cli.simulate import detector_folder, next_scan_id, write_simulated
 from twotime.errors import TwotimeError

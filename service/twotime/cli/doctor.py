@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from twotime.catalog.access import access_in_words
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.models import load_ensemble
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.access_tags import access_in_words
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound, TwotimeError
 from twotime.settings import Settings
+from twotime.weights import load_ensemble
 
 
 def doctor(settings: Settings, console: Console) -> bool:
@@ -83,7 +84,7 @@ def _port(settings: Settings) -> str:
 
 
 def _documents(settings: Settings) -> str:
-    from twotime.live.listening import find_proxy
+    from twotime.live.document_listener import find_proxy
 
     asyncio.run(find_proxy(settings.documents_address))
     return f"a 0MQ proxy answers at {settings.documents_address}"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, results_container
-from twotime.catalog.publish import read_analysis
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_analysis
+from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.export.files import Dialect, check_name, write_file
 from twotime.settings import Settings

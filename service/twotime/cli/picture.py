@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from twotime.catalog.analyses import AnalysisStore
-from twotime.catalog.client import open_root, results_container
-from twotime.catalog.publish import read_array, read_table
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_array, read_table
+from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.errors import NotFound
 from twotime.export.picture import draw_before_and_after

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.cli.progress import ProgressBar
 from twotime.cli.tiled import tiled_of
 from twotime.errors import TwotimeError

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.models import load_ensemble
+from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.cli.process import print_plan
 from twotime.cli.progress import ProgressBar
 from twotime.export.files import check_name, write_file
@@ -14,6 +13,7 @@ from twotime.files import open_frames
 from twotime.pipeline import analyse, plan
 from twotime.recipe import load_recipe
 from twotime.settings import Settings
+from twotime.weights import load_ensemble
 
 
 def process_file(

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from twotime.catalog.client import open_root, raw_catalog
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.records import plain
-from twotime.catalog.runs import find_run, run_facts
+from twotime.catalog.results.analysis_record import plain
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.cli.progress import ProgressBar
 from twotime.cli.simulate import detector_folder, next_scan_id
 from twotime.cli.tiled import tiled_of
@@ -50,7 +51,7 @@ def replay(settings: Settings, reference: str, *, speed: float, folder: Path | N
 
     Parameters
     ----------
-    reference : see `twotime.catalog.runs.find_run`
+    reference : see `twotime.catalog.runs.search.find_run`
     speed : 2 is twice as fast as it was
     folder : for the detector files; Tiled must be allowed to read it; none: that of the embedded server
 

@@ -8,8 +8,8 @@ from databroker.client import CatalogOfBlueskyRuns
 from numpy.typing import NDArray
 from rich.console import Console
 
-from twotime.catalog.client import open_root, raw_catalog
-from twotime.catalog.runs import find_run
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.cli.progress import ProgressBar
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound

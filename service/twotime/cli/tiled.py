@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pydantic import AnyHttpUrl, SecretStr
 from rich.console import Console
 
-from twotime.catalog.client import open_root
-from twotime.catalog.embedded import EmbeddedTiled
+from twotime.catalog.server.embedded import EmbeddedTiled
+from twotime.catalog.server.tiled_client import open_root
 from twotime.settings import Settings
 
 

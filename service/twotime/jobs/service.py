@@ -12,34 +12,34 @@ import pandas as pd
 import structlog
 from numpy.typing import NDArray
 
-from twotime.catalog import publish
-from twotime.catalog.analyses import AnalysisRecord
-from twotime.catalog.live import LiveScan, live_scan, live_scans, read_live_array
-from twotime.catalog.runs import RunSummary, list_runs, search_runs
+from twotime.catalog.results import read
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.live_scans import LiveScan, live_scan, live_scans, read_live_array
+from twotime.catalog.runs.search import RunSummary, list_runs, search_runs
 from twotime.errors import InputError, NotReady, TiledRefused, TiledUnavailable, WeightsDamaged
 from twotime.export.files import Dialect
-from twotime.jobs.announcements import Announcements
-from twotime.jobs.automatic import Automatic
-from twotime.jobs.callers import View
-from twotime.jobs.crew import Crew
-from twotime.jobs.events import EventHub
-from twotime.jobs.exporting import Exporter
-from twotime.jobs.link import TiledLink
-from twotime.jobs.owner import this_process
-from twotime.jobs.queue import Job, Rank
-from twotime.jobs.reception import Reception
-from twotime.jobs.recovery import Vigil
-from twotime.jobs.rules import Verdict, judge
-from twotime.jobs.shared import SharedAnswers
-from twotime.jobs.site_rules import load_site_rules
-from twotime.jobs.views import Health, QueueView, RunListing, Submitted
-from twotime.live.crew import LiveCrew
+from twotime.jobs.access.callers import View
+from twotime.jobs.access.tiled_connection import TiledConnection
+from twotime.jobs.event_hub import EventHub
+from twotime.jobs.exporter import Exporter
+from twotime.jobs.request_cache import RequestCache
+from twotime.jobs.requests.automatic import AutomaticMode
+from twotime.jobs.requests.document_triggers import DocumentTriggers
+from twotime.jobs.requests.eligibility import Verdict, judge
+from twotime.jobs.requests.site_rules import load_site_rules
+from twotime.jobs.requests.submission import Submission
+from twotime.jobs.scheduling.job_queue import Job, Rank
+from twotime.jobs.scheduling.leases import LeaseMonitor
+from twotime.jobs.scheduling.owner import new_owner
+from twotime.jobs.scheduling.worker_pool import WorkerPool
+from twotime.jobs.status import Health, QueueView, RunListing, Submitted
+from twotime.live.supervisor import LiveSupervisor
 from twotime.metrics import Metrics
 from twotime.recipe import Recipe, load_recipe, parse_recipe
 from twotime.settings import Settings
 
 if TYPE_CHECKING:
-    from twotime.live.listening import DocumentListener
+    from twotime.live.document_listener import DocumentListener
 
 log = structlog.get_logger()
 
@@ -66,21 +66,27 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
         self._hub = EventHub()
-        self._shared = SharedAnswers(SHARED_S)
-        self._tables = SharedAnswers(TABLES_KEPT_S, most=50)
-        self._link = TiledLink(settings, self._tiled_changed)
-        self._reception = Reception(self._link, load_recipe(settings.recipe_file))
-        self._owner = this_process()
-        self._crew = Crew(self._link, self._owner, self._changed, self._ended, self._outdated, self._went_on)
+        self._cache = RequestCache(SHARED_S)
+        self._tables = RequestCache(TABLES_KEPT_S, max_entries=50)
+        self._tiled = TiledConnection(settings, self._on_tiled_change)
+        self._submission = Submission(self._tiled, load_recipe(settings.recipe_file))
+        self._owner = new_owner()
+        self._pool = WorkerPool(
+            self._tiled, self._owner, self._on_change, self._on_end, self._supersede_if_outdated, self._on_progress
+        )
         rules = load_site_rules(settings.rules_file)
         self._live = (
-            LiveCrew(lambda: self._link.settings, self._live_said) if settings.automatic and settings.live else None
+            LiveSupervisor(lambda: self._tiled.settings, self._on_live_state)
+            if settings.automatic and settings.live
+            else None
         )
-        self._automatic = Automatic(self._link, self._reception, self._enqueue, self._judged, rules, self._live)
-        self._announcements = Announcements(self._link, self._automatic, self._live, self._live_said)
+        self._automatic = AutomaticMode(
+            self._tiled, self._submission, self._enqueue, self._on_judged, rules, self._live
+        )
+        self._documents = DocumentTriggers(self._tiled, self._automatic, self._live, self._on_live_state)
         self._listener: DocumentListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._vigil = Vigil(self._owner)
+        self._leases = LeaseMonitor(self._owner)
         self._exporter = Exporter()
         self._ensemble = "not loaded yet"
         self._ensemble_good = False
@@ -90,12 +96,12 @@ class Service:
     @property
     def settings(self) -> Settings:
         """Those given, completed with address and key of the embedded Tiled server once it runs."""
-        return self._link.settings
+        return self._tiled.settings
 
     @property
     def worker_pids(self) -> list[int]:
         """Processes of the workers that live."""
-        return [worker.pid for worker in self._crew.workers if worker.pid is not None]
+        return [worker.pid for worker in self._pool.workers if worker.pid is not None]
 
     async def start(self) -> None:
         """Start Tiled if it is ours, the workers, the watcher and the recovery; returns before Tiled answers."""
@@ -107,12 +113,12 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._announcements.stop()
+        await self._documents.stop()
         await self._automatic.stop()
         if self._live is not None:
             await self._live.stop()
-        await self._crew.stop()
-        await self._link.close()
+        await self._pool.stop()
+        await self._tiled.close()
 
     async def submit(
         self,
@@ -139,8 +145,8 @@ class Service:
         """
         if seen is not None:
             reference = (await self.plan(reference, recipe, seen))["raw_uid"]
-        full = self._crew.queue.n_asked >= self.settings.most_queued
-        record = await self._link.call(self._reception.submit, reference, recipe, force=force, only_known=full)
+        full = self._pool.queue.n_asked >= self.settings.most_queued
+        record = await self._tiled.call(self._submission.submit, reference, recipe, force=force, only_known=full)
         self._enqueue(record)
         return record
 
@@ -148,21 +154,21 @@ class Service:
         self, reference: str, recipe: Recipe | dict[str, Any] | None = None, seen: View | None = None
     ) -> dict[str, Any]:
         """What `submit` would do: recipe, sources, ROIs with q and pixel counts, the analysis id and its status."""
-        return await (seen or self._link).call(self._reception.plan, reference, recipe, seen)
+        return await (seen or self._tiled).call(self._submission.plan, reference, recipe, seen)
 
     async def planned_labels(
         self, reference: str, recipe: Recipe | dict[str, Any] | None = None, seen: View | None = None
     ) -> NDArray[np.int32]:
         """Where the ROIs of `plan` lie: (H, W) in the analysis frame, 0 outside all ROIs."""
-        return await (seen or self._link).call(self._reception.labels, reference, recipe, seen)
+        return await (seen or self._tiled).call(self._submission.labels, reference, recipe, seen)
 
     async def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
-        """One frame of a run or the mean of its first; see `twotime.catalog.previews.mean_of_frames`."""
-        return await (seen or self._link).call(self._reception.frame, reference, seen, **which)
+        """One frame of a run or the mean of its first; see `twotime.catalog.runs.previews.mean_of_frames`."""
+        return await (seen or self._tiled).call(self._submission.frame, reference, seen, **which)
 
     async def analysis(self, analysis_id: str) -> AnalysisRecord:
         """One analysis; raises `AnalysisNotFound`."""
-        return await self._shared.get(("one", analysis_id), lambda: self._link.call(self._link.store.get, analysis_id))
+        return await self._cache.get(("one", analysis_id), lambda: self._tiled.call(self._tiled.store.get, analysis_id))
 
     async def analyses(
         self,
@@ -177,21 +183,21 @@ class Service:
         """Analyses, newest first, and how many there are in all."""
         asked = {"status": status, "raw_uid": raw_uid, "scan_id": scan_id, "sample": sample}
         asked |= {"limit": limit, "offset": offset}
-        return await self._shared.get(
-            ("many", *asked.values()), lambda: self._link.call(self._link.store.search, **asked)
+        return await self._cache.get(
+            ("many", *asked.values()), lambda: self._tiled.call(self._tiled.store.search, **asked)
         )
 
     async def cancel(self, analysis_id: str) -> AnalysisRecord:
         """Ask an analysis to stop; one that waits is cancelled at once, one that has ended stays as it is."""
         self._cancelling.add(analysis_id)
         try:
-            record = await self._link.call(self._link.store.request_cancel, analysis_id, self._owner)
+            record = await self._tiled.call(self._tiled.store.request_cancel, analysis_id, self._owner)
         finally:
             self._cancelling.discard(analysis_id)
-        if self._crew.stop_one(analysis_id) and record.status == "cancelled":
-            self._ended(record)
+        if self._pool.stop_one(analysis_id) and record.status == "cancelled":
+            self._on_end(record)
         else:
-            self._changed(record)
+            self._on_change(record)
         return record
 
     async def submit_many(
@@ -209,7 +215,7 @@ class Service:
         ----------
         recipe, force, seen : as in `submit`
         limit : at most so many, the newest
-        which : see `twotime.catalog.runs.search_runs`
+        which : see `twotime.catalog.runs.search.search_runs`
 
         Raises
         ------
@@ -218,7 +224,7 @@ class Service:
         """
         if isinstance(recipe, dict):
             recipe = parse_recipe(recipe)
-        found = await (seen or self._link).call(search_runs, (seen or self._link).raw, limit=limit, **which)
+        found = await (seen or self._tiled).call(search_runs, (seen or self._tiled).raw, limit=limit, **which)
         submitted = []
         for uid, scan_id in reversed(found):
             try:
@@ -243,28 +249,28 @@ class Service:
             raise NotReady(
                 "The automatic mode is switched off; set TWOTIME_AUTOMATIC to true, or post the run yourself."
             )
-        await self._automatic.finished(uid)
+        await self._automatic.on_run_finished(uid)
 
     def hear(self, name: str, document: dict[str, Any]) -> None:
         """Take a Bluesky document, as ``RE.subscribe(service.hear)`` in this Python; from any thread, never raises."""
         if self._loop is None or not self.settings.automatic:
             return
         with suppress(RuntimeError):  # The loop has ended, and the service with it.
-            self._loop.call_soon_threadsafe(self._announcements.runs.take, name, document)
+            self._loop.call_soon_threadsafe(self._documents.runs.take, name, document)
 
     def queue(self) -> QueueView:
         """What this service computes and what waits for it, in their order."""
-        return QueueView(self._crew.queue.paused, list(self._crew.busy), self._crew.queue.order)
+        return QueueView(self._pool.queue.paused, list(self._pool.busy), self._pool.queue.order)
 
     def pause(self, paused: bool) -> QueueView:
         """Begin no further analysis, or go on; those that are being computed end in their time."""
-        self._crew.queue.pause(paused)
-        self._hub.tell("queue", paused=paused)
+        self._pool.queue.pause(paused)
+        self._hub.publish("queue", paused=paused)
         return self.queue()
 
     def advance(self, analysis_id: str) -> QueueView:
         """Let an analysis that waits be the next one; raises `NotReady` if it does not wait here."""
-        if not self._crew.queue.advance(analysis_id):
+        if not self._pool.queue.advance(analysis_id):
             raise NotReady(
                 f"Analysis {analysis_id} does not wait in this service; GET /api/v1/queue lists those that do."
             )
@@ -274,9 +280,9 @@ class Service:
         """The newest raw runs, with what the automatic mode made of each and why."""
         if seen is not None:
             return await self._runs(limit, seen)
-        return await self._shared.get(("runs", limit), lambda: self._runs(limit, self._link))
+        return await self._cache.get(("runs", limit), lambda: self._runs(limit, self._tiled))
 
-    async def _runs(self, limit: int, seen: "View | TiledLink") -> list[RunListing]:
+    async def _runs(self, limit: int, seen: "View | TiledConnection") -> list[RunListing]:
         found = await seen.call(list_runs, seen.raw, limit=limit)
         uids = [summary.uid for summary in found]
         known, _ = await seen.call(seen.store.search, raw_uid=uids, limit=_MOST_OPEN)
@@ -292,12 +298,12 @@ class Service:
 
         Raises `NotReady` before status is done.
         """
-        return await self._link.call(publish.read_array, self._link.store, analysis_id, name, roi, window)
+        return await self._tiled.call(read.read_array, self._tiled.store, analysis_id, name, roi, window)
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""
         record = await self.analysis(analysis_id)
-        ask = partial(self._link.call, publish.read_table, self._link.store, analysis_id, name)
+        ask = partial(self._tiled.call, read.read_table, self._tiled.store, analysis_id, name)
         return await self._tables.get((analysis_id, record.attempt, record.updated_time, name), ask)
 
     async def export(self, analysis_id: str, path: Path, dialect: Dialect | None = None) -> None:
@@ -306,30 +312,30 @@ class Service:
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were lately, newest first."""
-        return await self._shared.get("lives", lambda: self._link.call(lambda: live_scans(self._link.store.results)))
+        return await self._cache.get("lives", lambda: self._tiled.call(lambda: live_scans(self._tiled.store.results)))
 
     async def live_scan(self, uid: str) -> LiveScan:
         """A scan that is or was followed; raises `NotFound`."""
-        ask = partial(self._link.call, lambda: live_scan(self._link.store.results, uid))
-        return await self._shared.get(("live", uid), ask)
+        ask = partial(self._tiled.call, lambda: live_scan(self._tiled.store.results, uid))
+        return await self._cache.get(("live", uid), ask)
 
     async def read_live_array(self, uid: str, name: str, roi: int | None = None) -> NDArray[np.float32]:
         """An array of such a scan; raises `NotFound` before it has one."""
-        return await self._link.call(lambda: read_live_array(self._link.store.results, uid, name, roi))
+        return await self._tiled.call(lambda: read_live_array(self._tiled.store.results, uid, name, roi))
 
     def health(self) -> Health:
         """How the service is, from what it last saw; asks nobody."""
-        workers, cluster, listener = self._crew.workers, self._crew.cluster, self._listener
+        workers, cluster, listener = self._pool.workers, self._pool.cluster, self._listener
         return Health(
-            ready=self._link.reachable and self._ensemble_good and (cluster is None or cluster.n_places > 0),
-            tiled=self._link.state,
+            ready=self._tiled.reachable and self._ensemble_good and (cluster is None or cluster.n_places > 0),
+            tiled=self._tiled.state,
             watcher=self._automatic.state,
             workers=(sum(worker.alive for worker in workers), self.settings.workers),
             dask="" if cluster is None else cluster.state,
-            documents="" if listener is None else f"{listener.state}; {self._announcements.runs.told}",
+            documents="" if listener is None else f"{listener.state}; {self._documents.runs.summary}",
             documents_heard=listener is not None and listener.connected,
-            queued=len(self._crew.queue),
-            running=len(self._crew.busy),
+            queued=len(self._pool.queue),
+            running=len(self._pool.busy),
             ensemble=self._ensemble,
         )
 
@@ -344,7 +350,7 @@ class Service:
             ``live``: uid, state, n_frames, announced, shown, lag_s, message
             ``tiled``: reachable, message
         """
-        return self._hub.listen()
+        return self._hub.subscribe()
 
     def _background(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -353,15 +359,15 @@ class Service:
 
     async def _run(self) -> None:
         try:
-            self._ensemble = (await asyncio.to_thread(lambda: self._reception.versions))["ensemble"]
+            self._ensemble = (await asyncio.to_thread(lambda: self._submission.versions))["ensemble"]
             self._ensemble_good = True
         except WeightsDamaged as error:
             self._ensemble = str(error)
             log.error("ensemble_unusable", reason=self._ensemble)
-        await self._link.connect()
+        await self._tiled.connect()
         if not self._ensemble_good:
             return
-        self._crew.start()
+        self._pool.start()
         self._background(self._sweep())
         if self._live is not None:
             self._live.start()
@@ -372,10 +378,10 @@ class Service:
 
     async def _listen(self) -> None:
         """Hear documents over 0MQ; begins anew after every failure."""
-        from twotime.live.listening import DocumentListener
+        from twotime.live.document_listener import DocumentListener
 
         while True:
-            self._listener = DocumentListener(self.settings.documents_address, self._announcements.runs)
+            self._listener = DocumentListener(self.settings.documents_address, self._documents.runs)
             try:
                 await self._listener.run()
             except Exception as error:
@@ -390,40 +396,44 @@ class Service:
                 for status in ("queued", "running"):
                     await self._take_up(status)
             except (TiledUnavailable, TiledRefused):
-                self._vigil.forget()
+                self._leases.restart()
             except Exception:
                 log.exception("sweep_broke")
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _take_up(self, status: str) -> None:
-        found, _ = await self._link.call(self._link.store.search, status=status, limit=_MOST_OPEN)
+        found, _ = await self._tiled.call(self._tiled.store.search, status=status, limit=_MOST_OPEN)
         for record in reversed(found):
-            if self._crew.is_known(record.id) or record.id in self._cancelling:
+            if self._pool.is_known(record.id) or record.id in self._cancelling:
                 continue
-            holder = await self._link.call(self._link.store.holder, record.id)
-            if not self._crew.is_known(record.id) and self._vigil.is_free(record, holder):
-                job = Job(record.id, holder.attempt, service_died=status == "running" and holder.owner != self._owner)
-                self._crew.queue.put(job, Rank.BACKLOG if record.automatic else Rank.ASKED)
+            claim = await self._tiled.call(self._tiled.store.newest_claim, record.id)
+            if not self._pool.is_known(record.id) and self._leases.is_claimable(record, claim):
+                job = Job(record.id, claim.attempt, service_died=status == "running" and claim.owner != self._owner)
+                self._pool.queue.put(job, Rank.BACKLOG if record.automatic else Rank.ASKED)
         self._count()
 
     def _enqueue(self, record: AnalysisRecord, rank: Rank = Rank.ASKED) -> None:
-        if record.status == "queued" and not self._crew.is_known(record.id):
-            self._crew.queue.put(Job(record.id, record.attempt - 1), rank)
-        self._changed(record)
+        if record.status == "queued" and not self._pool.is_known(record.id):
+            self._pool.queue.put(Job(record.id, record.attempt - 1), rank)
+        self._on_change(record)
 
-    async def _outdated(self, record: AnalysisRecord) -> bool:
+    async def _supersede_if_outdated(self, record: AnalysisRecord) -> bool:
         """Whether the software changed since an analysis was asked for; then another one takes its place."""
-        if record.versions == self._reception.versions:
+        if record.versions == self._submission.versions:
             return False
         try:
-            new = await self._link.call(
-                self._reception.submit, record.raw_uid, record.request, automatic=record.automatic, parents=(record.id,)
+            new = await self._tiled.call(
+                self._submission.submit,
+                record.raw_uid,
+                record.request,
+                automatic=record.automatic,
+                parents=(record.id,),
             )
         except InputError as error:
-            self._ended(await self._link.call(self._link.store.failed, record, str(error)))
+            self._on_end(await self._tiled.call(self._tiled.store.failed, record, str(error)))
             return True
         sentence = f"The software changed before this was computed; analysis {new.id} takes its place."
-        self._ended(await self._link.call(self._link.store.cancelled, record, sentence))
+        self._on_end(await self._tiled.call(self._tiled.store.cancelled, record, sentence))
         self._enqueue(new, Rank.NEW if new.automatic else Rank.ASKED)
         return True
 
@@ -443,34 +453,34 @@ class Service:
             analyses=analyses,
         )
 
-    def _changed(self, record: AnalysisRecord) -> None:
-        self._shared.forget()
+    def _on_change(self, record: AnalysisRecord) -> None:
+        self._cache.clear()
         self._count()
-        self._went_on(record)
+        self._on_progress(record)
 
-    def _went_on(self, record: AnalysisRecord) -> None:
+    def _on_progress(self, record: AnalysisRecord) -> None:
         """Tell of progress, which is no reason to ask Tiled anew for all that is shared."""
         names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
-        self._hub.tell("analysis", **{name: getattr(record, name) for name in names})
+        self._hub.publish("analysis", **{name: getattr(record, name) for name in names})
 
-    def _ended(self, record: AnalysisRecord) -> None:
+    def _on_end(self, record: AnalysisRecord) -> None:
         self.metrics.analysis_ended(record.status, record.timings_s)
-        self._changed(record)
+        self._on_change(record)
 
     def _count(self) -> None:
-        self.metrics.queue_length.set(len(self._crew.queue))
-        self.metrics.running.set(len(self._crew.busy))
+        self.metrics.queue_length.set(len(self._pool.queue))
+        self.metrics.running.set(len(self._pool.busy))
 
-    def _judged(self, uid: str, scan_id: int | None, verdict: Verdict) -> None:
+    def _on_judged(self, uid: str, scan_id: int | None, verdict: Verdict) -> None:
         automatic = "taken" if verdict.taken else "skipped"
-        self._hub.tell("run", uid=uid, scan_id=scan_id, automatic=automatic, reason=verdict.reason)
+        self._hub.publish("run", uid=uid, scan_id=scan_id, automatic=automatic, reason=verdict.reason)
 
-    def _live_said(self, said: dict[str, Any]) -> None:
-        self._hub.tell("live", **said)
+    def _on_live_state(self, said: dict[str, Any]) -> None:
+        self._hub.publish("live", **said)
 
-    def _tiled_changed(self, reachable: bool, message: str) -> None:
+    def _on_tiled_change(self, reachable: bool, message: str) -> None:
         self.metrics.tiled_up.set(1 if reachable else 0)
-        self._hub.tell("tiled", reachable=reachable, message=message)
+        self._hub.publish("tiled", reachable=reachable, message=message)
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""One scan followed from its first frame to its last: read, looked at, shown in Tiled, handed over."""
+"""One scan followed from its first frame to its last: read frames, analyse them, show results, hand the frames over."""
 
 import threading
 import time
@@ -9,17 +9,17 @@ import numpy as np
 import structlog
 
 from cnn_ed import Ensemble
-from twotime.catalog.client import open_root, raw_catalog, results_container
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.live import LiveSink
-from twotime.catalog.masks import MaskLibrary
-from twotime.catalog.places import pixel_cache
-from twotime.catalog.runs import run_facts
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.files.series import frames_at_once
-from twotime.live.growing import GrowingAnalysis, Grown
-from twotime.live.showing import shown_arrays, shown_numbers
-from twotime.live.tail import Tail
+from twotime.live.display import shown_arrays, shown_numbers
+from twotime.live.growing_analysis import GrowingAnalysis, Grown
+from twotime.live.tail import RunTail
 from twotime.pipeline import Plan, plan
 from twotime.recipe import Recipe, RunFacts
 from twotime.settings import Settings
@@ -29,65 +29,71 @@ log = structlog.get_logger()
 POLL_S = 0.2
 LOOK_EVERY_S = 1.0
 LATE_S = 10.0
-TELL_EVERY_S = 1.0
+REPORT_EVERY_S = 1.0
 
-Tell = Callable[[dict[str, Any]], None]
+OnState = Callable[[dict[str, Any]], None]
 
 
 class LiveSession:
-    """Follows one run; `run` blocks until the run has ended, nothing came for too long, or it is told to stop.
+    """Follows one run.
 
     Parameters
     ----------
     settings : with the address and key of Tiled filled in
     uid : of the run
-    recipe : what to do with it
+    recipe : for its analysis
     ensemble : the denoiser
-    tell : told uid, state, n_frames, announced, lag_s and message whenever one of them changes
+    on_state : called with uid, state, n_frames, announced, shown, lag_s and message whenever one of them changes
+
+    Notes
+    -----
+    One thread reads frames, another fits and shows what they say, so that a slow fit never delays reading.
     """
 
-    def __init__(self, settings: Settings, uid: str, recipe: Recipe, ensemble: Ensemble, tell: Tell) -> None:
+    def __init__(self, settings: Settings, uid: str, recipe: Recipe, ensemble: Ensemble, on_state: OnState) -> None:
         self.settings = settings
         self.uid = uid
         self.recipe = recipe
         self._ensemble = ensemble
-        self._tell = tell
+        self._on_state = on_state
         self._over = threading.Event()
         self._wake = threading.Event()
         self._state: dict[str, Any] = {"uid": uid, "state": "waiting", "n_frames": 0, "message": ""}
         self._seen_at = time.monotonic()
-        self._told_at = -TELL_EVERY_S
+        self._reported_at = -REPORT_EVERY_S
 
     def stop(self) -> None:
-        """End soon, and hand nothing over."""
+        """Stop soon, without handing frames over."""
         self._over.set()
         self._wake.set()
 
     def wake(self) -> None:
-        """Look at once: something happened to the run."""
+        """Look for new frames now."""
         self._wake.set()
 
     def run(self) -> None:
-        """Follow the run to its end; never raises."""
+        """Follow the run until it ends, brings no frame for `live_patience_s`, or `stop` is called; never raises."""
         bound = log.bind(raw_uid=self.uid)
         bound.info("live_started")
         try:
             self._follow()
         except TwotimeError as error:
             bound.warning("live_ended_early", reason=str(error))
-            self._say(state="failed", message=str(error))
+            self._set_state(state="failed", message=str(error))
         except Exception as error:
             bound.exception("live_broke")
-            self._say(state="failed", message=f"Unexpected {type(error).__name__}: {error}; see the service's log.")
+            self._set_state(
+                state="failed", message=f"Unexpected {type(error).__name__}: {error}; see the service's log."
+            )
         bound.info("live_ended", n_frames=self._state["n_frames"], state=self._state["state"])
 
     def _follow(self) -> None:
         root = open_root(self.settings, retries_for_s=60)
         try:
-            tail = Tail(raw_catalog(root, self.settings), self.uid, self.recipe.detector, self.settings)
+            tail = RunTail(raw_catalog(root, self.settings), self.uid, self.recipe.detector, self.settings)
             facts = self._facts(tail)
             if facts is None:
-                self._say(state="ended", message="The run ended before its detector had written a frame.")
+                self._set_state(state="ended", message="The run ended before its detector had written a frame.")
                 return
             library = MaskLibrary(root, self.settings)
             the_plan = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes // 2)
@@ -97,16 +103,16 @@ class LiveSession:
                 self._read(tail, the_plan, growing, sink)
                 if not self._over.is_set():
                     self._hand_over(tail, growing, library)
-                self._say(state="ended", message=self._ending(tail))
+                self._set_state(state="ended", message=self._end_message(tail))
             except TwotimeError as error:
-                self._say(state="failed", message=str(error))
+                self._set_state(state="failed", message=str(error))
             finally:
-                sink.say(**{name: self._state[name] for name in ("state", "message", "n_frames")})
+                sink.update(**{name: self._state[name] for name in ("state", "message", "n_frames")})
         finally:
             root.context.close()
 
-    def _facts(self, tail: Tail) -> RunFacts | None:
-        """What the run says of itself, once its detector has announced frames; None where it never does."""
+    def _facts(self, tail: RunTail) -> RunFacts | None:
+        """Facts of the run, once its detector has announced frames; None if it ends before."""
         began = time.monotonic()
         while not self._over.is_set():
             tail.look(now=self._wake.is_set())
@@ -119,8 +125,8 @@ class LiveSession:
             self._pause()
         return None
 
-    def _read(self, tail: Tail, the_plan: Plan, growing: GrowingAnalysis, sink: LiveSink) -> None:
-        """Take frames as they come, while another thread looks at what they say."""
+    def _read(self, tail: RunTail, the_plan: Plan, growing: GrowingAnalysis, sink: LiveSink) -> None:
+        """Read frames as they come, while another thread analyses them."""
         looking = threading.Event()
         looker = threading.Thread(target=self._look, args=(growing, sink, looking), name=f"look at {self.uid[:8]}")
         looker.start()
@@ -130,7 +136,7 @@ class LiveSession:
             looking.set()
             looker.join()
 
-    def _take(self, tail: Tail, the_plan: Plan, growing: GrowingAnalysis) -> None:
+    def _take(self, tail: RunTail, the_plan: Plan, growing: GrowingAnalysis) -> None:
         frames, facts = the_plan.resolved.recipe.frames, the_plan.facts
         assert frames.stop is not None
         most = frames_at_once(facts, np.dtype(np.uint32)) * frames.stride
@@ -144,7 +150,7 @@ class LiveSession:
                 for number, block in tail.read(facts, first, there, frames.stride):
                     growing.take(number, block)
                 news = self._seen_at = time.monotonic()
-                self._say(state="running", n_frames=growing.n_frames, announced=the_plan.n_frames, often=True)
+                self._set_state(state="running", n_frames=growing.n_frames, announced=the_plan.n_frames, often=True)
             elif ended:
                 return
             else:
@@ -152,7 +158,7 @@ class LiveSession:
                 self._pause()
 
     def _look(self, growing: GrowingAnalysis, sink: LiveSink, over: threading.Event) -> None:
-        """Again and again: find out what the frames say and show it, at most half of the time."""
+        """Analyse and show the frames so far, again and again, for at most half of the time."""
         looked_at = 0
         while not over.wait(LOOK_EVERY_S if looked_at == growing.n_frames else 0.0):
             if growing.n_frames == looked_at:
@@ -163,7 +169,7 @@ class LiveSession:
                 if grown is not None:
                     self._show(grown, sink, looked_at, seen_at)
             except TwotimeError as error:
-                self._say(message=str(error))
+                self._set_state(message=str(error))
             except Exception:
                 log.exception("live_look_broke", raw_uid=self.uid)
             over.wait(max(LOOK_EVERY_S, time.monotonic() - began))
@@ -174,11 +180,12 @@ class LiveSession:
         if lag_s > LATE_S:
             late = f"What is shown is {lag_s:.0f} s behind the detector; fewer or smaller ROIs would be faster."
             numbers["warnings"] = [late, *numbers["warnings"]]
-        sink.show(shown_arrays(grown), **numbers, state="running", message="", n_frames=n_frames, lag_s=round(lag_s, 3))
-        self._say(state="running", message="", shown=n_frames, lag_s=round(time.monotonic() - seen_at, 3))
+        numbers |= {"state": "running", "message": "", "n_frames": n_frames, "lag_s": round(lag_s, 3)}
+        sink.write(shown_arrays(grown), **numbers)
+        self._set_state(state="running", message="", shown=n_frames, lag_s=round(time.monotonic() - seen_at, 3))
 
-    def _hand_over(self, tail: Tail, growing: GrowingAnalysis, library: MaskLibrary) -> None:
-        """Keep the pixels of a run that has ended for its analysis, if every frame was taken."""
+    def _hand_over(self, tail: RunTail, growing: GrowingAnalysis, library: MaskLibrary) -> None:
+        """Cache the ROI pixels of a finished run for its analysis, if every frame was read."""
         settings = self.settings
         facts = run_facts(
             tail.run,
@@ -198,13 +205,13 @@ class LiveSession:
         if not gathered.warnings and source.dtype.kind in "ui":
             pixel_cache(settings).keep(final, gathered)
 
-    def _ask(self, tail: Tail) -> None:
-        """Ask Tiled what is new; while it is away, frames in reach go on being taken."""
+    def _ask(self, tail: RunTail) -> None:
+        """Ask Tiled for news. During an outage, frames in files that the service can open are still read."""
         try:
             tail.look(now=self._wake.is_set())
             self._wake.clear()
         except (TiledUnavailable, TiledRefused) as error:
-            self._say(message=str(error))
+            self._set_state(message=str(error))
 
     def _pause(self) -> None:
         self._wake.wait(POLL_S)
@@ -216,23 +223,23 @@ class LiveSession:
                 "is analysed when it does (TWOTIME_LIVE_PATIENCE_S says how long to wait)."
             )
 
-    def _ending(self, tail: Tail) -> str:
+    def _end_message(self, tail: RunTail) -> str:
         if self._over.is_set():
             return "The service stopped while the run was going on."
         status = (tail.stop or {}).get("exit_status", "success")
         return "The run has ended." if status == "success" else f"The run ended with exit status {status}."
 
-    def _say(self, *, often: bool = False, **changes: Any) -> None:
-        """Tell what changed; what changes often is told once a second."""
+    def _set_state(self, *, often: bool = False, **changes: Any) -> None:
+        """Report changes; those marked `often` at most once a second."""
         news = any(self._state.get(name) != value for name, value in changes.items())
         self._state = {**self._state, **changes}
-        if news and not (often and time.monotonic() - self._told_at < TELL_EVERY_S):
-            self._told_at = time.monotonic()
-            self._tell(dict(self._state))
+        if news and not (often and time.monotonic() - self._reported_at < REPORT_EVERY_S):
+            self._reported_at = time.monotonic()
+            self._on_state(dict(self._state))
 
 
 def _described(the_plan: Plan) -> dict[str, Any]:
-    """What stands in the metadata of the live node from the beginning."""
+    """First metadata of the live node."""
     document = the_plan.document()
     names = ("raw_uid", "scan_id", "sample", "detector", "shape", "recipe", "sources", "geometry", "frame_time_s")
     return {

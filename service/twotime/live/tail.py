@@ -1,4 +1,4 @@
-"""Frames of a run while it is being written."""
+"""New frames of a run that is still being written, as `tail -f` shows new lines of a file."""
 
 import time
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
 
-from twotime.catalog.client import tiled_errors
-from twotime.catalog.frames import TiledFrames
-from twotime.catalog.places import DataFile, reachable_files
-from twotime.catalog.runs import find_image, run_facts
+from twotime.catalog.runs.detector_files import DataFile, reachable_files
+from twotime.catalog.runs.run_facts import find_image, run_facts
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import UnusableRun
 from twotime.hdf5 import HDF5File
 from twotime.pipeline.protocols import Block
@@ -21,17 +21,17 @@ from twotime.settings import Settings
 ASK_EVERY_S = 1.0
 
 
-class Tail:
-    """The growing end of one run.
+class RunTail:
+    """Reads frames of one run as they appear.
 
-    In files that can be reached, frames are there as soon as their detector has flushed them, whatever the documents
-    say so far; elsewhere as soon as Tiled announces them.
+    In files that the service can open, frames count as soon as the detector has flushed them, before the documents
+    announce them. Over HTTP they count when Tiled announces them: reading earlier answers 422 for common detectors.
 
     Parameters
     ----------
     raw : catalog of the raw runs
     uid : of the run
-    detector : see `twotime.catalog.runs.find_image`
+    detector : see `twotime.catalog.runs.run_facts.find_image`
     settings : `read_in_place`, `path_map` and `detector_dirs` count
 
     Attributes
@@ -54,12 +54,12 @@ class Tail:
 
     @property
     def run(self) -> BlueskyRun:
-        """The run as it was last seen."""
+        """The run as of the last `look`."""
         assert self._run is not None
         return self._run
 
     def look(self, *, now: bool = False) -> None:
-        """Ask Tiled what is new, at most once a second unless it has to be now."""
+        """Ask Tiled for news, at most once a second unless `now`."""
         if not now and time.monotonic() - self._asked_at < ASK_EVERY_S:
             return
         self._asked_at = time.monotonic()
@@ -71,14 +71,14 @@ class Tail:
             if self._node is not None:
                 self._node.refresh()
         if not self._files:
-            self._frames = None  # Its node knows no more frames than there were when it was made.
+            self._frames = None  # Its client keeps the shape it was made with; make a new one.
         if self._node is not None and self._settings.read_in_place:
             files = reachable_files(self._node, self._settings.path_map, self._settings.detector_dirs)
             self._frames = self._frames if files == self._files else None
             self._files = files
 
     def facts(self) -> RunFacts | None:
-        """What the run says of itself so far; None before its detector has announced frames."""
+        """Facts of the run so far; None before its detector has announced frames."""
         if self._node is None:
             return None
         settings = self._settings
@@ -103,7 +103,7 @@ class Tail:
             if length is None:
                 length = _length(file, self._settings.detector_dirs)
                 if number < len(self._files) - 2:
-                    self._full[file] = length  # The detector is two files further: this one is complete.
+                    self._full[file] = length  # The detector writes two files further on: this one is complete.
             total += length
         return total
 
@@ -136,7 +136,7 @@ class Tail:
 
 
 def _length(file: DataFile, folders: Sequence[Path]) -> int:
-    """Frames in a file so far; 0 where it cannot be opened yet."""
+    """Number of frames in a file so far; 0 if it cannot be opened yet."""
     try:
         with HDF5File(file.path, folders) as opened:
             return sum(int(np.prod(dataset.shape[:-2])) for dataset in opened.frames(file.dataset))

@@ -16,7 +16,7 @@ from event_model import compose_run
 from tests.waiting import until
 from tests.writing import GEOMETRY
 
-from twotime.api.keys import SCOPES, add_key
+from twotime.api.security.keys import SCOPES, add_key
 from twotime.api.server import Server
 from twotime.logs import configure_logs
 from twotime.settings import Settings

@@ -13,8 +13,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from twotime.api.auth import COOKIE
-from twotime.api.keys import SCOPES, load_keys
+from twotime.api.security.auth import COOKIE
+from twotime.api.security.keys import SCOPES, load_keys
 from twotime.api.server import Server
 
 ANALYSES = "/api/v1/analyses"

@@ -9,10 +9,10 @@ from tests.writing import FRAMES, GEOMETRY, RINGS
 
 from cnn_ed import Ensemble
 from twotime.api.server import Server
-from twotime.catalog.client import results_container
-from twotime.catalog.live import LiveSink
-from twotime.live.growing import GrowingAnalysis, Grown
-from twotime.live.showing import shown_arrays, shown_numbers
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.server.tiled_client import results_container
+from twotime.live.display import shown_arrays, shown_numbers
+from twotime.live.growing_analysis import GrowingAnalysis, Grown
 from twotime.pipeline import plan
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
 
@@ -37,7 +37,7 @@ def sink(root: Any, server: Server, grown: Grown) -> LiveSink:
     described = {"scan_id": 77, "sample": "growing", "detector": "camera_image", "state": "running", "message": ""}
     frames = {"n_frames": 160, "announced": 240, "frame_time_s": 0.01, "warnings": []}
     one = LiveSink(results_container(root, server.settings), UID, described | frames)
-    one.show(shown_arrays(grown), **shown_numbers(grown), state="running", lag_s=1.5)
+    one.write(shown_arrays(grown), **shown_numbers(grown), state="running", lag_s=1.5)
     return one
 
 

@@ -12,9 +12,9 @@ from tests.proposals import SAMPLE, Site, site_beside
 from tests.waiting import until
 from tests.writing import RINGS
 
-from twotime.api.keys import WITHIN_S
-from twotime.catalog.client import open_root
-from twotime.catalog.publish import run_uid
+from twotime.api.security.keys import WITHIN_S
+from twotime.catalog.results.publish import run_uid
+from twotime.catalog.server.tiled_client import open_root
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ from twotime.api.dependencies import (
     TheService,
     TheWholeService,
 )
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 

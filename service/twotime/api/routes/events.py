@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from twotime.api.dependencies import AnalysisId, TheRecord, TheService, TheWholeService
-from twotime.api.events import Event, Events
+from twotime.api.event_stream import Event, EventStream
 
 router = APIRouter(tags=["events"])
 
@@ -18,9 +18,9 @@ async def events(request: Request, _whole: TheWholeService) -> AsyncIterator[Ser
     A comment is sent every 15 s of silence. Nothing is replayed, whatever Last-Event-ID says: after a gap ask for the
     lists again.
     """
-    hub: Events = request.app.state.events
-    with hub.listening() as heard:
-        async for event in heard:
+    hub: EventStream = request.app.state.events
+    with hub.subscribe() as received:
+        async for event in received:
             yield _sent(event)
 
 
@@ -29,13 +29,13 @@ async def analysis_events(
     request: Request, analysis_id: AnalysisId, _known: TheRecord, service: TheService
 ) -> AsyncIterator[ServerSentEvent]:
     """Changes of one analysis, first its present state; ends when the analysis has ended."""
-    hub: Events = request.app.state.events
-    with hub.listening(analysis_id) as heard:
+    hub: EventStream = request.app.state.events
+    with hub.subscribe(analysis_id) as received:
         record = await service.analysis(analysis_id)
         yield ServerSentEvent(event="analysis", data=hub.present(record))
         if record.ended:
             return
-        async for event in heard:
+        async for event in received:
             yield _sent(event)
             if event.data.get("status") in ("done", "failed", "cancelled"):
                 return

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 import twotime
 from twotime.api import schemas
 from twotime.api.dependencies import TheWholeService
-from twotime.jobs.views import Health
+from twotime.jobs.status import Health
 
 router = APIRouter(tags=["health"])
 

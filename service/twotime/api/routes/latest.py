@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from twotime.api import schemas
+from twotime.api.content.frame_time import frame_time_s, n_frames
+from twotime.api.content.summary import summary
 from twotime.api.dependencies import SampleName, TheService
-from twotime.api.frames import frame_time_s, n_frames
-from twotime.api.summary import summary
-from twotime.catalog.live import LiveScan
+from twotime.catalog.results.live_scans import LiveScan
 from twotime.errors import NotReady
 
 router = APIRouter(tags=["results"])

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Response
 from numpy.typing import NDArray
 
 from twotime.api import schemas
+from twotime.api.content.png import frame_png, scale, two_time_png
+from twotime.api.content.summary import q_dependence, roi_flags, roi_result
+from twotime.api.content.table_responses import number
 from twotime.api.dependencies import MOST, Roi, RunUid, Size, TheService
-from twotime.api.pictures import frame_png, scale, two_time_png
-from twotime.api.summary import q_dependence, roi_flags, roi_result
-from twotime.api.tables import number
-from twotime.catalog.live import G2_QUANTITIES, LiveScan
+from twotime.catalog.results.live_scans import G2_QUANTITIES, LiveScan
 from twotime.errors import NotReady
 
 router = APIRouter(prefix="/live", tags=["live"])

@@ -7,18 +7,18 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from twotime.api import schemas
+from twotime.api.content.frame_time import frame_time_s, n_frames
+from twotime.api.content.png import frame_png, two_time_figure, two_time_png
 from twotime.api.dependencies import (
     MOST,
     Finished,
     Roi,
     Size,
     TheService,
-    TheTwoTimes,
+    TheTwoTimeCache,
     entity_tag,
     unchanged,
 )
-from twotime.api.frames import frame_time_s, n_frames
-from twotime.api.pictures import frame_png, two_time_figure, two_time_png
 from twotime.errors import InputError
 from twotime.results import shrink
 
@@ -35,7 +35,7 @@ Kind = Annotated[schemas.Kind, Query(description="measured, denoised, spread ove
 async def two_time_picture(
     request: Request,
     record: Finished,
-    two_times: TheTwoTimes,
+    two_times: TheTwoTimeCache,
     roi: Roi,
     kind: Kind = "raw",
     vmin: Annotated[
@@ -85,7 +85,7 @@ async def two_time_picture(
 async def two_time_numbers(
     request: Request,
     record: Finished,
-    two_times: TheTwoTimes,
+    two_times: TheTwoTimeCache,
     roi: Roi,
     kind: Kind = "raw",
     start: Annotated[int, Query(ge=0, le=MOST, description="first frame of the rows")] = 0,

@@ -14,12 +14,12 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from twotime.api import schemas
-from twotime.api.age_cuts import age_cut as cut_at_age
-from twotime.api.dependencies import MOST, Finished, RoiRows, TheService, TheTwoTimes, entity_tag, unchanged
-from twotime.api.frames import frame_time_s, n_frames
-from twotime.api.summary import summary
-from twotime.api.tables import Format, number, table_response
-from twotime.catalog.analyses import AnalysisRecord
+from twotime.api.content.age_cuts import age_cut as cut_at_age
+from twotime.api.content.frame_time import frame_time_s, n_frames
+from twotime.api.content.summary import summary
+from twotime.api.content.table_responses import Format, number, table_response
+from twotime.api.dependencies import MOST, Finished, RoiRows, TheService, TheTwoTimeCache, entity_tag, unchanged
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect
 from twotime.results import NODES
@@ -94,7 +94,7 @@ async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
 async def age_cut(
     record: Finished,
     service: TheService,
-    two_times: TheTwoTimes,
+    two_times: TheTwoTimeCache,
     roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")],
     age_s: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False, description="age (t1 + t2) / 2, s")],
 ) -> schemas.AgeCut:

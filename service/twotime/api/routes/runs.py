@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from twotime.api import schemas
+from twotime.api.content.png import frame_png, outlines_png
 from twotime.api.dependencies import LONGEST_NAME, MOST, PRINTABLE, Size, TheService
-from twotime.api.pictures import frame_png, outlines_png
 from twotime.xpcs.orientation import Orientation
 
 router = APIRouter(tags=["runs"])

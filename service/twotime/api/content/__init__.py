@@ -1,0 +1,1 @@
+"""Answers of the REST interface, made from published arrays and tables."""

@@ -1,0 +1,9 @@
+"""Analyses in Tiled.
+
+::
+
+    AnalysisStore   request -> claim -> progress ... -> done | failed | cancelled   (state and claims)
+    TiledSink       clear -> arrays and tables -> headline run -> status: done      (`publish`)
+    read            arrays and tables of an analysis that is done
+    LiveSink        small arrays of a scan that still runs                          (`live_scans`)
+"""

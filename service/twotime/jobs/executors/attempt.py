@@ -1,0 +1,200 @@
+"""One attempt of an analysis inside a worker process: find the run, compute, publish, say how it ended."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
+
+import httpx
+import structlog
+from tiled.client.container import Container
+
+from cnn_ed import Ensemble
+from twotime.catalog.results.analysis_record import AnalysisRecord, ClaimLost, plain
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.publish import TiledSink
+from twotime.catalog.runs.detector_files import pixel_cache
+from twotime.catalog.runs.mask_library import MaskLibrary
+from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.search import find_run
+from twotime.catalog.runs.tiled_frames import TiledFrames
+from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.errors import (
+    Cancelled,
+    TiledFailing,
+    TiledRefused,
+    TiledUnavailable,
+    TwotimeError,
+    UnusableRun,
+    WeightsDamaged,
+)
+from twotime.jobs.executors.executor import OnProgress
+from twotime.jobs.executors.heartbeat import Heartbeat, StopSign
+from twotime.pipeline import Progress, analyse, plan, versions_of
+from twotime.pipeline.one_roi import warm_up
+from twotime.recipe import parse_recipe
+from twotime.results import Analysis
+from twotime.settings import Settings
+from twotime.weights import load_ensemble
+
+log = structlog.get_logger()
+
+Outcome = Literal["done", "failed", "cancelled", "lost"]
+"""How an attempt ended; "lost": taken over by another process, or Tiled stayed away, so that nothing was written."""
+
+PATIENCE_S = 900.0
+REFUSED_PATIENCE_S = 120.0
+"""For answers that may be meant for good: a wrong key, a file that Tiled cannot read; or a full disk, soon cleared."""
+RETRY_EVERY_S = 2.0
+Result = TypeVar("Result")
+
+
+class AttemptRunner:
+    """Computes attempts one after another; connects to Tiled and loads the ensemble once.
+
+    Parameters
+    ----------
+    settings : where Tiled is
+    cancel : set from outside to stop the present attempt
+    on_progress : told stage and fraction at every step
+    """
+
+    def __init__(self, settings: Settings, cancel: StopSign, on_progress: OnProgress) -> None:
+        self.settings = settings
+        self.cancel = cancel
+        self.on_progress = on_progress
+        self._ensemble: Ensemble | None = None
+
+    def warm_up(self) -> None:
+        """Load what the first attempt would wait for; where the models cannot be loaded, that attempt says so."""
+        with suppress(WeightsDamaged):
+            self._ensemble = load_ensemble(self.settings.ensemble)
+            warm_up(self._ensemble)
+
+    def run(self, record: AnalysisRecord) -> Outcome:
+        """Compute and publish one claimed attempt; never raises."""
+        bound = log.bind(analysis_id=record.id, raw_uid=record.raw_uid, attempt=record.attempt)
+        bound.info("analysis_started")
+        try:
+            outcome = self._attempt(record)
+        except (TiledUnavailable, ClaimLost) as error:
+            bound.error("analysis_lost", reason=str(error))
+            return "lost"
+        except Exception:
+            bound.exception("analysis_broke")
+            return "lost"
+        bound.info("analysis_ended", status=outcome)
+        return outcome
+
+    def _attempt(self, record: AnalysisRecord) -> Outcome:
+        root = self._patiently(lambda: open_root(self.settings), None)
+        try:
+            return self._attempt_with(root, record)
+        finally:
+            root.context.close()
+
+    def _attempt_with(self, root: Container, record: AnalysisRecord) -> Outcome:
+        store = AnalysisStore(self._patiently(lambda: results_container(root, self.settings), None))
+        now = self._patiently(lambda: store.get(record.id), None)
+        if now.ended and now.attempt == record.attempt:
+            return "lost"  # Given to a second worker because the first one died after its last word.
+        heartbeat = Heartbeat(store, record, self.cancel, self.on_progress)
+        sink = TiledSink(store, record, heartbeat.step)
+        try:
+            with heartbeat:
+                self._patiently(sink.clear, heartbeat)
+                analysis = self._patiently(lambda: self._analysed(root, record, heartbeat.step), heartbeat)
+                self._patiently(lambda: sink.publish(analysis), heartbeat)
+            return "done"
+        except ClaimLost:
+            raise
+        except Cancelled:
+            self._patiently(sink.clear, None)
+            self._patiently(lambda: store.cancelled(record), None)
+            return "cancelled"
+        except TiledFailing as error:
+            return self._failed(store, sink, record, str(error))
+        except TiledUnavailable:
+            raise
+        except TwotimeError as error:
+            return self._failed(store, sink, record, str(error))
+        except httpx.HTTPStatusError:
+            raise  # What Tiled says after it was killed may not be true for long: another attempt asks again.
+        except Exception as error:
+            log.exception("analysis_failed_unexpectedly", analysis_id=record.id)
+            sentence = f"Unexpected {type(error).__name__}: {error}; the log of the service has the details."
+            return self._failed(store, sink, record, sentence)
+
+    def _analysed(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
+        recipe = parse_recipe(record.request)
+        run = find_run(raw_catalog(root, self.settings), record.raw_uid)
+        settings = self.settings
+        facts = run_facts(
+            run,
+            recipe.detector,
+            accept_failed=recipe.frames.accept_failed_run,
+            direct=settings.read_in_place,
+            path_map=settings.path_map,
+            folders=settings.detector_dirs,
+        )
+        library = MaskLibrary(root, settings)
+        the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
+        _unchanged(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
+        if self._ensemble is None:
+            progress("loading the models", 0.0)
+            self._ensemble = load_ensemble(self.settings.ensemble)
+        _same_software(record, self._ensemble)
+        source = TiledFrames(
+            run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
+        )
+        return analyse(
+            source,
+            recipe,
+            self._ensemble,
+            progress,
+            library=library,
+            budget_bytes=library.budget_bytes,
+            store=pixel_cache(settings),
+        )
+
+    def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
+        self._patiently(sink.clear, None)
+        self._patiently(lambda: store.failed(record, sentence), None)
+        return "failed"
+
+    def _patiently(self, action: Callable[[], Result], heartbeat: Heartbeat | None) -> Result:
+        """Try until Tiled answers, at most `PATIENCE_S` long, or `REFUSED_PATIENCE_S` where it answers in vain."""
+        began: float | None = None
+        while True:
+            try:
+                return action()
+            except (TiledUnavailable, TiledRefused) as error:
+                away = isinstance(error, TiledUnavailable) and not isinstance(error, TiledFailing)
+                patience = PATIENCE_S if away else REFUSED_PATIENCE_S
+                if began is None:
+                    began = time.monotonic()
+                    log.warning("waiting_for_tiled", at_most_s=patience, reason=str(error))
+                elif time.monotonic() - began > patience:
+                    raise
+                self.on_progress("waiting for Tiled", min(1.0, (time.monotonic() - began) / patience))
+                self.cancel.wait(RETRY_EVERY_S)
+                if heartbeat is not None:
+                    heartbeat.check()
+
+
+def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
+    changed = [name for name, value in recipe.items() if value != record.recipe.get(name)]
+    if changed:
+        raise UnusableRun(
+            f"What run {record.raw_uid[:8]} says of itself changed after this analysis was asked for "
+            f"({', '.join(changed)}); ask for it again."
+        )
+
+
+def _same_software(record: AnalysisRecord, ensemble: Ensemble) -> None:
+    here = versions_of(ensemble)
+    if record.versions != here:
+        raise TwotimeError(
+            f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "
+            "install the same twotime and the same models everywhere, then submit it again with force."
+        )

@@ -1,0 +1,78 @@
+"""Files of finished analyses, written by a process of their own: drawing takes seconds in which others want answers."""
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+
+from twotime import errors
+from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.read import read_analysis
+from twotime.catalog.server.tiled_client import open_root, results_container
+from twotime.errors import ExportTooSlow, TwotimeError
+from twotime.export.files import Dialect, write_file
+from twotime.processes import begin, die_with_parent
+from twotime.settings import Settings
+
+EXPORT_S = 300.0
+"""For one file, s."""
+AT_ONCE = 2
+
+
+class Exporter:
+    """Writes files, a few at a time."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def write(self, settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
+        """Write all of an analysis into a file, see `twotime.export.files.write_file`.
+
+        Parameters
+        ----------
+        settings : with the address and key of Tiled filled in
+
+        Raises
+        ------
+        TwotimeError
+            As `twotime.catalog.results.read.read_analysis`; `ExportTooSlow` after `EXPORT_S`.
+        """
+        async with self._places:
+            begun = partial(begin, "twotime export", _write, settings, analysis_id, path, dialect, n_threads=1)
+            process = await asyncio.to_thread(begun)
+            try:
+                await asyncio.to_thread(process.join, EXPORT_S)
+                if process.is_alive():
+                    raise ExportTooSlow(
+                        f"The file {path.name} was not written within {EXPORT_S:g} s; try again when less is computed, "
+                        "or ask for the single tables."
+                    )
+            finally:
+                process.kill()
+        if process.exitcode != 0:
+            raise _told(path, process.exitcode)
+
+
+def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
+    die_with_parent()
+    try:
+        root = open_root(settings)
+        analysis = read_analysis(AnalysisStore(results_container(root, settings)), analysis_id)
+        write_file(path, analysis, dialect)
+    except TwotimeError as error:
+        _failure(path).write_text(json.dumps([type(error).__name__, str(error)]))
+        raise SystemExit(1) from None
+
+
+def _told(path: Path, exit_code: int | None) -> TwotimeError:
+    """Why a process wrote no file."""
+    try:
+        name, sentence = json.loads(_failure(path).read_text())
+    except OSError:
+        return TwotimeError(f"The process that wrote {path.name} ended with {exit_code}; its log says why. Try again.")
+    kind: type[TwotimeError] = getattr(errors, name)
+    return kind(sentence)
+
+
+def _failure(path: Path) -> Path:
+    return path.with_name(f"{path.name}.failure")
