@@ -97,7 +97,7 @@ def two_time_figure(
         )
         axes.set_xlabel("t₁ (s)")
         axes.set_ylabel("t₂ (s)")
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, parse_math=False)  # Dollars of a sample's name are no mathematics.
         figure.colorbar(image, ax=axes, label=LABELS[kind])
         content = BytesIO()
         figure.savefig(content, format="png")

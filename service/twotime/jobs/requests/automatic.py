@@ -104,11 +104,11 @@ class AutomaticMode:
         settings, began = self.tiled.settings, self.on_run_started if self._live else None
         self.state = "watching"
         try:
-            await watch_runs(settings, self.on_run_finished, began)
+            await watch_runs(settings, self._on_announced_run, began)
         except StreamOff as error:
             self.state = f"polling every {settings.reconcile_s:g} s: {error}"
             log.warning("stream_off", reason=str(error), asked_every_s=settings.reconcile_s)
-            await poll_runs(settings, self.on_run_finished, began, for_s=_POLL_FOR_S)
+            await poll_runs(settings, self._on_announced_run, began, for_s=_POLL_FOR_S)
 
     async def _catch_up(self) -> None:
         since = time.time() - self.tiled.settings.catch_up_s
@@ -140,6 +140,13 @@ class AutomaticMode:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
+    async def _on_announced_run(self, uid: str, *_documents: Any) -> None:
+        """As `on_run_finished`; a run that cannot be found by its uid does not stop the watching of the others."""
+        try:
+            await self.on_run_finished(uid)
+        except InputError as error:
+            log.warning("run_not_judged", raw_uid=uid, reason=str(error))
+
     async def _after_live(self, uid: str) -> None:
         assert self._live is not None
         await self._live.wait_for_end(uid, _HAND_OVER_S)
@@ -162,7 +169,13 @@ class AutomaticMode:
 
     async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> None:
         start = run.metadata["start"]
-        verdict = await self._verdict(run, known, rank)
+        try:
+            verdict = await self._verdict(run, known, rank)
+        except TwotimeError:
+            raise
+        except Exception as error:  # Documents may hold anything; what breaks on one run must not stop all others.
+            log.exception("run_not_judged", raw_uid=start["uid"])
+            verdict = Verdict(False, f"its documents cannot be used ({type(error).__name__}; the log says more)")
         self.verdicts[start["uid"]] = verdict
         while len(self.verdicts) > _MOST_VERDICTS:
             self.verdicts.popitem(last=False)
