@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from twotime.export.files import Dialect, write_file
 from twotime.export.logbook import logbook_text
 from twotime.export.report import report_html
 from twotime.export.report_pictures import draw_scattering, png
-from twotime.export.words import MOST_ROIS, flag_sentences, headline_rows
+from twotime.export.words import MOST_ROIS, flag_sentences, headline_rows, verdict_sentences
 from twotime.files import NumpyStack
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -331,3 +332,10 @@ def test_report_of_a_large_detector_with_a_dark_frame_is_drawn_without_a_warning
     one = replace(analysis, arrays={**analysis.arrays, **large})
 
     assert png(partial(draw_scattering, analysis=one), 4.6).startswith(b"\x89PNG")
+
+
+def test_verdict_stands_first_in_logbook_and_report(analysis: Analysis) -> None:
+    said = verdict_sentences(analysis)
+
+    assert logbook_text(analysis).splitlines()[2] == said[0]
+    assert escape(said[0]) in report_html(analysis)

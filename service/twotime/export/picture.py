@@ -44,7 +44,7 @@ def draw_before_and_after(
         panel.set(title=name, xlabel="$t_1$ (s)", ylabel="$t_2$ (s)")
     figure.colorbar(image, ax=axes[:-1], label="$C_2(t_1, t_2)$", shrink=0.85)
     _draw_g2(axes[-1], g2)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
 
 
 def _draw_g2(panel: Axes, g2: pd.DataFrame) -> None:

@@ -7,12 +7,16 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from twotime.errors import RecipeError
-from twotime.recipe.document import Document, Finite, NotNegative, Positive
+from twotime.recipe.document import MOST, Document, Finite, Name, NotNegative, Positive, Whole
 from twotime.recipe.regions import KINDS, MOST_ROIS, AnyRegion, Box
 from twotime.xpcs.orientation import Orientation
 
 DECAY_PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
 DecayParameter = Literal["relaxation_rate", "beta", "baseline", "alpha"]
+MOST_MASKS = 100
+"""Of boxes, of masks of the registry and of mask files: each one is read or drawn for every plan."""
+MOST_FRAMES = 100_000
+"""Of frames named one by one: the recipe stands in the metadata of its analysis."""
 
 
 class GeometryOptions(Document):
@@ -35,8 +39,8 @@ class GeometryOptions(Document):
 class MaskName(Document):
     """A mask in the registry of the beamline."""
 
-    name: str
-    version: int | None = Field(None, description="none: the newest")
+    name: Name
+    version: Whole | None = Field(None, description="none: the newest")
 
 
 class MaskOptions(Document):
@@ -45,24 +49,32 @@ class MaskOptions(Document):
     from_data: bool = Field(True, description="find dead and hot pixels and gaps in the frames themselves")
     noisy: bool = Field(True, description="with from_data: also ROI pixels that flicker or drift by themselves")
     pixel_mask: bool = Field(True, description="leave out what the detector's own master file masks")
-    hot_above_counts: int | None = Field(None, ge=1, description="leave out pixels above this in any frame")
+    hot_above_counts: int | None = Field(None, ge=1, le=MOST, description="leave out pixels above this in any frame")
     dark_below_mean: NotNegative | None = Field(None, description="leave out pixels whose mean count is below this")
-    boxes: tuple[Box, ...] = Field((), description="rectangles to leave out, e.g. a beamstop")
-    registry: tuple[MaskName, ...] = Field((), description="masks of the beamline's registry in Tiled; all hold")
-    files: tuple[str, ...] = Field((), description=".npy or .npz files in the folder of masks; False or 0 leaves out")
+    boxes: tuple[Box, ...] = Field((), max_length=MOST_MASKS, description="rectangles to leave out, e.g. a beamstop")
+    registry: tuple[MaskName, ...] = Field(
+        (), max_length=MOST_MASKS, description="masks of the beamline's registry in Tiled; all hold"
+    )
+    files: tuple[Name, ...] = Field(
+        (), max_length=MOST_MASKS, description=".npy or .npz files in the folder of masks; False or 0 leaves out"
+    )
 
 
 class FrameOptions(Document):
     """Which frames to correlate."""
 
-    start: int = Field(0, ge=0, description="first frame")
-    stop: int | None = Field(None, ge=1, description="one past the last frame; none: to the end")
-    stride: int = Field(1, ge=1, description="take every n-th frame")
+    start: int = Field(0, ge=0, le=MOST, description="first frame")
+    stop: int | None = Field(None, ge=1, le=MOST, description="one past the last frame; none: to the end")
+    stride: int = Field(1, ge=1, le=MOST, description="take every n-th frame")
     bin: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = Field(
         "auto", description="add so many neighbouring frames; auto: 1, or as many as memory demands"
     )
-    exclude: tuple[int, ...] = Field((), description="frames to leave out, numbered as in the run")
-    keep: tuple[int, ...] = Field((), description="frames to keep although their intensity stands out")
+    exclude: tuple[Whole, ...] = Field(
+        (), max_length=MOST_FRAMES, description="frames to leave out, numbered as in the run"
+    )
+    keep: tuple[Whole, ...] = Field(
+        (), max_length=MOST_FRAMES, description="frames to keep although their intensity stands out"
+    )
     find_bad: bool = Field(True, description="find beam losses and spikes in the summed intensity")
     accept_failed_run: bool = Field(False, description="analyse a run whose exit status is not success")
     on_damage: Literal["continue", "stop"] = Field(
@@ -114,7 +126,7 @@ class Recipe(Document):
     """What to do with a run; every field may be left out."""
 
     version: Literal[1] = 1
-    detector: str | None = Field(None, description="image key; none: the area detector found in the run")
+    detector: Name | None = Field(None, description="image key; none: the area detector found in the run")
     geometry: GeometryOptions = GeometryOptions()
     masks: MaskOptions = MaskOptions()
     frames: FrameOptions = FrameOptions()
@@ -126,7 +138,7 @@ class Recipe(Document):
     rois: tuple[AnyRegion, ...] = Field(
         (), max_length=500, description="none: ten rings, or sectors where the run asks for q and φ"
     )
-    min_pixels: int = Field(10, ge=1, description="leave out ROIs with fewer usable pixels")
+    min_pixels: int = Field(10, ge=1, le=MOST, description="leave out ROIs with fewer usable pixels")
     denoise: DenoiseOptions = DenoiseOptions()
     fit: FitOptions = FitOptions()
 

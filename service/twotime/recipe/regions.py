@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from twotime.recipe.document import Document, Finite, NotNegative, Positive
+from twotime.recipe.document import Document, Finite, Name, NotNegative, Positive, Whole
 
 MOST_REGIONS = 500
 MOST_ROIS = 1000
@@ -113,8 +113,8 @@ class Box(Document):
     """A rectangle of pixels, first row and column included, last excluded."""
 
     kind: Literal["box"] = "box"
-    rows: tuple[int, int]
-    columns: tuple[int, int]
+    rows: tuple[Whole, Whole]
+    columns: tuple[Whole, Whole]
     q: Positive | None = Field(None, description="to report, 1/Å; none: the mean over its pixels")
 
 
@@ -132,23 +132,29 @@ class Labels(Document):
     """Regions of a label array: 1, 2, ... on regions, 0 elsewhere, in the analysis frame."""
 
     kind: Literal["labels"]
-    array: str = Field(description="a .npy or .npz file in the folder of masks, or tiled:path/of/an/array")
-    q_list: tuple[Positive, ...] | None = Field(None, description="of each region, 1/Å; none: the mean over its pixels")
-    phi_list: tuple[Finite, ...] | None = Field(None, description="of each region, degrees")
+    array: Name = Field(description="a .npy or .npz file in the folder of masks, or tiled:path/of/an/array")
+    q_list: Annotated[tuple[Positive, ...], Field(max_length=MOST_ROIS)] | None = Field(
+        None, description="of each region, 1/Å; none: the mean over its pixels"
+    )
+    phi_list: Annotated[tuple[Finite, ...], Field(max_length=MOST_ROIS)] | None = Field(
+        None, description="of each region, degrees"
+    )
 
 
 class Named(Document):
     """A named ROI mask of the site: labels around [4000, 4000], shifted to the beam centre."""
 
     kind: Literal["named"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="general_roi_mask_<name> in the folder of masks")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$", max_length=200, description="general_roi_mask_<name> in the folder of masks"
+    )
 
 
 class QMap(Document):
     """Dynamic bins of an APS qmap file."""
 
     kind: Literal["qmap"]
-    file: str = Field(description="an HDF5 file in the folder of masks")
+    file: Name = Field(description="an HDF5 file in the folder of masks")
 
 
 def _kind(region: Any) -> str:

@@ -16,7 +16,7 @@ from twotime.recipe import DECAY_PARAMETERS
 def summary(
     record: AnalysisRecord, fits: pd.DataFrame, q_fit: pd.DataFrame, n_frames: int, frame_time_s: float
 ) -> schemas.Result:
-    """One object per ROI, and how Γ depends on q."""
+    """One object per ROI, and the dependence of Γ on q."""
     return schemas.Result(
         id=record.id,
         raw_uid=record.raw_uid,
@@ -33,7 +33,7 @@ def summary(
 
 
 def roi_flags(rows: list[dict[Any, Any]]) -> list[schemas.Flag]:
-    """What the rows of the table `fits` say to mind, each thing once."""
+    """Flags of the rows of the table `fits`, each once."""
     found = flags({row["roi"]: row["flag"] for row in rows})
     return [schemas.Flag(mark=one.mark, sentence=one.sentence, rois=list(one.rois)) for one in found]
 
@@ -61,7 +61,7 @@ def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:
 
 
 def estimate(row: dict[Any, Any]) -> schemas.Dynamics | None:
-    """The estimate in a row of `fits` or `fits_age`; None in results older than it and of scans too short for one."""
+    """The estimate in a row of `fits` or `fits_age`; None in older results and for scans that are too short."""
     known = row.get("estimate_reason", "not estimated") != "not estimated"
     return dynamics(row, "estimate") if known else None
 

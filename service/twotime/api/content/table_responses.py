@@ -1,4 +1,4 @@
-"""Published tables as JSON or CSV, whichever is asked for."""
+"""Published tables as JSON or CSV, by content negotiation."""
 
 import math
 from typing import Any, Literal
@@ -21,7 +21,7 @@ def number(value: Any) -> float | None:
 
 
 def table_response(name: str, table: pd.DataFrame, wanted: Format) -> Response:
-    """The table as CSV with a header line, or as JSON by columns; NaN is empty in the one and null in the other."""
+    """The table as CSV with a header line, or as JSON by columns; NaN is empty in CSV and null in JSON."""
     if wanted == "csv":
         headers = {"Content-Disposition": f'inline; filename="{name}.csv"'}
         return Response(table.to_csv(index=False), media_type="text/csv; charset=utf-8", headers=headers)

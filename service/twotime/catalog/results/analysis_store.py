@@ -213,6 +213,8 @@ class AnalysisStore:
             return None
         attempts = self._attempts(key)
         with tiled_errors():
+            # Owner and time make the metadata unique. Tiled's client retries a request whose answer was lost and
+            # adopts the existing node if its metadata are equal: it must adopt our own claim only.
             if not create_once(attempts, str(number), {"owner": owner, "time": time.time()}):
                 return None
             stop = child(attempts, f"{after}-cancel") is not None

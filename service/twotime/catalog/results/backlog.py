@@ -8,6 +8,7 @@ from tiled.queries import KeyPresent
 
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.runs.search import is_run
 from twotime.catalog.server.tiled_client import tiled_errors
 
 _PAGE = 100
@@ -26,7 +27,7 @@ def backlog(
         found = raw.search(TimeRange(since=since)).search(KeyPresent("stop.uid")).sort(("start.time", 1))
         values, total = found.values(), len(found)
         pages = [values[start : min(start + _PAGE, total)] for start in range(0, total, _PAGE)]
-        runs = [run for page in pages for run in page if isinstance(run, BlueskyRun)]
+        runs = [run for page in pages for run in page if is_run(run)]
     return [pair for start in range(0, len(runs), _PAGE) for pair in _with_analyses(runs[start : start + _PAGE], store)]
 
 

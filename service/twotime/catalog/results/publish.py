@@ -30,6 +30,8 @@ from twotime.columns import COLUMNS, unit_of
 from twotime.errors import TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
+from twotime.verdict import Evidence, verdict
+from twotime.verdict.evidence import ARRAYS, TABLES
 
 log = structlog.get_logger()
 
@@ -148,7 +150,10 @@ def _has(analysis: Analysis, node: Node) -> bool:
 
 def _described(analysis: Analysis) -> dict[str, Any]:
     """Metadata of the whole result, without fields that the record already has."""
-    return {key: value for key, value in analysis.resolved.items() if key not in ("recipe", "sources", "warnings")}
+    known = {key: value for key, value in analysis.resolved.items() if key not in ("recipe", "sources", "warnings")}
+    if not all(name in analysis.tables for name in TABLES) or not all(name in analysis.arrays for name in ARRAYS):
+        return known
+    return known | {"verdict": verdict(Evidence.of(analysis)).document()}
 
 
 def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:

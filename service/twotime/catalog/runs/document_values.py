@@ -1,8 +1,12 @@
 """Reads values from Bluesky documents tolerantly: numbers may arrive as text, text as objects."""
 
-import math
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from twotime.recipe.document import MOST
+
+_LONGEST_TEXT = 200
 
 
 def first_number(*values: Any) -> float | None:
@@ -22,8 +26,30 @@ def mapping_or_empty(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def list_or_empty(value: Any) -> Sequence[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list | tuple) else ()
+
+
+def has_documents(metadata: Any) -> bool:
+    """Whether metadata hold a start document with a uid, and a stop document or none.
+
+    Examples
+    --------
+    >>> has_documents({"start": {"uid": "6a1f3c2b"}, "stop": None}), has_documents({"start": {}}), has_documents(5)
+    (True, False, False)
+    """
+    documents = mapping_or_empty(metadata)
+    uid, stop = mapping_or_empty(documents.get("start")).get("uid"), documents.get("stop")
+    return isinstance(uid, str) and uid != "" and (not stop or isinstance(stop, Mapping))
+
+
 def text_or_none(value: Any) -> str | None:
-    return None if value is None else str(value)
+    """Text on one line, without control characters, cut to the length of names in requests."""
+    if value is None:
+        return None
+    letters = (" " if unicodedata.category(one).startswith("C") else one for one in str(value)[:_LONGEST_TEXT])
+    return "".join(letters).strip()
 
 
 def number_or_none(value: Any) -> float | None:
@@ -38,4 +64,4 @@ def number_or_none(value: Any) -> float | None:
 
 def integer_or_none(value: Any) -> int | None:
     number = number_or_none(value)
-    return int(number) if number is not None and math.isfinite(number) else None
+    return int(number) if number is not None and abs(number) <= MOST else None

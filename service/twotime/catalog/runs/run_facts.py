@@ -7,11 +7,13 @@ from typing import Any
 
 from databroker.client import BlueskyRun
 from tiled.client.array import ArrayClient
+from tiled.client.container import Container
 
 from twotime.catalog.runs.detector_files import master_file
 from twotime.catalog.runs.document_values import (
     first_number,
     integer_or_none,
+    list_or_empty,
     mapping_or_empty,
     number_or_none,
     sample_name,
@@ -150,7 +152,9 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
     for name in run:
         stream = run[name]
         container = getattr(stream, "base", stream)
-        for key, description in stream.metadata.get("data_keys", {}).items():
+        if not isinstance(container, Container):
+            continue
+        for key, description in mapping_or_empty(stream.metadata.get("data_keys")).items():
             if mapping_or_empty(description).get("dtype") != "array":
                 continue  # Saves a request per key; a run may have hundreds of scalars.
             node = container.get(key)
@@ -161,11 +165,12 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
 
 def _why_no_images(run: BlueskyRun) -> str:
     with tiled_errors():
-        keys = {key: data_key for name in run for key, data_key in run[name].metadata.get("data_keys", {}).items()}
+        streams = [mapping_or_empty(run[name].metadata.get("data_keys")) for name in run]
+    keys = {key: data_key for data_keys in streams for key, data_key in data_keys.items()}
     external = {
         key: mapping_or_empty(data_key) for key, data_key in keys.items() if "external" in mapping_or_empty(data_key)
     }
-    announced = [key for key, data_key in external.items() if len(data_key.get("shape") or ()) >= 2]
+    announced = [key for key, data_key in external.items() if len(list_or_empty(data_key.get("shape"))) >= 2]
     if announced:
         return (
             f"holds no frames of {', '.join(announced)}, which it announces; "
@@ -202,14 +207,14 @@ def _geometry(image: ImageNode, start: Mapping[str, Any], master: Path | None) -
     kind = detector_of(image.key)
     for name in GEOMETRY_UNITS:
         key = CONFIGURATION_KEYS[name]
-        recorded, told = (
+        recorded, in_start = (
             number_or_none(data.get(key)),
             number_or_none(start.get(START_KEYS[name])) if name in START_KEYS else None,
         )
         if recorded is not None:
             yield name, Found(recorded, f"descriptor configuration {image.key.removesuffix('_image')}_{key}")
-        elif told is not None:
-            yield name, Found(told, f"start document {START_KEYS[name]!r}")
+        elif in_start is not None:
+            yield name, Found(in_start, f"start document {START_KEYS[name]!r}")
         elif name in in_master:
             yield name, in_master[name]
         elif name == "pixel_size_m" and kind is not None:

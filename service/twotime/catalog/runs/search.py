@@ -12,6 +12,7 @@ from tiled.queries import KeyPresent
 
 from twotime.catalog.runs.document_values import (
     first_number,
+    has_documents,
     integer_or_none,
     sample_name,
     text_or_none,
@@ -73,15 +74,20 @@ def find_run(raw: CatalogOfBlueskyRuns, reference: str | int) -> BlueskyRun:
     text = str(reference).strip()
     with tiled_errors():
         if re.fullmatch(r"-?[0-9]{1,7}", text):
-            return _by_number(raw, int(text))
+            return _checked(_by_number(raw, int(text)), text)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", text):
             raise RunNotFound(
                 f"{text!r} is neither a uid, nor its beginning, nor a scan_id, nor -1 for the newest run."
             )
         try:
-            return raw[text] if len(text) >= 36 else _by_partial_uid(raw, text)
+            return _checked(raw[text] if len(text) >= 36 else _by_partial_uid(raw, text), text)
         except KeyError:
             raise RunNotFound(f"No run has the uid {text!r}; ask with a uid, its beginning, a scan_id or -1.") from None
+
+
+def is_run(node: Any) -> bool:
+    """Whether a node is a run with readable documents. Lists omit other nodes: writers may store anything."""
+    return isinstance(node, BlueskyRun) and has_documents(node.metadata)
 
 
 def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None = None) -> list[RunSummary]:
@@ -96,7 +102,7 @@ def list_runs(raw: CatalogOfBlueskyRuns, *, limit: int = 20, since: float | None
         found = raw if since is None else raw.search(TimeRange(since=since))
         newest, end = found.sort(("start.time", -1)).values(), min(limit, len(found))
         pages = [newest[first : min(first + _PAGE, end)] for first in range(0, end, _PAGE)]
-        return [summarise(run) for page in pages for run in page if isinstance(run, BlueskyRun)]
+        return [summarise(run) for page in pages for run in page if is_run(run)]
 
 
 def search_runs(
@@ -136,7 +142,7 @@ def search_runs(
             found = found.search(TimeRange(since=since, until=until))
         newest = found.sort(("start.time", -1)).values()
         pages = [newest[first : min(first + _PAGE, limit)] for first in range(0, limit, _PAGE)]
-        starts = [run.metadata["start"] for page in pages for run in page if isinstance(run, BlueskyRun)]
+        starts = [run.metadata["start"] for page in pages for run in page if is_run(run)]
     return [(start["uid"], integer_or_none(start.get("scan_id"))) for start in starts]
 
 
@@ -168,6 +174,12 @@ def _detectors(run: BlueskyRun, uid: str) -> tuple[str, ...]:
     return found
 
 
+def _checked(run: Any, reference: str) -> BlueskyRun:
+    if not is_run(run):
+        raise RunNotFound(f"What {reference!r} names is no run: it has no start document with a uid.")
+    return run
+
+
 def _by_number(raw: CatalogOfBlueskyRuns, number: int) -> BlueskyRun:
     if number < 0:
         newest = raw.search(KeyPresent("start.uid")).sort(("start.time", -1)).values()
@@ -190,7 +202,7 @@ def _by_partial_uid(raw: CatalogOfBlueskyRuns, text: str) -> BlueskyRun:
     if not found:
         raise KeyError(text)
     if len(found) > 1:
-        uids = ", ".join(run.metadata["start"]["uid"] for run in found)
+        uids = ", ".join(run.metadata["start"]["uid"] for run in found if is_run(run))
         raise AmbiguousRun(f"{text!r} is the beginning of several uids ({uids}); give more of it.")
     run: BlueskyRun = found[0]
     return run

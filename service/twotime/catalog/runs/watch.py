@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
-from databroker.client import BlueskyRun
 from databroker.queries import Comparison, TimeRange
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from twotime.catalog.runs.document_values import has_documents
+from twotime.catalog.runs.search import is_run
 from twotime.catalog.server.tiled_client import open_root, raw_catalog, tiled_errors
 from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
@@ -117,7 +118,7 @@ def runs_going_on(raw: Any) -> list[Mapping[str, Any]]:
     # `head`, not a slice up to a length asked before: if the first run arrives between both requests, the client asks
     # for empty pages forever.
     runs = newest.values().head(_MOST_RUNNING)
-    return [run.metadata["start"] for run in runs if isinstance(run, BlueskyRun) and not run.metadata.get("stop")]
+    return [run.metadata["start"] for run in runs if is_run(run) and not run.metadata.get("stop")]
 
 
 class _Watch:
@@ -151,9 +152,11 @@ class _Watch:
             if gap:
                 await self._reconcile()
         metadata = event.get("metadata") or {}
+        if not has_documents(metadata):
+            return
         if event.get("type") == _UPDATED and metadata.get("stop"):
             await self.on_run(metadata["start"]["uid"], metadata["start"], metadata["stop"])
-        begun = event.get("type") == _CREATED and metadata.get("start") and not metadata.get("stop")
+        begun = event.get("type") == _CREATED and not metadata.get("stop")
         if begun and self.on_start is not None:
             await self.on_start(metadata["start"]["uid"], metadata["start"])
 
@@ -168,7 +171,7 @@ class _Watch:
 def _news(settings: Settings, raw: Any, since: float) -> _News:
     with tiled_errors(str(settings.tiled_uri)):
         ended = raw.search(Comparison("ge", "stop.time", since - MARGIN_S)).values()
-        finished = [(run.metadata["start"], run.metadata["stop"]) for run in ended if isinstance(run, BlueskyRun)]
+        finished = [(run.metadata["start"], run.metadata["stop"]) for run in ended if is_run(run)]
         return finished, runs_going_on(raw)
 
 

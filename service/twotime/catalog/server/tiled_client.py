@@ -235,13 +235,15 @@ def _check_server(uri: str, key: str | None) -> None:
         raise TiledRefused(f"Tiled at {uri} asks for a key; set TWOTIME_TILED_API_KEY.")
 
 
-def descend(node: Container, path: str, setting: str) -> Any:
+def descend(node: Any, path: str, setting: str) -> Any:
     """The node at a path; raises `TiledRefused`, naming `setting`, if there is none."""
     for key in path.strip("/").split("/"):
         try:
+            if not isinstance(node, Container):  # An array or a table would take the key for a slice or a column.
+                raise KeyError(key)
             node = node[key]
         except KeyError:
-            there = ", ".join(list(node)[:10]) or "nothing"
+            there = ", ".join(node.keys().head(10) if isinstance(node, Container) else ()) or "nothing"
             raise TiledRefused(
                 f"Tiled has no container {path!r} that this key can read; it holds {there}. Correct {setting}."
             ) from None
