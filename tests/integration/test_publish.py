@@ -48,7 +48,9 @@ def small_analysis(seed=1, n=N):
         },
         tables={
             "fits": fits,
-            "g2": pd.DataFrame({"roi": [1, 1, 2], "lag": [1, 2, 1], "g2": [1.2, np.nan, 1.1]}),
+            "g2": pd.DataFrame(
+                {"roi": [1, 1, 2], "lag_frames": [1, 2, 1], "g2_raw": [1.2, np.nan, 1.1], "g2_raw_error": [0.01] * 3}
+            ),
             "fits_age": fits.iloc[:0],
             "q_fit": pd.DataFrame(),
         },
