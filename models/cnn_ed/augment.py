@@ -56,7 +56,7 @@ class Augmenter:
         number[rows, columns] = np.arange(len(rows))
         self._reversed = torch.from_numpy(number[size - 1 - columns, size - 1 - rows])
         self._diagonals = [torch.nonzero(self._lag[:, 0] == lag).flatten() for lag in range(size)]
-        self._pairs = _pairs_apart(examples)
+        self._pairs = pairs_apart(examples)
         self._decays = _fitted(examples)[examples.target_index] if augmentation.nearby else None
 
     def __call__(
@@ -114,7 +114,7 @@ class Augmenter:
         return shape
 
 
-def _pairs_apart(examples: Examples) -> Tensor:
+def pairs_apart(examples: Examples) -> Tensor:
     """Pairs (Q, 2) of windows of the same target that share no frame, one for each window that has such a partner."""
     pairs = []
     for target in np.unique(examples.target_index):

@@ -196,11 +196,14 @@ class Ensemble:
         ValueError
             If the windows have another shape.
         """
-        if windows.ndim != 3 or windows.shape[1:] != (self.window, self.window):
-            raise ValueError(f"windows have shape {windows.shape}, expected (M, {self.window}, {self.window}).")
+        self._check(windows)
         outputs, _ = self._models.apply(windows.astype(np.float32))
         mean, std = outputs.mean(axis=0), outputs.std(axis=0, ddof=1)
         return self._models.full(mean), self._models.full(std)
+
+    def _check(self, windows: NDArray[np.floating]) -> None:
+        if windows.ndim != 3 or windows.shape[1:] != (self.window, self.window):
+            raise ValueError(f"windows have shape {windows.shape}, expected (M, {self.window}, {self.window}).")
 
     @cached_property
     def estimator(self) -> Estimator:
@@ -224,7 +227,8 @@ class Ensemble:
         ValueError
             If the windows have another shape.
         """
-        return self.estimator.of_windows(WindowCurves.of(windows, *self.apply(windows)))
+        self._check(windows)
+        return self.estimator.of_windows(WindowCurves.of(windows))
 
     def latent(self, windows: NDArray[np.floating]) -> NDArray[np.float32]:
         """Latent vectors (K, M, 8) of windows (M, 50, 50) at contrast 1."""

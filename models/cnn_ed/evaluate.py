@@ -42,15 +42,25 @@ class Truths:
     fits: DecayFits
 
 
-def honest_truths(examples: Examples) -> Truths:
-    """Inputs of well-determined targets with their honest truths."""
+def honest_truths(
+    examples: Examples,
+    fewest: int = FEWEST_WINDOWS,
+    agreement: float = AGREEMENT,
+) -> Truths:
+    """Inputs of well-determined targets with their honest truths.
+
+    Parameters
+    ----------
+    fewest : windows that share no frame with an input, without which it has no truth
+    agreement : see `well_determined`
+    """
     curves = one_time_of(full_windows(examples.inputs, examples.window).numpy())
     chosen, truths = [], []
-    for target in well_determined(examples, curves):
+    for target in well_determined(examples, curves, agreement):
         own = np.flatnonzero(examples.target_index == target)
         for example in own:
             others = own[np.abs(examples.position[own] - examples.position[example]) >= 2]
-            if len(others) >= FEWEST_WINDOWS:
+            if len(others) >= fewest:
                 chosen.append(example)
                 truths.append(curves[others].mean(axis=0))
     g2 = np.array(truths)
@@ -251,8 +261,8 @@ def one_time_of(windows: NDArray[np.floating]) -> NDArray[np.float64]:
     return curves
 
 
-def well_determined(examples: Examples, curves: NDArray[np.float64]) -> list[int]:
-    """Targets whose rates from windows 0, 4, 8, ... and from windows 2, 6, 10, ... agree within 30 %.
+def well_determined(examples: Examples, curves: NDArray[np.float64], agreement: float = AGREEMENT) -> list[int]:
+    """Targets whose rates from windows 0, 4, 8, ... and from windows 2, 6, 10, ... agree within `agreement`.
 
     `curves` (M, W - 1) are the one-time correlation functions of the examples.
     """
@@ -265,7 +275,7 @@ def well_determined(examples: Examples, curves: NDArray[np.float64]) -> list[int
             halves += [curves[first].mean(axis=0), curves[second].mean(axis=0)]
     rates = fit_decay(LAG, np.array(halves)).relaxation_rate.reshape(-1, 2)
     apart = np.abs(rates[:, 0] - rates[:, 1]) / np.sqrt(rates[:, 0] * rates[:, 1])
-    return [target for target, distance in zip(targets, apart, strict=True) if distance < AGREEMENT]
+    return [target for target, distance in zip(targets, apart, strict=True) if distance < agreement]
 
 
 def errors_of(

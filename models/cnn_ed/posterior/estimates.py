@@ -23,13 +23,13 @@ from cnn_ed.posterior.curves import (
     in_units,
     significance,
 )
-from cnn_ed.posterior.measured import WindowCurves, window_features, window_fit_in_units
+from cnn_ed.posterior.measured import WindowCurves, no_fit, window_features
 from cnn_ed.posterior.mixture import Mixture
 from cnn_ed.posterior.network import PosteriorNetwork, Shape, together
 from twotime.xpcs import DecayFits, decay
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = "e1"
+SHIPPED = "e2"
 BASELINE_FLOOR = 0.02
 """Of the scale of a curve, the least standard error of C∞: simulated baselines are exactly 1, measured ones drift."""
 SHARES = (0.025, 0.16, 0.5, 0.84, 0.975)
@@ -168,10 +168,9 @@ class Estimator:
 
     def of_windows(self, windows: WindowCurves) -> Estimates:
         """Estimate the decays of windows at contrast 1; rates per frame."""
-        seen = torch.from_numpy(window_features(windows))
-        fit = torch.from_numpy(window_fit_in_units(windows).astype(np.float32))
+        seen = window_features(*(torch.from_numpy(own.astype(np.float32)) for own in (windows.g2, windows.noise)))
         scale = np.ones(len(windows.noise))
-        rows = self._rows(self._posterior("window", seen, fit), scale, {}, {})
+        rows = self._rows(self._posterior("window", seen, no_fit(len(seen))), scale, {}, {})
         structure = windows.misfit(rows)
         misfit = (structure / self._usual["window"]).max(axis=1)
         return _judged(replace(rows, chi2=structure[:, 0] ** 2, structure=structure, misfit=misfit), None)

@@ -7,29 +7,33 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cnn_ed.augment import _pairs_apart
-from cnn_ed.dataset import Examples, full_windows
-from cnn_ed.ensemble import Ensemble
-from cnn_ed.evaluate import honest_truths
+from cnn_ed.dataset import Examples
 from cnn_ed.posterior.curves import BinnedCurves, amplitude, features, fit_in_units, in_units
 from cnn_ed.posterior.estimates import Estimator
-from cnn_ed.posterior.measured import WindowCurves, parameters_in_units, window_features, window_fit_in_units
 from cnn_ed.posterior.mixture import log_density
 from cnn_ed.posterior.network import PosteriorNetwork, Shape
 from cnn_ed.posterior.scans import examples
+from cnn_ed.posterior.window_examples import WindowExamples
 
 SHARD = 100
 """Simulated samples in a file."""
 STATIC_SHARE = 0.2
 """How often networks of scans see a baseline above 1: half of the samples have one, most samples in beams do not."""
+UNPLANNED = 0.3
+"""How often, where others count 1, they see a decay that nobody plans a scan for: α below `STRETCHED_ALPHA`, fewer than
+`SLOW` decays within the scan, or a rate above `FAST` per frame. The prior reaches there, so that such scans are known
+for what they are; drawn like all others they widen everybody's intervals."""
+STRETCHED_ALPHA, SLOW, FAST = 0.5, 0.6, 0.4
 HELD_BACK = 10
 """One shard in so many is not trained on: it decides which deviations are usual."""
+SEEN_FIRST = 10_000
+"""Examples that tell the mean and spread of the features, by which networks scale them."""
 USUAL = 99.5
 """Percentile of the deviations of true decays that still passes: half a percent of false alarms at each scale."""
 
@@ -43,12 +47,14 @@ class Schedule:
     Attributes
     ----------
     networks : how many, differing in their seed
-    epochs, batch, learning_rate, weight_decay : AdamW, one cycle
+    hidden : neurons of each of their layers
+    steps, batch, learning_rate, weight_decay : AdamW, one cycle
     jitter : noise added to the features, in units of their spread
     """
 
     networks: int = 4
-    epochs: int = 40
+    hidden: int = 192
+    steps: int = 8000
     batch: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
@@ -56,7 +62,7 @@ class Schedule:
 
 
 SCANS = Schedule()
-WINDOWS = Schedule(networks=6, epochs=24, batch=256, weight_decay=1e-2, jitter=0.1)
+WINDOWS = Schedule(networks=6, hidden=96, steps=2500, weight_decay=1e-2, jitter=0.1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,18 @@ class Table:
     fit: torch.Tensor
     truth: torch.Tensor
     weight: torch.Tensor
+
+    def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Features, fits and truths of so many rows."""
+        drawn = torch.multinomial(self.weight, number, replacement=True)
+        return self.features[drawn], self.fit[drawn], self.truth[drawn]
+
+
+class Source(Protocol):
+    """Where the examples of a training come from."""
+
+    def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Features (number, F), fits and truths (number, 4) in the networks' units, by the generator of torch."""
 
 
 def simulate_examples(folder: Path, samples: int, seed: int, processes: int, progress: Progress) -> list[Path]:
@@ -110,85 +128,44 @@ def read_examples(files: list[Path], kind: str) -> tuple[BinnedCurves, NDArray[n
 def table_of_curves(curves: BinnedCurves, truth: NDArray[np.float64]) -> Table:
     """What networks of scans are trained on."""
     scale = amplitude(curves)
-    static = truth[:, 2] > 1
+    parts = (features(curves, scale), fit_in_units(curves, scale)[0], in_units(truth, scale), _prior(curves, truth))
+    return Table(*(torch.from_numpy(part).float() for part in parts))
+
+
+def _prior(curves: BinnedCurves, truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often (M,) each curve is drawn: static parts and decays that nobody plans less often than they were made."""
+    rate, baseline, alpha = truth[:, 0], truth[:, 2], truth[:, 3]
+    static = baseline > 1
     weight = np.where(static, STATIC_SHARE / max(static.sum(), 1), (1 - STATIC_SHARE) / max((~static).sum(), 1))
-    return _table(features(curves, scale), fit_in_units(curves, scale)[0], in_units(truth, scale), weight)
+    weight *= np.where(alpha < STRETCHED_ALPHA, UNPLANNED, 1.0)
+    weight *= np.where((rate * curves.frames < SLOW) | (rate > FAST), UNPLANNED, 1.0)
+    return np.asarray(weight, np.float64)
 
 
-def table_of_windows(data: Examples, ensemble: Ensemble, seed: int, synthetic: int = 16_000) -> Table:
-    """Measured windows with their honest truths (seven in ten draws), and decays of known shape in measured noise."""
-    truths = honest_truths(data)
-    fits = truths.fits
-    own = curves_of_windows(full_windows(data.inputs[truths.example], data.window).numpy(), ensemble)
-    known = np.stack([fits.relaxation_rate, fits.beta, fits.baseline, fits.alpha], axis=1)
-    _, target, number = np.unique(data.target_index[truths.example], return_inverse=True, return_counts=True)
-    weight = 1 / np.sqrt(number[target])  # Many windows of one measurement tell little more than a few.
-    made, parameters = _synthetic(data, synthetic, seed)
-    others = curves_of_windows(made, ensemble)
-    return _table(
-        np.concatenate([window_features(own), window_features(others)]),
-        np.concatenate([window_fit_in_units(own), window_fit_in_units(others)]),
-        parameters_in_units(np.concatenate([known, parameters])),
-        np.concatenate([0.7 * weight / weight.sum(), np.full(synthetic, 0.3 / synthetic)]),
-    )
-
-
-def curves_of_windows(windows: NDArray[np.float32], ensemble: Ensemble) -> WindowCurves:
-    """Curves of windows (M, 50, 50), before and after denoising."""
-    return WindowCurves.of(windows, *ensemble.apply(windows))
-
-
-def _synthetic(data: Examples, number: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Windows of known decays with noise from pairs of windows of one measurement, and their parameters (M, 4)."""
-    rng = np.random.default_rng(seed)
-    pairs = _pairs_apart(data).numpy()
-    first, second = pairs[rng.integers(len(pairs), size=number)].T
-    strength = np.exp(rng.normal(0, 0.3, (number, 1))) / np.sqrt(2)
-    noise = full_windows((data.inputs[first] - data.inputs[second]) * strength.astype(np.float32), data.window).numpy()
-    rate = np.exp(rng.uniform(np.log(0.004), np.log(0.4), number))
-    alpha = np.clip(1.2 * np.exp(0.4 * rng.normal(size=number)), 0.3, 3)
-    beta = np.exp(0.2 * rng.normal(size=number))
-    baseline = 1 + 0.1 * rng.normal(size=number)
-    lag = np.abs(np.arange(data.window)[:, None] - np.arange(data.window))
-    for m in range(number):
-        noise[m] += baseline[m] + beta[m] * np.exp(-2 * (rate[m] * lag) ** alpha[m])
-    return noise, np.stack([rate, beta, baseline, alpha], axis=1)
-
-
-def _table(
-    seen: NDArray[np.float32], fit: NDArray[np.float64], truth: NDArray[np.float64], weight: NDArray[np.float64]
-) -> Table:
-    return Table(torch.from_numpy(seen), *(torch.from_numpy(part).float() for part in (fit, truth, weight)))
-
-
-def train_networks(table: Table, schedule: Schedule, seed: int, progress: Progress) -> list[PosteriorNetwork]:
+def train_networks(source: Source, schedule: Schedule, seed: int, progress: Progress) -> list[PosteriorNetwork]:
     """Networks of one kind: AdamW with one cycle of the learning rate, on the negative log likelihood of the truth."""
     networks = []
     for number in range(schedule.networks):
         torch.manual_seed(seed + number)
-        network = PosteriorNetwork(Shape(table.features.shape[1]))
-        network.centre[:] = table.features.mean(0)
-        network.width[:] = table.features.std(0).clamp(min=0.05)
-        _train(network, table, schedule, lambda done, number=number: progress((number + done) / schedule.networks))  # type: ignore[misc]
+        features = source.draw(SEEN_FIRST)[0]
+        network = PosteriorNetwork(Shape(features.shape[1], schedule.hidden))
+        network.centre[:] = features.mean(0)
+        network.width[:] = features.std(0).clamp(min=0.05)
+        _train(network, source, schedule, lambda done, number=number: progress((number + done) / schedule.networks))  # type: ignore[misc]
         networks.append(network.eval())
     return networks
 
 
-def _train(network: PosteriorNetwork, table: Table, schedule: Schedule, progress: Progress) -> None:
-    steps = max(1, schedule.epochs * len(table.truth) // schedule.batch)
+def _train(network: PosteriorNetwork, source: Source, schedule: Schedule, progress: Progress) -> None:
+    steps = schedule.steps
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=schedule.weight_decay)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.learning_rate, total_steps=steps, pct_start=0.1)
-    even = bool((table.weight == table.weight[0]).all())
     for step in range(steps):
-        if even:
-            drawn = torch.randint(len(table.truth), (schedule.batch,))
-        else:
-            drawn = torch.multinomial(table.weight, schedule.batch, replacement=True)
-        seen = table.features[drawn]
+        seen, fit, truth = source.draw(schedule.batch)
         if schedule.jitter:
             seen = seen + schedule.jitter * network.width * torch.randn_like(seen)
-        logits, mean, factor = network(seen, table.fit[drawn])
-        loss = -log_density(logits, mean, factor, table.truth[drawn]).mean()
+        logits, mean, factor = network(seen, fit)
+        loss = -log_density(logits, mean, factor, truth).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # of torch
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -199,25 +176,25 @@ def _train(network: PosteriorNetwork, table: Table, schedule: Schedule, progress
 
 
 def write_estimator(
-    out: Path, version: str, files: list[Path], data: Examples, ensemble: Ensemble, seed: int, progress: Progress
+    out: Path, version: str, files: list[Path], data: Examples, seed: int, progress: Progress
 ) -> Estimator:
     """Train all three kinds and write weights and card."""
     out.mkdir(parents=True, exist_ok=True)
     held, used = files[::HELD_BACK], [file for place, file in enumerate(files) if place % HELD_BACK]
+    windows = WindowExamples(data)
     networks: dict[str, list[PosteriorNetwork]] = {}
     for place, kind in enumerate(("scan", "two_time", "window")):
 
         def told(done: float, place: int = place) -> None:
             progress((place + done) / 3)
 
-        if kind == "window":
-            table, schedule = table_of_windows(data, ensemble, seed), WINDOWS
-        else:
-            table, schedule = table_of_curves(*read_examples(used, kind)), SCANS
-        networks[kind] = train_networks(table, schedule, seed, told)
+        source: Source = windows
+        if kind != "window":
+            source = table_of_curves(*read_examples(used, kind))
+        schedule = WINDOWS if kind == "window" else SCANS
+        networks[kind] = train_networks(source, schedule, seed, told)
     card: dict[str, Any] = {
         "version": version,
-        "ensemble": ensemble.version,
         "seed": seed,
         "samples": len(files) * SHARD,
         "schedules": {"scan": asdict(SCANS), "two_time": asdict(SCANS), "window": asdict(WINDOWS)},
@@ -229,9 +206,7 @@ def write_estimator(
     for kind in ("scan", "two_time"):
         curves, _ = read_examples(held, kind)
         card["misfit"][kind] = _usual(estimator.of_binned(curves, kind).structure)
-    truths = honest_truths(data)
-    own = curves_of_windows(full_windows(data.inputs[truths.example], data.window).numpy(), ensemble)
-    card["misfit"]["window"] = _usual(estimator.of_windows(own).structure)
+    card["misfit"]["window"] = _usual(estimator.of_windows(windows.curves).structure)
     for kind, members in networks.items():
         for number, network in enumerate(members):
             file = out / f"{kind}_{number}.pt"

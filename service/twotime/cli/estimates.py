@@ -23,7 +23,7 @@ def train_estimator(data: Path, out: Path, samples: int, seed: int, console: Con
         files = simulate_examples(
             out / "samples", samples, seed, os.cpu_count() or 1, lambda done: progress("simulating", done)
         )
-        write_estimator(out, out.name, files, examples, Ensemble.load(), seed, lambda done: progress("training", done))
+        write_estimator(out, out.name, files, examples, seed, lambda done: progress("training", done))
     console.print(f"{out / 'card.json'} describes the networks.")
 
 
