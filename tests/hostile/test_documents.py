@@ -17,10 +17,10 @@ from tests.waiting import until
 from tests.writing import FRAMES, GEOMETRY, RINGS
 from tiled.client.container import Container
 from tiled.structures.core import Spec
-from twotime.catalog.server.embedded import EmbeddedTiled
 
 from twotime.api.content.png import two_time_figure
 from twotime.api.server import Server
+from twotime.catalog.server.embedded import EmbeddedTiled
 from twotime.catalog.server.tiled_client import open_root, raw_catalog
 from twotime.errors import RecipeError
 from twotime.recipe import parse_recipe
