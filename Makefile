@@ -2,6 +2,7 @@
 # make demo ONCE=1     the same, checked against the known truth, then exit
 # make demo FRAMES=F   the same with measured frames
 # make test            the test suite, some ten minutes
+# make test-unit       the unit tests, arrays in and arrays out, within a minute
 # make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
@@ -26,7 +27,7 @@ FAULTS_growth := growth
 
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
-.PHONY: demo serve test test-long bench faults hostile mutations check format clean
+.PHONY: demo serve test test-unit test-long bench faults hostile mutations check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twotime demo $(DEMO_OPTIONS)
@@ -36,6 +37,9 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m "not long"
+
+test-unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/unit --numprocesses 2 --dist worksteal -m "not long and not slow"
 
 test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m long

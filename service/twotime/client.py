@@ -199,6 +199,35 @@ class AnalysisHandle:
         """One row per ROI: Γ, β, C∞, α with errors and flags, headline, raw and denoised."""
         return self.table("fits")
 
+    @property
+    def verdict(self) -> str:
+        """What the numbers say of sample and beam, in sentences; `statements` has their numbers."""
+        return " ".join(one["sentence"] for one in self.statements())
+
+    def statements(self) -> list[dict[str, Any]]:
+        """The verdict as data: code, level, sentence, values with errors, ROIs, picture."""
+        found = self.client.request("GET", f"/analyses/{self.id}/verdict").json()["statements"]
+        return list(found)
+
+    def advice(self, roi: int = 1, relative_error: float = 0.05) -> pd.DataFrame:
+        """How the error of Γ would fall with more frames, repeats, flux or another frame time.
+
+        Parameters
+        ----------
+        roi : number, from 1
+        relative_error : standard error of Γ / Γ that is wanted
+
+        Returns
+        -------
+        One row per change and factor; ``attrs["sentence"]`` says what reaches the target, ``attrs["needed"]`` the same
+        as a list, ``attrs["notes"]`` what to mind.
+        """
+        params = {"roi": roi, "relative_error": relative_error}
+        found = self.client.request("GET", f"/analyses/{self.id}/advice", params=params).json()
+        table = pd.DataFrame(found.pop("options"))
+        table.attrs = {**found, "units": {"frame_time_s": "s", "photons": "counts", "relative_error": "1"}}
+        return table
+
     def g2(self, roi: int | None = None) -> pd.DataFrame:
         """One-time correlation functions with errors and fitted curves."""
         return self.table("g2", roi)

@@ -13,6 +13,7 @@ from twotime.errors import InputError
 
 MOST_ROIS = 256
 LONGEST_TEXT = 256
+LONGEST_VERDICT = 1024
 _NO_RESULT = 409
 
 
@@ -43,6 +44,7 @@ def pv_values(latest: dict[str, Any]) -> dict[str, Any]:
         "SCAN": -1 if scan is None else int(scan),
         "SAMPLE": _text(latest["sample"] or ""),
         "TIME": _number(latest["finished_time"]),
+        "VERDICT": _text(latest.get("verdict", ""), LONGEST_VERDICT),
     }
 
 
@@ -114,8 +116,8 @@ def _variables() -> dict[str, Any]:
         start = math.nan if length is None else [math.nan]
         return readable(ChannelDouble, value=start, max_length=length or 1, units=units, precision=5)
 
-    def text() -> Any:
-        return readable(ChannelChar, value="", max_length=LONGEST_TEXT, string_encoding="utf-8")
+    def text(longest: int = LONGEST_TEXT) -> Any:
+        return readable(ChannelChar, value="", max_length=longest, string_encoding="utf-8")
 
     return {
         "Q": numbers("1/A"),
@@ -127,6 +129,7 @@ def _variables() -> dict[str, Any]:
         "SCAN": readable(ChannelInteger, value=-1),
         "SAMPLE": text(),
         "TIME": numbers("s", None),
+        "VERDICT": text(LONGEST_VERDICT),
         "STATUS": text(),
     }
 
@@ -139,6 +142,6 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _text(value: str) -> str:
+def _text(value: str, longest: int = LONGEST_TEXT) -> str:
     """As much of a text as fits, cut between characters."""
-    return value.encode()[: LONGEST_TEXT - 1].decode(errors="ignore")
+    return value.encode()[: longest - 1].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, hear no Ctrl-C of their own, and use so many threads."""
+"""Child processes that end with their parent, ignore Ctrl-C, and use a given number of threads."""
 
 import multiprocessing
 import os
@@ -11,16 +11,18 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Begins processes as copies of one that has imported what they need and done nothing yet: ten times faster."""
-PROCESSES.set_forkserver_preload(["twotime.jobs.executors.attempt", "twotime.jobs.exporter", "twotime.live.session"])
+"""Starts processes as copies of one that has imported what they need and nothing else: ten times as fast.
+
+The layer that starts processes names the modules, see `twotime.jobs`.
+"""
 _beginning = threading.Lock()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def begin(name: str, target: Callable[..., None], *args: Any, n_threads: int) -> BaseProcess:
-    """Begin a process that hears no Ctrl-C; blocks, the first time for as long as the imports take.
+    """Start a process that ignores Ctrl-C; blocks, the first time as long as the imports take.
 
-    Libraries read how many threads they may start as they are imported: the first call decides for all.
+    Libraries read their number of threads when they are imported, so the first call decides for all processes.
     """
     process = PROCESSES.Process(target=target, args=args, name=name, daemon=True)
     with _beginning, _threads(n_threads), deaf_to_interrupts():
@@ -29,13 +31,13 @@ def begin(name: str, target: Callable[..., None], *args: Any, n_threads: int) ->
 
 
 def die_with_parent() -> None:
-    """Let this process end as soon as the one that started it is gone."""
+    """Let this process end as soon as the process that started it has ended."""
     threading.Thread(target=_wait_for_parent, name="die with parent", daemon=True).start()
 
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """A process that begins inside this block never gets Ctrl-C, which reaches the whole group: its service decides."""
+    """Start processes that ignore Ctrl-C, which reaches the whole process group; the service stops them in order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -45,7 +47,7 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """Set how many threads numerical libraries start in a process that begins inside this block."""
+    """Set the number of threads of numerical libraries for processes started inside this block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(number)))
     try:

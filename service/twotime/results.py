@@ -149,7 +149,7 @@ class Analysis:
     resolved : the recipe with all values and their sources, as plain data
     warnings : sentences for the reader
     timings_s : seconds spent in each stage
-    versions : of the software, the ensemble and the networks of the estimate
+    versions : of the software, the numerics, the ensemble and the networks of the estimate
     """
 
     arrays: dict[str, NDArray[Any]]

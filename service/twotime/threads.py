@@ -1,4 +1,4 @@
-"""Work in threads that coroutines wait for."""
+"""Blocking calls in threads, awaited by coroutines."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 _ASKING = ThreadPoolExecutor(32, "ask tiled")
-"""Many more than cores, for they wait: a short question shall not stand behind long ones that others asked."""
+"""Many more than cores, because they mostly wait; a short request shall not queue behind long ones."""
 
 
 async def asking(function: Callable[..., Result], *args: Any, **options: Any) -> Result:
-    """Call something that waits for Tiled, as `asyncio.to_thread` would."""
+    """Call a function that waits for Tiled, like `asyncio.to_thread` but in threads of its own."""
     call = partial(copy_context().run, function, *args, **options)
     return await asyncio.get_running_loop().run_in_executor(_ASKING, call)
 
 
 async def to_the_end(function: Callable[..., Result], *given: Any) -> Result:
-    """Call in a thread; cancelled meanwhile, wait for its end, so that whoever cleans up finds nothing in use."""
+    """Call a function in a thread. If cancelled, wait for its end first, so that cleaning up finds nothing in use."""
     work = asyncio.create_task(asyncio.to_thread(function, *given))
     try:
         return await asyncio.shield(work)

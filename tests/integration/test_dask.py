@@ -96,12 +96,12 @@ def test_results_of_a_cluster_equal_those_of_a_worker_process(
     service: Service, site: Settings, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
     uid = write_burst(raw, detector_folder, 120)
-    record = call(service.submit(uid, QUICK))
+    record = call(service.unrestricted.submit(uid, QUICK))
     local = Service(site.model_copy(update={"results_path": f"dask-{uuid.uuid4().hex[:6]}"}))
     call(local.start())
     try:
         until(lambda: local.health().ready)
-        assert call(local.submit(uid, QUICK)).id == record.id
+        assert call(local.unrestricted.submit(uid, QUICK)).id == record.id
         ended(local, call, record.id)
         assert ended(service, call, record.id).attempt == 1
         with Client(cluster.address, set_as_default=False) as client:
@@ -122,7 +122,7 @@ def test_results_of_a_cluster_equal_those_of_a_worker_process(
 def test_worker_killed_midway_costs_nothing(
     service: Service, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_burst(raw, detector_folder, 700), SLOW))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, 700), SLOW))
     computing(service, call, record.id)
     with Client(cluster.address, set_as_default=False) as client:
         (address,) = [worker for worker, tasks in client.processing().items() if tasks]
@@ -138,10 +138,10 @@ def test_worker_killed_midway_costs_nothing(
 def test_running_analysis_stops_when_it_is_cancelled(
     service: Service, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_burst(raw, detector_folder, 701), SLOW))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, 701), SLOW))
     computing(service, call, record.id)
 
-    call(service.cancel(record.id))
+    call(service.unrestricted.cancel(record.id))
 
     assert "on request" in (ended(service, call, record.id, "cancelled", 20).error or "")
     assert "final" not in raw.parent[service.settings.results_path][record.id]
@@ -154,7 +154,7 @@ def test_service_that_stops_hands_back_what_the_cluster_computes(
     first = Service(service.settings.model_copy(update={"results_path": path}))
     call(first.start())
     until(lambda: first.health().ready)
-    record = call(first.submit(write_burst(raw, detector_folder, 702), SLOW))
+    record = call(first.unrestricted.submit(write_burst(raw, detector_folder, 702), SLOW))
     computing(first, call, record.id)
 
     call(first.stop())
@@ -174,7 +174,7 @@ def test_service_that_stops_hands_back_what_the_cluster_computes(
 def test_scheduler_that_goes_away_is_said_and_waited_for(
     service: Service, cluster: Cluster, call: Loop, raw: Any, detector_folder: Path
 ) -> None:
-    record = call(service.submit(write_burst(raw, detector_folder, 703), SLOW))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, 703), SLOW))
     computing(service, call, record.id)
     assert cluster.scheduler is not None
     cluster.scheduler.kill()
@@ -183,7 +183,7 @@ def test_scheduler_that_goes_away_is_said_and_waited_for(
     until(lambda: not service.health().ready)
     assert "does not answer" in service.health().dask
     assert service.health().workers == (0, 3)
-    waiting = call(service.submit(write_burst(raw, detector_folder, 60), QUICK))
+    waiting = call(service.unrestricted.submit(write_burst(raw, detector_folder, 60), QUICK))
     cluster.start_scheduler()
     for _ in range(3):
         cluster.start_worker()
@@ -202,7 +202,7 @@ def test_cluster_of_this_machine_is_started_and_ended_with_the_service(
     call(service.start())
     try:
         until(lambda: service.health().ready)
-        record = call(service.submit(write_burst(raw, detector_folder, 60), QUICK))
+        record = call(service.unrestricted.submit(write_burst(raw, detector_folder, 60), QUICK))
         assert ended(service, call, record.id).attempt == 1
     finally:
         call(service.stop())

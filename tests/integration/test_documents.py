@@ -231,7 +231,7 @@ def analysed(service: Service, call: Loop, uid: str) -> Any:
     """The one analysis of a run, once it has ended."""
 
     def look() -> Any:
-        found, n = call(service.analyses(raw_uid=uid))
+        found, n = call(service.unrestricted.analyses(raw_uid=uid))
         assert n <= 1
         return found[0] if found and found[0].ended else None
 
@@ -276,7 +276,7 @@ def test_scan_told_by_tiled_and_by_documents_is_followed_and_analysed_once(
 
         assert heard.states(uid).count("ended") == 1
         assert "failed" not in heard.states(uid)
-        assert call(service.analyses(raw_uid=uid))[1] == 1
+        assert call(service.unrestricted.analyses(raw_uid=uid))[1] == 1
 
 
 def test_scan_is_followed_where_tiled_has_no_stream_and_nobody_sends_documents(
@@ -312,7 +312,7 @@ def test_run_that_tiled_never_gets_is_waited_for_with_a_word_and_given_up(
 
 def test_run_engine_in_this_python_tells_the_service(service: Service, call: Loop, silent_raw: Any) -> None:
     engine = RunEngine({}, context_managers=[])
-    engine.subscribe(service.hear)
+    engine.subscribe(service.on_document)
     engine.subscribe(TiledWriter(silent_raw))
 
     def plan() -> Iterator[Any]:

@@ -38,7 +38,7 @@ async def serve(uid, recipe):
     await service.start()
     while not service.health().ready:
         await asyncio.sleep(0.1)
-    await service.submit(uid, recipe)
+    await service.unrestricted.submit(uid, recipe)
     await asyncio.Event().wait()
 
 if __name__ == "__main__":
@@ -72,43 +72,43 @@ def service(site, call):
 
 def test_request_is_computed_published_and_found_again(service, call, raw, detector_folder):
     uid = write_burst(raw, detector_folder, scan_id=4711, sample="silica")
-    record = call(service.submit(uid, QUICK))
+    record = call(service.unrestricted.submit(uid, QUICK))
     assert record.status == "queued"
     record = ended(service, call, record.id)
     assert (record.attempt, record.scan_id, record.sample) == (1, 4711, "silica")
-    assert len(call(service.read_table(record.id, "fits"))) == 2
-    assert call(service.read_array(record.id, "two_time", roi=1)).shape == (60, 60)
-    again = call(service.submit(uid, QUICK))
+    assert len(call(service.unrestricted.read_table(record.id, "fits"))) == 2
+    assert call(service.unrestricted.read_array(record.id, "two_time", roi=1)).shape == (60, 60)
+    again = call(service.unrestricted.submit(uid, QUICK))
     assert (again.id, again.status, again.attempt) == (record.id, "done", 1)
-    assert call(service.plan(uid, QUICK))["analysis_id"] == record.id
-    forced = call(service.submit(uid, QUICK, force=True))
+    assert call(service.unrestricted.plan(uid, QUICK))["analysis_id"] == record.id
+    forced = call(service.unrestricted.submit(uid, QUICK, force=True))
     assert (forced.id, forced.status) == (record.id, "queued")
     assert ended(service, call, record.id).attempt == 2
 
 
 def test_worker_killed_midway_is_replaced_and_the_analysis_done(service, call, raw, detector_folder):
-    record = call(service.submit(write_burst(raw, detector_folder, n_frames=700), SLOW))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, n_frames=700), SLOW))
     computing(service, call, record.id)
     os.kill(service.worker_pids[0], signal.SIGKILL)
     assert ended(service, call, record.id).attempt == 2
 
 
 def test_running_analysis_stops_when_it_is_cancelled(service, call, raw, detector_folder):
-    record = call(service.submit(write_burst(raw, detector_folder, n_frames=701), SLOW))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, n_frames=701), SLOW))
     computing(service, call, record.id)
-    call(service.cancel(record.id))
+    call(service.unrestricted.cancel(record.id))
     assert "on request" in ended(service, call, record.id, "cancelled").error
     with pytest.raises(KeyError):
         raw.parent[service.settings.results_path][record.id]["final"]
 
 
 def test_waiting_analysis_is_cancelled_at_once(service, call, raw, detector_folder):
-    first = call(service.submit(write_burst(raw, detector_folder, n_frames=702), SLOW))
-    second = call(service.submit(write_burst(raw, detector_folder), QUICK))
-    assert call(service.cancel(second.id)).status == "cancelled"
-    call(service.cancel(first.id))
+    first = call(service.unrestricted.submit(write_burst(raw, detector_folder, n_frames=702), SLOW))
+    second = call(service.unrestricted.submit(write_burst(raw, detector_folder), QUICK))
+    assert call(service.unrestricted.cancel(second.id)).status == "cancelled"
+    call(service.unrestricted.cancel(first.id))
     ended(service, call, first.id, "cancelled")
-    assert call(service.analysis(second.id)).attempt == 1
+    assert call(service.unrestricted.analysis(second.id)).attempt == 1
 
 
 def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, detector_folder):
@@ -117,16 +117,16 @@ def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, det
     call(service.start())
     try:
         until(lambda: service.health().ready)
-        first = call(service.submit(write_burst(raw, detector_folder, n_frames=704), SLOW))
+        first = call(service.unrestricted.submit(write_burst(raw, detector_folder, n_frames=704), SLOW))
         computing(service, call, first.id)
         waiting, refused = write_burst(raw, detector_folder), write_burst(raw, detector_folder)
-        second = call(service.submit(waiting, QUICK))
+        second = call(service.unrestricted.submit(waiting, QUICK))
         with pytest.raises(QueueFull, match="1 analyses wait already"):
-            call(service.submit(refused, QUICK))
-        assert call(service.submit(waiting, QUICK)).id == second.id
-        assert call(service.analyses(raw_uid=refused)) == ([], 0)
-        call(service.cancel(second.id))
-        assert call(service.submit(refused, QUICK)).status == "queued"
+            call(service.unrestricted.submit(refused, QUICK))
+        assert call(service.unrestricted.submit(waiting, QUICK)).id == second.id
+        assert call(service.unrestricted.analyses(raw_uid=refused)) == ([], 0)
+        call(service.unrestricted.cancel(second.id))
+        assert call(service.unrestricted.submit(refused, QUICK)).status == "queued"
     finally:
         call(service.stop())
 
@@ -134,16 +134,16 @@ def test_full_queue_takes_nothing_more_but_finds_what_waits(site, call, raw, det
 def test_bad_requests_write_nothing(service, call, raw, detector_folder):
     uid = write_burst(raw, detector_folder)
     with pytest.raises(RecipeError, match="is not a field of the recipe"):
-        call(service.submit(uid, {"rings": 3}))
+        call(service.unrestricted.submit(uid, {"rings": 3}))
     with pytest.raises(RecipeError, match="rois"):
-        call(service.submit(uid, {**QUICK, "rois": [{"unit": "pixel", "edges": [[5000, 5001]]}]}))
+        call(service.unrestricted.submit(uid, {**QUICK, "rois": [{"unit": "pixel", "edges": [[5000, 5001]]}]}))
     with pytest.raises(RunNotFound):
-        call(service.submit(str(uuid.uuid4()), QUICK))
-    assert call(service.analyses(raw_uid=uid)) == ([], 0)
+        call(service.unrestricted.submit(str(uuid.uuid4()), QUICK))
+    assert call(service.unrestricted.analyses(raw_uid=uid)) == ([], 0)
 
 
 def test_frames_without_counts_fail_with_a_sentence(service, call, raw, detector_folder):
-    record = call(service.submit(write_burst(raw, detector_folder, mean=0.0), QUICK))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder, mean=0.0), QUICK))
     record = ended(service, call, record.id, "failed")
     assert record.error
     assert "Unexpected" not in record.error
@@ -151,7 +151,7 @@ def test_frames_without_counts_fail_with_a_sentence(service, call, raw, detector
 
 def test_events_tell_the_course_of_an_analysis(service, call, raw, detector_folder):
     listener = service.events()
-    record = call(service.submit(write_burst(raw, detector_folder), QUICK))
+    record = call(service.unrestricted.submit(write_burst(raw, detector_folder), QUICK))
     ended(service, call, record.id)
 
     async def heard():
@@ -173,7 +173,7 @@ def test_two_services_compute_an_analysis_once(service, site, call, raw, detecto
         until(lambda: other.health().ready)
         for _ in range(2):
             uid = write_burst(raw, detector_folder)
-            first, second = (call(one.submit(uid, QUICK)) for one in (service, other))
+            first, second = (call(one.unrestricted.submit(uid, QUICK)) for one in (service, other))
             assert first.id == second.id
             assert ended(service, call, first.id).attempt == 1
     finally:
@@ -212,7 +212,7 @@ def test_service_that_stops_in_order_hands_its_work_back(site, call, raw, detect
     first = Service(alone)
     call(first.start())
     until(lambda: first.health().ready)
-    record = call(first.submit(uid, SLOW))
+    record = call(first.unrestricted.submit(uid, SLOW))
     computing(first, call, record.id)
     workers = first.worker_pids
     call(first.stop())
@@ -242,15 +242,15 @@ def test_finished_runs_are_taken_by_themselves_and_skipped_with_a_reason(site, c
         until(lambda: service.health().watcher == "watching")
         while_it_runs = write_burst(root[path], detector_folder)
         for uid in (before, while_it_runs):
-            record = until(lambda uid=uid: call(service.analyses(raw_uid=uid))[0])[0]
+            record = until(lambda uid=uid: call(service.unrestricted.analyses(raw_uid=uid))[0])[0]
             assert record.automatic
             assert ended(service, call, record.id).recipe["denoise"]["enabled"] is False
-        listed = {one.uid: one for one in call(service.runs())}
+        listed = {one.uid: one for one in call(service.unrestricted.runs())}
         assert (listed[before].automatic, listed[while_it_runs].automatic) == ("taken", "taken")
         assert len(listed[before].analyses) == 1
         assert "abort" in listed[failed].reason
         assert "XPCS_data" in listed[unmarked].reason
-        assert call(service.analyses(status="done"))[1] == 2
+        assert call(service.unrestricted.analyses(status="done"))[1] == 2
     finally:
         call(service.stop())
 
@@ -272,9 +272,9 @@ def test_rules_of_the_site_choose_recipes_and_leave_runs_alone(site, call, root,
     call(service.start())
     try:
         until(lambda: service.health().ready)
-        until(lambda: call(service.analyses(status="done"))[1] == 2)
-        found = {uid: call(service.analyses(raw_uid=uid))[0] for uid in (powder, gel, other)}
-        listed = {one.uid: one.reason for one in call(service.runs())}
+        until(lambda: call(service.unrestricted.analyses(status="done"))[1] == 2)
+        found = {uid: call(service.unrestricted.analyses(raw_uid=uid))[0] for uid in (powder, gel, other)}
+        listed = {one.uid: one.reason for one in call(service.unrestricted.runs())}
         assert found[powder] == []
         assert listed[powder] == "by the rule 'calibration': it has no dynamics"
         assert found[gel][0].recipe["min_pixels"] == 11
@@ -300,7 +300,7 @@ def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
         until(lambda: service.health().ready)
         with opened_root(alone) as root:
             uid = write_burst(root["raw"], tmp_path / "detector", n_frames=705)
-        record = call(service.submit(uid, SLOW))
+        record = call(service.unrestricted.submit(uid, SLOW))
         computing(service, call, record.id)
         os.kill(tiled.pid, signal.SIGKILL)
         until(lambda: not service.health().ready)
@@ -320,7 +320,7 @@ def test_service_that_starts_before_tiled_waits_for_it(site, call):
         until(lambda: "does not answer" in service.health().tiled)
         assert not service.health().ready
         with pytest.raises(TiledUnavailable, match="does not answer"):
-            call(service.analysis("nothing"))
+            call(service.unrestricted.analysis("nothing"))
     finally:
         call(service.stop())
 

@@ -95,9 +95,13 @@ def test_reader_who_knows_only_tiled_finds_everything(store, claimed, settings):
         assert metadata["q"] == [0.01, 0.02]
         assert metadata["frame_time_s"] == 0.01
         fits = node["final/fits"].read()
+        fits_metadata = node["final/fits"].metadata
     assert isinstance(fits, pd.DataFrame)
     pd.testing.assert_frame_equal(fits, analysis.tables["fits"], check_dtype=False)
     assert fits["trusted"].dtype == bool
+    columns = fits_metadata["columns"]
+    assert set(columns) == set(analysis.tables["fits"].columns)
+    assert columns["relaxation_rate"]["unit"] == "1/s"
 
 
 def test_every_array_comes_back_as_it_was_written(store, claimed):

@@ -22,6 +22,8 @@ from tests.mutations.errors import MUTATIONS, Mutation
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "var", "shared", "dist", "build")
 UNIT = "tests/unit"
+MARKED = "not long and not slow"
+"""What `make test-unit` runs."""
 
 
 def main(words: list[str]) -> int:
@@ -70,7 +72,20 @@ def written(one: Mutation, folder: Path) -> Iterator[None]:
 
 def caught_by(folder: Path, tests: list[str]) -> str | None:
     """First test that fails with the sources in `folder`; None if all pass."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--no-header",
+        "--tb=no",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        MARKED,
+        *tests,
+    ]
     # The sources of the copy come before those that are installed; no .pyc, since a changed file may keep its length.
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(str(folder / part) for part in ("service", "models", "")),

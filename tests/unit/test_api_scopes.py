@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from twotime.api.auth import COOKIE, OPEN_PATHS, SIGNED_PATHS, KeyGuard, scope_needed
-from twotime.api.keys import SCOPES, KeyRing, add_key, load_keys
 
 from twotime.api.app import create_app
+from twotime.api.security.auth import COOKIE, OPEN_PATHS, SIGNED_PATHS, KeyGuard, scope_needed
+from twotime.api.security.keys import SCOPES, KeyRing, add_key, load_keys
 from twotime.settings import Settings
 
 CHANGES = {

@@ -67,6 +67,7 @@ def test_no_service_comes_with_a_secret_of_its_own() -> None:
     assert [name for name, value in given.items() if not value.startswith("${")] == []
 
 
+@pytest.mark.slow
 def test_docker_compose_fills_in_every_secret(tmp_path: Path) -> None:
     done = compose_config(filled_in(tmp_path))
 

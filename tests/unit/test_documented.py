@@ -69,6 +69,13 @@ def test_recipe_of_the_readme_is_a_recipe() -> None:
     assert parse_recipe(yaml.safe_load(text)).rois[0].num_rings == 8
 
 
+def test_changelog_begins_with_the_version_of_the_software() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (heading,) = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[:1]
+
+    assert heading == version
+
+
 def test_defaults_of_a_recipe_are_those_of_its_readme() -> None:
     readme = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
     (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.S)
@@ -95,6 +102,8 @@ def test_links_of_the_readmes_lead_somewhere() -> None:
         "README.md",
         "deploy/README.md",
         "deploy/TROUBLES.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
         "service/README.md",
         "service/MATHS.md",
         "service/twotime/recipe/README.md",

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from twotime.export.files import Dialect, write_file
 from twotime.export.logbook import logbook_text
 from twotime.export.report import report_html
 from twotime.export.report_pictures import draw_scattering, png
-from twotime.export.words import MOST_ROIS, flag_sentences, headline_rows
+from twotime.export.words import MOST_ROIS, flag_sentences, headline_rows, verdict_sentences
 from twotime.files import NumpyStack
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -267,6 +268,7 @@ def test_pdf_says_the_numbers_flags_recipe_and_source_as_text(analysis: Analysis
     assert all(float(page.mediabox.height) == pytest.approx(842, abs=1) for page in pages)
 
 
+@pytest.mark.slow
 def test_table_of_many_rois_goes_on_on_the_next_page_under_its_header(analysis: Analysis, tmp_path: Path) -> None:
     number = 120
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
@@ -291,6 +293,7 @@ def test_report_without_denoising_draws_what_was_measured(analysis: Analysis) ->
     assert report_html(replace(analysis, arrays=measured)).count("<img") == 4
 
 
+@pytest.mark.slow
 def test_report_of_many_rois_says_which_it_draws(analysis: Analysis) -> None:
     number = MOST_ROIS + 3
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
@@ -329,3 +332,10 @@ def test_report_of_a_large_detector_with_a_dark_frame_is_drawn_without_a_warning
     one = replace(analysis, arrays={**analysis.arrays, **large})
 
     assert png(partial(draw_scattering, analysis=one), 4.6).startswith(b"\x89PNG")
+
+
+def test_verdict_stands_first_in_logbook_and_report(analysis: Analysis) -> None:
+    said = verdict_sentences(analysis)
+
+    assert logbook_text(analysis).splitlines()[2] == said[0]
+    assert escape(said[0]) in report_html(analysis)

@@ -52,6 +52,7 @@ def scans(draw: st.DrawFn) -> tuple[NDArray[np.unsignedinteger], int, NDArray[np
     return frames, draw(st.sampled_from([0, 8, 24, 64, 128, 1000])), labels
 
 
+@pytest.mark.slow
 @given(scan=scans())
 @settings(max_examples=200, deadline=None)
 def test_packed_frames_count_as_unpacked_ones(scan: tuple[NDArray[np.unsignedinteger], int, NDArray[np.int32]]) -> None:

@@ -65,6 +65,7 @@ parts = {
 }
 
 
+@pytest.mark.slow
 @quick
 @given(anything | shaped(Recipe, rois=st.lists(regions, max_size=3), version=st.just(1), **parts))
 def test_recipe_is_read_or_refused(document: Any) -> None:
@@ -101,6 +102,7 @@ documents = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @quick
 @given(documents, st.none() | documents, st.lists(words, max_size=2))
 def test_run_is_judged_whatever_its_documents_hold(start: Any, stop: Any, detectors: list[str]) -> None:
@@ -115,6 +117,7 @@ devices = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @quick
 @given(documents, documents | objects(configuration=anything | devices))
 def test_geometry_is_found_or_not_whatever_the_documents_hold(start: Any, descriptor: Any) -> None:

@@ -178,6 +178,22 @@ def test_wrong_shapes_are_refused() -> None:
         two_time(np.ones((3, 5)), bad=np.zeros(2, bool))
 
 
+def test_negative_counts_are_refused_with_the_number() -> None:
+    pixels = np.ones((4, 3), np.int32)
+    pixels[1, 2] = -1
+
+    with pytest.raises(ValueError, match="pixels holds -1, expected counts of 0 or more"):
+        two_time(pixels)
+    with pytest.raises(ValueError, match="pixels holds -1, expected counts of 0 or more"):
+        two_time(sp.csr_array(pixels))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (5,)])
+def test_one_time_of_something_not_square_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"c2 has shape .*, expected \(\.\.\., N, N\)"):
+        one_time(np.ones(shape))
+
+
 def test_largest_counts_and_dim_frames_lose_no_precision() -> None:
     rng = np.random.default_rng(5)
     for pixels in (
@@ -212,6 +228,14 @@ def test_diagonal_without_values_is_nan() -> None:
     c2[1::2] = c2[:, 1::2] = np.nan
 
     np.testing.assert_array_equal(one_time(c2).g2, [np.nan, 1, np.nan, 1, np.nan, 1, np.nan])
+
+
+def test_error_of_values_without_likeness_is_their_standard_error() -> None:
+    c2 = np.random.default_rng(8).normal(1.0, 0.3, (400, 400))
+
+    # The largest over blocks of any length lies some percent above that of single values.
+    claimed = one_time(c2).error[:200] / (0.3 / np.sqrt(400 - np.arange(1, 201)))
+    assert 1.0 < np.median(claimed) < 1.3
 
 
 def test_error_allows_for_likeness_of_neighbours() -> None:

@@ -1,4 +1,4 @@
-"""The application: the service's life around it, a key in front of it, its routes in it."""
+"""The application: lifespan of the service, middleware, routes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,20 @@ import twotime
 from twotime.api import errors, schemas
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.api.event_stream import EventStream
-from twotime.api.routes import analyses, events, health, hooks, latest, live, page, pictures, queue, results, runs
+from twotime.api.routes import (
+    analyses,
+    answers,
+    events,
+    health,
+    hooks,
+    latest,
+    live,
+    page,
+    pictures,
+    queue,
+    results,
+    runs,
+)
 from twotime.api.security.auth import KeyGuard
 from twotime.api.security.keys import key_ring
 from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
@@ -64,15 +77,15 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application with its service, not yet started.
+    """Create the application with its service, not started yet.
 
     Parameters
     ----------
-    settings : none: from the environment
+    settings : None: from the environment
 
     Notes
     -----
-    ``app.state`` carries `service`, `events`, `two_times` and `key` (the service's own, which may do everything).
+    ``app.state`` holds `service`, `events`, `two_times` and `key` (the key of the service, with all scopes).
     """
     settings = settings or load_settings()
     hide_local_variables()
@@ -81,14 +94,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=twotime.__version__,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
-        lifespan=_life,
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
     )
     metrics = Metrics()
     app.state.service = Service(settings, metrics)
     app.state.events = EventStream(app.state.service)
-    app.state.two_times = TwoTimeCache(app.state.service)
+    app.state.two_times = TwoTimeCache(app.state.service.unrestricted)
     service = app.state.service
     app.state.callers = Callers(lambda: service.settings) if settings.tiled_keys else None
     app.state.key, keys = key_ring(settings)
@@ -103,9 +116,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _life(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.service.start()
-    app.openapi()  # Made once and kept; the first who asked would hold up everybody else for half a second.
+    app.openapi()  # Takes half a second and is then cached; the first request for it shall not block the event loop.
     relay = asyncio.create_task(app.state.events.relay())
     try:
         yield
@@ -120,10 +133,10 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _add_routes(app: FastAPI) -> None:
-    """Everything under `PREFIX`, but for health, metrics and the page, whose addresses are customary."""
+    """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, answers, latest, live, pictures, runs, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
@@ -131,7 +144,7 @@ def _add_routes(app: FastAPI) -> None:
 
 
 class _Counted:
-    """Counts the answers by method and status; methods that no route has count as one."""
+    """Middleware that counts responses by method and status; methods without a route count as one."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What routes ask for: the service, one analysis, its arrays."""
+"""Dependencies of routes: the service, one analysis, its arrays."""
 
 import hashlib
 from typing import Annotated
@@ -10,26 +10,25 @@ from starlette.responses import Response
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotForCallers, NotReady
-from twotime.jobs import CallerService, Service
+from twotime.jobs import ScopedService, Service
 
 
-def get_service(request: Request) -> Service | CallerService:
-    """The service that this application runs, or what of it is open to a caller with a key of Tiled."""
-    service: Service = request.app.state.service
-    seen: CallerService | None = getattr(request.state, "seen", None)
-    return service if seen is None else seen
+def get_service(request: Request) -> ScopedService:
+    """The service within the scope of the caller. `KeyGuard` sets it; an unchecked request has none."""
+    scoped: ScopedService = request.state.scoped_service
+    return scoped
 
 
 def get_whole_service(request: Request) -> Service:
-    """The service, for what is about all runs.
+    """The whole service, for routes that concern all runs.
 
     Raises
     ------
     NotForCallers
-        If the key is one of Tiled.
+        If the caller showed a Tiled key.
     """
-    service = get_service(request)
-    if isinstance(service, CallerService):
+    service: Service = request.app.state.service
+    if getattr(request.state, "scoped_service", service.unrestricted) is not service.unrestricted:
         raise NotForCallers(
             f"{request.url.path} is about all runs, but a key of Tiled stands for those that Tiled shows; ask with a "
             "key of this service."
@@ -38,12 +37,12 @@ def get_whole_service(request: Request) -> Service:
 
 
 def get_two_times(request: Request) -> TwoTimeCache:
-    """The two-time correlation functions that were read last."""
+    """The cache of two-time correlation functions."""
     two_times: TwoTimeCache = request.app.state.two_times
     return two_times
 
 
-TheService = Annotated[Service | CallerService, Depends(get_service)]
+TheService = Annotated[ScopedService, Depends(get_service)]
 TheWholeService = Annotated[Service, Depends(get_whole_service)]
 TheTwoTimeCache = Annotated[TwoTimeCache, Depends(get_two_times)]
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -67,7 +66,7 @@ Size = Annotated[int, Query(ge=16, le=4096, description="longest edge, points")]
 
 
 async def get_record(analysis_id: AnalysisId, service: TheService) -> AnalysisRecord:
-    """The analysis that the address names."""
+    """The analysis with the id in the path."""
     return await service.analysis(analysis_id)
 
 
@@ -75,14 +74,14 @@ TheRecord = Annotated[AnalysisRecord, Depends(get_record)]
 
 
 async def get_finished(record: TheRecord, service: TheService) -> AnalysisRecord:
-    """The analysis that the address names, if it has a result.
+    """The analysis with the id in the path, if it has a result.
 
     Raises
     ------
     AnalysisNotFound
-        If Tiled gives the caller none of its data.
+        If the caller may not read its data.
     NotReady
-        If it waits, runs, failed or was cancelled; says which and what to do.
+        If it waits, runs, failed or was cancelled; the message says what to do.
     """
     if record.status == "done":
         await service.check_data(record.id)
@@ -104,13 +103,13 @@ Finished = Annotated[AnalysisRecord, Depends(get_finished)]
 
 
 def entity_tag(request: Request, record: AnalysisRecord) -> str:
-    """Tag of an answer that changes only when the analysis is computed again."""
-    told = f"{record.id} {record.attempt} {record.updated_time} {request.url} {request.headers.get('accept')}"
-    return f'"{hashlib.sha256(told.encode()).hexdigest()[:24]}"'
+    """ETag of a response that changes only when the analysis is computed again."""
+    identity = f"{record.id} {record.attempt} {record.updated_time} {request.url} {request.headers.get('accept')}"
+    return f'"{hashlib.sha256(identity.encode()).hexdigest()[:24]}"'
 
 
 def unchanged(request: Request, tag: str) -> Response | None:
-    """The answer for a client that has this very thing already; else None."""
+    """Response 304 if the client has this version already, else None."""
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
     return None

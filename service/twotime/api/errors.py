@@ -37,7 +37,7 @@ STATUS: dict[type[errors.TwotimeError], tuple[int, str]] = {
     errors.Cancelled: (409, "Cancelled"),
     errors.TwotimeError: (500, "Analysis service error"),
 }
-"""Status and title of each error; a class that is not listed takes those of its nearest parent."""
+"""Status and title of each error class; a class that is not listed has those of its nearest parent."""
 
 _TITLES = {
     401: "Key needed",
@@ -49,12 +49,12 @@ _TITLES = {
 }
 _RETRY_AFTER_S = "5"
 _LONGEST_SHOWN = 200
-"""Of a value that did not fit, characters: it may be megabytes."""
+"""Characters shown of an invalid value, which may be megabytes."""
 _LONGEST_DETAIL = 4000
 
 
 def install(app: FastAPI) -> None:
-    """Make every error that leaves a route a problem document."""
+    """Register handlers that turn every error of a route into a problem document."""
     app.add_exception_handler(errors.TwotimeError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -134,7 +134,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def _sentence(item: Any) -> str:
-    """One sentence from one of pydantic's errors: field, value, what is expected."""
+    """One sentence for a pydantic error: field, value, expectation."""
     place, *names = (str(part) for part in item["loc"])
     field = ".".join(names) or place
     if item["type"] == "json_invalid":
@@ -156,7 +156,7 @@ def _short(given: Any) -> str:
         return f"{given[:_LONGEST_SHOWN]!r}... of {len(given)} characters"
     try:
         return repr(given)
-    except ValueError:  # Python does not write numbers of thousands of digits.
+    except ValueError:  # Python refuses to print numbers with thousands of digits.
         return "a number of very many digits"
 
 

@@ -1,4 +1,4 @@
-"""From the one stream of the service to any number of listeners."""
+"""Fan-out of service events to the subscribers of the two event routes."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ _LONGEST_BACKLOG = 1000
 
 @dataclass(frozen=True)
 class Event:
-    """One message: ``analysis``, ``run`` or ``tiled``, its number, and what it says."""
+    """One event: kind (``analysis``, ``run``, ``live``, ``tiled``, ``queue``), number and fields."""
 
     kind: str
     id: str
@@ -23,51 +23,51 @@ class Event:
 
 
 class EventStream:
-    """Hands what the service says to everybody who listens; a listener that lags too far behind is dropped."""
+    """Numbers the events of the service and sends them to all subscribers; drops those that lag too far behind."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self._queues: set[asyncio.Queue[Event | None]] = set()
         self._numbers = itertools.count(1)
 
     async def relay(self) -> None:
-        """Pass on what the service says, until cancelled."""
-        async for said in self._service.events():
-            data = dict(said)
+        """Relay events until cancelled."""
+        async for message in self._service.events():
+            data = dict(message)
             event = Event(str(data.pop("event")), str(next(self._numbers)), data)
-            for listener in [*self._listeners]:
+            for queue in [*self._queues]:
                 with suppress(asyncio.QueueFull):
-                    listener.put_nowait(event)
+                    queue.put_nowait(event)
                     continue
-                self._end(listener)
+                self._end(queue)
 
     @contextmanager
     def subscribe(self, analysis_id: str | None = None) -> Iterator[AsyncIterator[Event]]:
-        """What happens from the moment of entering, to all or to one analysis; ends when the service closes."""
+        """Events from now on, of everything or of one analysis; ends when the service closes."""
         mine: asyncio.Queue[Event | None] = asyncio.Queue(_LONGEST_BACKLOG)
-        self._listeners.add(mine)
+        self._queues.add(mine)
         try:
             yield _received(mine, analysis_id)
         finally:
-            self._listeners.discard(mine)
+            self._queues.discard(mine)
 
     def close(self) -> None:
-        """End all listeners, so that their connections close and the server can stop."""
-        for listener in [*self._listeners]:
-            self._end(listener)
+        """End all subscriptions, so that their connections close and the server can stop."""
+        for queue in [*self._queues]:
+            self._end(queue)
 
     @staticmethod
     def present(record: AnalysisRecord) -> dict[str, Any]:
-        """The state of an analysis in the form of an event."""
-        told = asdict(record)
+        """The present state of an analysis in the form of an event."""
+        fields = asdict(record)
         names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
-        return {name: told[name] for name in names} | {"time": record.updated_time}
+        return {name: fields[name] for name in names} | {"time": record.updated_time}
 
-    def _end(self, listener: asyncio.Queue[Event | None]) -> None:
-        self._listeners.discard(listener)
-        while listener.full():
-            listener.get_nowait()
-        listener.put_nowait(None)
+    def _end(self, queue: asyncio.Queue[Event | None]) -> None:
+        self._queues.discard(queue)
+        while queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
 
 
 async def _received(mine: asyncio.Queue[Event | None], analysis_id: str | None) -> AsyncIterator[Event]:

@@ -125,3 +125,49 @@ RESULT: dict[str, JsonValue] = {
     "warnings": ["412 of 18230 ROI pixels were masked."],
     "versions": {"twotime": "0.1.0", "ensemble": "2026.11"},
 }
+VERDICT: dict[str, JsonValue] = {
+    "id": ID,
+    "text": "Ages: slower by 28 ± 6 % over 1.3 s. Five of six ROIs are good to 10 %.",
+    "statements": [
+        {
+            "code": "slower",
+            "level": "note",
+            "sentence": "Ages: slower by 28 ± 6 % over 1.3 s.",
+            "values": {
+                "change": {"value": -0.28, "error": 0.06, "unit": "1"},
+                "over": {"value": 1.3, "error": 0.0, "unit": "s"},
+            },
+            "rois": [1, 2, 3, 4, 5, 6],
+            "picture": "age",
+        },
+        {
+            "code": "precise",
+            "level": "good",
+            "sentence": "Five of six ROIs are good to 10 %.",
+            "values": {
+                "number": {"value": 5.0, "error": 0.0, "unit": "1"},
+                "total": {"value": 6.0, "error": 0.0, "unit": "1"},
+            },
+            "rois": [1, 2, 3, 4, 5],
+            "picture": "table",
+        },
+    ],
+}
+_OPTION: dict[str, JsonValue] = {
+    "change": "frames",
+    "factor": 4.2,
+    "n_frames": 2100,
+    "frame_time_s": 0.00134,
+    "photons": 0.12,
+    "relative_error": 0.05,
+}
+ADVICE: dict[str, JsonValue] = {
+    "id": ID,
+    "roi": 4,
+    "relative_error": 0.11,
+    "target": 0.05,
+    "sentence": "ROI 4 to 5 %: 2100 frames, or 3 × the flux, or 2 ms frames.",
+    "options": [_OPTION],
+    "needed": [_OPTION],
+    "notes": [],
+}

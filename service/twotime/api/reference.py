@@ -1,4 +1,4 @@
-"""The description of the REST interface as a page that needs no other place on the network."""
+"""The reference of the REST interface as one HTML page, which loads nothing from elsewhere."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _UNTOLD = "Successful Response"
 
 
 def reference_html(document: Document) -> str:
-    """Every route of an OpenAPI document, by its tag, with parameters, an example of the body and the answers."""
+    """All routes of an OpenAPI document by tag, with parameters, an example body and responses."""
     about = document["info"]
     groups = "".join(_group(document, tag) for tag in document["tags"])
     links = "".join(f'<a href="#{escape(tag["name"])}">{escape(tag["name"])}</a>' for tag in document["tags"])
@@ -90,7 +90,7 @@ def _answers(document: Document, route: Document) -> str:
 
 
 def _errors(document: Document) -> str:
-    """What refusals mean; said once, as they mean the same of every route."""
+    """Error responses; listed once, because they are the same for every route."""
     found = {
         status: answer["description"]
         for methods in document["paths"].values()
@@ -124,7 +124,7 @@ def _example_of(document: Document, schema: Document) -> Any:
 
 
 def _kind(document: Document, schema: Document) -> str:
-    """What a value may be, in words."""
+    """The type of a value, in words."""
     known = _resolved(document, schema)
     if "anyOf" in known:
         return " or ".join(_kind(document, one) for one in known["anyOf"] if one.get("type") != "null")
@@ -145,6 +145,6 @@ def _resolved(document: Document, schema: Document) -> Document:
 
 
 def _words(text: str) -> str:
-    """Words with what stands between backticks as code."""
+    """Text with parts in backticks as code."""
     parts = escape(" ".join(text.split())).replace("``", "`").split("`")
     return "".join(f"<code>{part}</code>" if k % 2 else part for k, part in enumerate(parts))

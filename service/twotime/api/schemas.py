@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import AGE_CUT, ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID
+from twotime.api.examples import ADVICE, AGE_CUT, ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID, VERDICT
 from twotime.recipe import Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -123,7 +123,7 @@ class Analysis(Body):
     request: dict[str, Any] = Field(description="the recipe asked for: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value of the recipe came from")
-    versions: dict[str, str] = Field(description="of the software, the ensemble and the networks of the estimate")
+    versions: dict[str, str] = Field(description="of software, numerics, ensemble and the networks of the estimate")
     timings_s: dict[str, float] = Field(description="seconds spent in each stage")
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")
@@ -316,6 +316,53 @@ class Result(Body):
     versions: dict[str, str]
 
 
+class Statement(Body):
+    """One thing that the numbers say."""
+
+    code: str = Field(description="what is said, such as diffusive, slower, precise or beam_unstable")
+    level: Literal["good", "note", "mind"] = Field(description="mind: look before you rely on the numbers")
+    sentence: str
+    values: dict[str, Quantity] = Field(description="numbers of the sentence; the error of a count is 0")
+    rois: list[int] = Field(description="that it is about")
+    picture: str = Field(description="of the page that shows it: table, two_time, g2, dispersion, age or intensity")
+
+
+class Verdict(Body):
+    """What a finished analysis says of its sample and its beam."""
+
+    model_config = _shows(VERDICT)
+
+    id: str
+    text: str = Field(description="all sentences in a row")
+    statements: list[Statement] = Field(description="the most important first")
+
+
+class Option(Body):
+    """One way to measure the same again, and the error that its rate would have."""
+
+    change: Literal["frames", "repeats", "flux", "frame_time"]
+    factor: float = Field(description="by which it differs from the scan that was analysed")
+    n_frames: int = Field(description="in each repeat")
+    frame_time_s: float
+    photons: float = Field(description="per pixel and frame")
+    relative_error: float = Field(description="predicted standard error of Γ / Γ")
+
+
+class Advice(Body):
+    """How the error of one rate would fall, and what it takes to reach a target."""
+
+    model_config = _shows(ADVICE)
+
+    id: str
+    roi: int
+    relative_error: float | None = Field(description="standard error of Γ / Γ as it is; null without a rate")
+    target: float = Field(description="relative error that is asked for")
+    sentence: str
+    options: list[Option]
+    needed: list[Option] = Field(description="the least change of each kind that reaches the target")
+    notes: list[str] = Field(description="what to mind: frame time, length of the scan")
+
+
 class LiveScan(Body):
     """A scan that is followed, or was lately."""
 
@@ -381,6 +428,7 @@ class Latest(Body):
             "trusted": [True],
             "diffusion": 6.1e5,
             "diffusion_error": 4e4,
+            "verdict": "Diffusive: Γ ∝ q^(2.01 ± 0.08), D = (6.1 ± 0.4) × 10⁵ Å²/s.",
         }
     )
 
@@ -396,6 +444,7 @@ class Latest(Body):
     trusted: list[bool] = Field(description="whether each can be relied upon")
     diffusion: float | None = Field(description="D of Γ = D q² over the trusted ROIs, Å²/s")
     diffusion_error: float | None = Field(description="standard error, Å²/s")
+    verdict: str = Field("", description="what the numbers say of sample and beam; empty while the scan runs")
 
 
 class Table(Body):

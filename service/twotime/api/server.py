@@ -16,12 +16,12 @@ from twotime.settings import Settings
 
 _GRACE_S = 5
 HEAD_S = 20.0
-"""For the head of a request, s."""
+"""Time limit for the headers of a request, s."""
 STALLED_S = 60.0
-"""For a client that takes nothing of an answer, s."""
+"""Time limit for a client that reads nothing of a response, s."""
 _LONGEST_HEAD = 64 * 2**10
 _MOST_CONNECTIONS = 1000
-"""At the same time; further ones are told to come again."""
+"""Concurrent connections; further ones get 503."""
 
 
 class Server:
@@ -41,13 +41,13 @@ class Server:
         self.app = create_app(settings)
         config = uvicorn.Config(
             self.app,
-            http=_ImpatientProtocol,
+            http=_HeaderTimeoutProtocol,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
             lifespan="on",
             limit_concurrency=_MOST_CONNECTIONS,
-            # Who asks, and by which scheme, is what a proxy says only where the site trusts that proxy.
+            # Client address and scheme from X-Forwarded headers count only if they come from a trusted proxy.
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
         )
@@ -58,7 +58,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens; known once it has been bound."""
+        """Address, known once the socket is bound."""
         host, port = self._bound().getsockname()[:2]
         return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
@@ -69,7 +69,7 @@ class Server:
 
     @property
     def key(self) -> str:
-        """The key that clients must show."""
+        """The key of the service, with all scopes."""
         key: str = self.app.state.key
         return key
 
@@ -128,11 +128,11 @@ class Server:
         return self._socket
 
 
-class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses it when it is imported
-    """Closes connections on which a request does not come to the end of its head, or an answer is not taken."""
+class _HeaderTimeoutProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses it when it is imported
+    """Closes connections whose request headers do not arrive in time, or whose client does not read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Wait for the first request."""
+        """Start the timer for the first request."""
         self._head_bytes = 0
         self._waiting: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
@@ -140,7 +140,7 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  #
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Wait on while no head is whole, and while a body comes that nobody wants any more."""
+        """Keep the timer running until headers are complete, and while an unwanted body still arrives."""
         in_body = self.cycle is not None and self.cycle.more_body
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
@@ -154,7 +154,7 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  #
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to wait for."""
+        """Stop the timer."""
         self._wait_no_more()
         self._taken()
         super().connection_lost(exc)

@@ -1,14 +1,14 @@
-"""For the configuration of a Tiled server: HDF5 files that lead to nothing outside the folders that it may read.
+"""An HDF5 adapter for Tiled servers that follows no link to files outside the folders that the server may read.
 
-Tiled checks where a file lies; HDF5 then follows what is written in it to any file that the server's user can read.
-The embedded server uses this adapter; any other does with::
+Tiled checks where a file lies. HDF5 then follows links in it to any file that the user of the server can read.
+The embedded server uses this adapter. Other servers use it with::
 
     catalog:
       adapters_by_mimetype:
         application/x-hdf5: twotime.catalog.tiled_adapters:HDF5Inside
 
-and the folders, as a JSON list, in TWOTIME_DETECTOR_DIRS of its environment; without them a file may lead to others of
-its own folder.
+and with the folders, as a JSON list, in the environment variable TWOTIME_DETECTOR_DIRS; without them a file may link to
+others in its own folder. Servers name this module in their configuration: it must not move.
 """
 
 import json
@@ -22,16 +22,16 @@ from tiled.utils import BrokenLink, path_from_uri
 from twotime.hdf5 import HDF5File, LeadsOutside
 
 FOLDERS = "TWOTIME_DETECTOR_DIRS"
-"""Variable of the environment that names the folders."""
+"""Environment variable with the folders."""
 
 
 class HDF5Inside(HDF5Adapter):  # type: ignore[misc]  # Tiled has no types here
-    """Tiled's adapter, for files that lead nowhere else.
+    """Tiled's HDF5 adapter, with a check of all links.
 
     Notes
     -----
-    The file is checked before Tiled opens it. Whoever may change files in the folders could exchange it in between;
-    frames that are read in place, by `twotime.hdf5`, are safe from that too.
+    The file is checked before Tiled opens it, so somebody who may write into the folders could exchange it in between.
+    Frames that `twotime.hdf5` reads in place are checked on the opened file.
     """
 
     @classmethod

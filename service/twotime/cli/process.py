@@ -48,14 +48,14 @@ async def _process(
     try:
         await _until_reachable(service)
         if dry_run:
-            print_plan(await service.plan(reference, recipe), console)
+            print_plan(await service.unrestricted.plan(reference, recipe), console)
             return
-        record = await service.submit(reference, recipe, force=force)
+        record = await service.unrestricted.submit(reference, recipe, force=force)
         with ProgressBar(console) as bar:
             record = await _until_ended(service, record, bar)
         if record.status != "done":
             raise TwotimeError(f"Analysis {record.id} is {record.status}: {record.error}")
-        fits = await service.read_table(record.id, "fits")
+        fits = await service.unrestricted.read_table(record.id, "fits")
         console.print(fits_text(fits))
         for warning in record.warnings:
             console.print(f"- {warning}", style="dim", highlight=False)
@@ -74,7 +74,7 @@ async def _until_ended(service: Service, record: AnalysisRecord, bar: ProgressBa
         if record.stage:
             bar(record.stage, record.progress)
         await asyncio.sleep(_POLL_S)
-        record = await service.analysis(record.id)
+        record = await service.unrestricted.analysis(record.id)
     return record
 
 

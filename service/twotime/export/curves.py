@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from twotime.results import Analysis
+
 
 def by_roi(table: pd.DataFrame, *columns: str) -> tuple[NDArray[Any], ...]:
     """Lags (L,) in frames and columns (L, R) of a table of curves; NaN where a ROI has no such lag.
@@ -26,3 +28,14 @@ def by_roi(table: pd.DataFrame, *columns: str) -> tuple[NDArray[Any], ...]:
         values[place] = table[column]
         found.append(values)
     return (lags, *found)
+
+
+def curve_table(analysis: Analysis, name: str) -> pd.DataFrame:
+    """The table `g2` or `g2_multitau`.
+
+    Analyses of version 0.1.0 have no `g2_multitau`: the mean diagonals stand in, under the same columns.
+    """
+    if name in analysis.tables:
+        return analysis.tables[name]
+    g2 = analysis.tables["g2"]
+    return g2.assign(g2=g2["g2_raw"], g2_error=g2["g2_raw_error"])

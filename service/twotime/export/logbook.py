@@ -11,6 +11,7 @@ from twotime.export.words import (
     q_sentences,
     steadiness,
     title,
+    verdict_sentences,
 )
 from twotime.results import Analysis
 
@@ -24,9 +25,9 @@ def write_logbook(path: Path, analysis: Analysis) -> None:
 
 
 def logbook_text(analysis: Analysis) -> str:
-    """Header, fits with errors and flags, D, steadiness and warnings, in columns of a fixed-width font."""
+    """Header, verdict, fits with errors and flags, D, steadiness and warnings, in columns of a fixed-width font."""
     known = facts(analysis)
-    lines = [f"XPCS of {title(analysis)}", ""]
+    lines = [f"XPCS of {title(analysis)}", "", *verdict_sentences(analysis), ""]
     lines += [f"{name:<12} {value}" for name, value in known]
     lines += ["", *columns(HEADLINE, headline_rows(analysis)), ""]
     lines += [*(f"({mark}) {sentence}" for mark, sentence in flag_sentences(analysis)), ""]

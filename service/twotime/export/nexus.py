@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.export.curves import by_roi
+from twotime.export.curves import by_roi, curve_table
 from twotime.results import NODES, Analysis
 
 KEV_ANGSTROM = 12.39842
@@ -102,7 +102,7 @@ def _instrument(entry: h5py.Group, analysis: Analysis) -> None:
 def _data(entry: h5py.Group, analysis: Analysis) -> None:
     data = _group(entry, "data", "NXdata")
     data.attrs["signal"] = "g2"
-    delay, g2, error = by_roi(analysis.tables["g2_multitau"], "g2", "g2_error")
+    delay, g2, error = by_roi(curve_table(analysis, "g2_multitau"), "g2", "g2_error")
     _value(data, "g2", g2, "1", storage_mode="one_array")
     _value(data, "g2_derr", error, "1", storage_mode="one_array")
     _value(data, "delay_difference", delay, "frames", storage_mode="one_array")
@@ -193,7 +193,7 @@ def _aps_paths(file: h5py.File, analysis: Analysis) -> None:
     frames = analysis.resolved["recipe"]["frames"]
     for kind in ("multitau", "twotime"):
         file[f"xpcs/{kind}/config/stride_frame"] = int(frames["stride"])
-        file[f"xpcs/{kind}/config/avg_frame"] = int(frames["bin"])
+        file[f"xpcs/{kind}/config/avg_frame"] = int(frames.get("bin", 1))
     file["xpcs/twotime/processed_bins"] = np.arange(1, n_rois + 1)
     source = h5py.VirtualSource(file["entry/twotime/two_time_corr_func"])
     n = source.shape[0]

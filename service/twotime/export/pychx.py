@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twotime.export.curves import by_roi
+from twotime.export.curves import by_roi, curve_table
 from twotime.results import Analysis
 
 FIT_COLUMNS = ("beta", "relaxation_rate", "alpha", "baseline")
@@ -109,6 +109,6 @@ def _q_values(analysis: Analysis) -> list[list[float]]:
 
 
 def _curves(analysis: Analysis, table: str, column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    lags, values = by_roi(analysis.tables[table], column)
+    lags, values = by_roi(curve_table(analysis, table), column)
     taus = lags * float(analysis.resolved["frame_time_s"])
     return np.concatenate([[0.0], taus]), np.vstack([np.full((1, values.shape[1]), np.nan), values])

@@ -30,6 +30,7 @@ from twotime.export.words import (
     recipe_text,
     steadiness,
     title,
+    verdict_sentences,
 )
 from twotime.results import Analysis
 
@@ -40,6 +41,7 @@ body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #
 h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 34px 0 8px; }
 p, ul { margin: 6px 0; } .quiet { color: #52606d; }
   pre { font-family: ui-monospace, "DejaVu Sans Mono", monospace; }
+.verdict { font-size: 17px; margin: 12px 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 14px 0 0; }
 dt { color: #52606d; } dd { margin: 0; } .flags { gap: 0 10px; margin-top: 8px; font-size: 13.5px; color: #9a3412; }
 .flags dt { color: inherit; font-weight: 600; }
@@ -86,7 +88,11 @@ def report_html(analysis: Analysis) -> str:
 
 def _header(analysis: Analysis) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts(analysis))
-    return f"<h1>{escape(title(analysis))}</h1><p class=quiet>X-ray photon correlation spectroscopy</p><dl>{rows}</dl>"
+    said = escape(" ".join(verdict_sentences(analysis)))
+    return (
+        f"<h1>{escape(title(analysis))}</h1><p class=quiet>X-ray photon correlation spectroscopy</p>"
+        f'<p class="verdict">{said}</p><dl>{rows}</dl>'
+    )
 
 
 def _numbers(analysis: Analysis) -> str:

@@ -21,6 +21,7 @@ from twotime.export.words import (
     recipe_text,
     steadiness,
     title,
+    verdict_sentences,
 )
 from twotime.results import Analysis
 
@@ -43,6 +44,7 @@ def report_pages(analysis: Analysis) -> Pages:
     """Header, numbers with errors and flags, warnings, pictures, recipe with sources and citation."""
     pages = Pages(f"XPCS of {title(analysis)}, run {str(analysis.resolved.get('raw_uid', ''))[:8]}")
     pages.title(title(analysis), "X-ray photon correlation spectroscopy")
+    pages.paragraph(" ".join(verdict_sentences(analysis)), size=11)
     pages.facts(facts(analysis))
     _numbers(pages, analysis)
     pages.heading("Warnings")

@@ -9,6 +9,7 @@ import yaml
 from twotime.export.flags import Flag, flags, marks
 from twotime.export.tables import with_error
 from twotime.results import Analysis
+from twotime.verdict import Evidence, verdict
 
 CITATION = (
     "T. Konstantinova et al., Noise reduction in X-ray photon correlation spectroscopy with convolutional neural "
@@ -49,6 +50,14 @@ def headline_rows(analysis: Analysis) -> list[tuple[str, ...]]:
 def flag_sentences(analysis: Analysis) -> list[tuple[str, str]]:
     """Letters of the flags in `headline_rows` and what they mean, with the ROIs that have them."""
     return [(one.mark, f"{one.sentence} (ROI {', '.join(map(str, one.rois))})") for one in _flags(analysis)]
+
+
+def verdict_sentences(analysis: Analysis) -> list[str]:
+    """What the numbers say of sample and beam: as it was published, or made now of results older than verdicts."""
+    published = analysis.resolved.get("verdict")
+    if published is not None:
+        return [str(one["sentence"]) for one in published]
+    return list(verdict(Evidence.of(analysis)).sentences)
 
 
 def title(analysis: Analysis) -> str:

@@ -1,7 +1,7 @@
 """Jobs: which runs are analysed, in which order, by which process, and what happens when a process dies.
 
-`Service` is the entry point for the layers above. `Callers` and `CallerService` serve callers who authenticate with a
-Tiled key of their own.
+`Service` is the entry point for the layers above. `Service.unrestricted` and `Service.restricted_to(viewer)` are the
+service within one scope, a `ScopedService`; `Callers` keeps the viewers of callers who show a Tiled key.
 
 =============  ========================================================================================
 package        purpose
@@ -14,7 +14,11 @@ package        purpose
 """
 
 from twotime.jobs.access.callers import Callers
-from twotime.jobs.caller_service import CallerService
+from twotime.jobs.scoped_service import ScopedService
 from twotime.jobs.service import Service
+from twotime.processes import PROCESSES
 
-__all__ = ["CallerService", "Callers", "Service"]
+# Worker, export and live processes are forked from one that has imported these.
+PROCESSES.set_forkserver_preload(["twotime.jobs.executors.attempt", "twotime.jobs.exporter", "twotime.live.session"])
+
+__all__ = ["Callers", "ScopedService", "Service"]

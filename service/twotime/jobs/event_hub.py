@@ -1,4 +1,4 @@
-"""What happens in the service, told to everybody who listens."""
+"""Events of the service, published to any number of subscribers."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ MOST_WAITING = 256
 
 
 class Subscription:
-    """Events from the moment it was made, without end; one that is too slow loses the oldest ones."""
+    """Events from its creation on, without end. A subscriber that is too slow loses the oldest events."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MOST_WAITING)
@@ -21,20 +21,20 @@ class Subscription:
         return await self._waiting.get()
 
     def put(self, message: dict[str, Any]) -> None:
-        """Take an event."""
+        """Add an event."""
         if self._waiting.full():
             self._waiting.get_nowait()
         self._waiting.put_nowait(message)
 
 
 class EventHub:
-    """Hands each event to all subscriptions that still exist."""
+    """Publishes events to all living subscriptions; a subscription ends when nobody refers to it any more."""
 
     def __init__(self) -> None:
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
     def publish(self, event: str, **fields: Any) -> None:
-        """Tell all subscriptions; to be called in the event loop."""
+        """Publish an event; call it in the event loop."""
         message = {"event": event, "time": time.time(), **fields}
         for subscription in list(self._subscriptions):
             subscription.put(message)

@@ -1,4 +1,4 @@
-"""Files of finished analyses, written by a process of their own: drawing takes seconds in which others want answers."""
+"""Export of finished analyses into files, in a process of its own: drawing takes seconds and holds the GIL."""
 
 import asyncio
 import json
@@ -15,18 +15,18 @@ from twotime.processes import begin, die_with_parent
 from twotime.settings import Settings
 
 EXPORT_S = 300.0
-"""For one file, s."""
+"""Time limit for one file, s."""
 AT_ONCE = 2
 
 
 class Exporter:
-    """Writes files, a few at a time."""
+    """Writes files, `AT_ONCE` at a time."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def write(self, settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
-        """Write all of an analysis into a file, see `twotime.export.files.write_file`.
+        """Write everything published of an analysis into a file; see `twotime.export.files.write_file`.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Exporter:
             finally:
                 process.kill()
         if process.exitcode != 0:
-            raise _told(path, process.exitcode)
+            raise _error_of(path, process.exitcode)
 
 
 def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
@@ -64,8 +64,8 @@ def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | 
         raise SystemExit(1) from None
 
 
-def _told(path: Path, exit_code: int | None) -> TwotimeError:
-    """Why a process wrote no file."""
+def _error_of(path: Path, exit_code: int | None) -> TwotimeError:
+    """The error of a process that wrote no file."""
     try:
         name, sentence = json.loads(_failure(path).read_text())
     except OSError:

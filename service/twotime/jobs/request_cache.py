@@ -1,4 +1,4 @@
-"""One answer of Tiled for everybody who asks at the same time."""
+"""A cache that also coalesces requests: equal questions at the same time share one answer."""
 
 import asyncio
 import time
@@ -9,15 +9,14 @@ Answer = TypeVar("Answer")
 
 
 class RequestCache:
-    """Answers that are asked for once and given to all who want the same within a moment.
+    """Caches answers for a moment and lets equal questions wait for the same answer.
 
-    Fifty screens that poll cost as much as one. Whoever changes something calls `forget`, so that the next one to ask
-    sees it.
+    Fifty screens that poll cost Tiled as much as one. Call `clear` after a change, so that the next question sees it.
 
     Parameters
     ----------
-    max_age_s : how old an answer may be, s
-    max_entries : answers kept at max_entries; the oldest are let go
+    max_age_s : age up to which an answer is given again, s
+    max_entries : number of answers kept; the oldest are dropped
 
     Examples
     --------
@@ -31,6 +30,11 @@ class RequestCache:
     ...     return len(asked)
     >>> asyncio.run(both())
     1
+
+    Notes
+    -----
+    A cache that only has a time to live does not coalesce: fifty questions before the first answer would all go to
+    Tiled.
     """
 
     def __init__(self, max_age_s: float, max_entries: int = 500) -> None:
@@ -39,18 +43,18 @@ class RequestCache:
         self._known: dict[Hashable, tuple[float, asyncio.Task[Any]]] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer to a question; whatever asking raises, all who wait for it get."""
+        """The answer to `ask()`, cached under `key`. An exception goes to all who wait, and is not cached."""
         now = time.monotonic()
         asked_at, task = self._known.get(key, (0.0, None))
         if task is None or (task.done() and (now - asked_at > self.max_age_s or task.exception() is not None)):
             self._tidy(now)
             task = asyncio.ensure_future(_asked(ask))
             self._known[key] = now, task
-        answer: Answer = await asyncio.shield(task)
+        answer: Answer = await asyncio.shield(task)  # One client that disconnects must not cancel the others' answer.
         return answer
 
     def clear(self) -> None:
-        """Let nobody get an answer from before this moment."""
+        """Forget all answers, also those that are still awaited."""
         self._known.clear()
 
     def _tidy(self, now: float) -> None:

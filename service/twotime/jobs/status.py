@@ -1,4 +1,4 @@
-"""What the service shows of runs and of itself."""
+"""What the service reports: runs, queue, health, submitted runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RunListing:
-    """One raw run as the automatic mode sees it.
+    """One raw run, with the verdict of the automatic mode.
 
     Attributes
     ----------
     uid, scan_id, sample, plan_name : from the start document
     time : start of the run, s since 1970
-    exit_status : from the stop document; None while the run is going on
+    exit_status : from the stop document; None while the run goes on
     detectors : image keys
     automatic : "taken", "skipped" or "off"
-    reason : why, in words
+    reason : of the verdict, in words
     analyses : ids of the analyses of this run, newest first
     """
 
@@ -33,22 +33,26 @@ class RunListing:
 
 @dataclass(frozen=True)
 class Health:
-    """How the service is.
+    """State of the service.
 
     Attributes
     ----------
     ready : whether requests can be served and analyses computed
+    tiled_reachable, watching, weights_valid : whether that part works
     tiled : "reachable", or one sentence that says what is wrong
     watcher : "watching", "off" or one sentence
-    workers : those that could compute, and how many there should be
+    workers : number of workers that can compute, and number configured
     queued, running : number of analyses in this process
-    dask : how large the Dask cluster is, or one sentence that says what is wrong; empty where there is none
-    documents : whether documents of runs are listened to, and how many came; empty where there is no address
-    documents_heard : whether the 0MQ proxy at that address answers
+    dask : size of the Dask cluster, or one sentence that says what is wrong; empty without a cluster
+    documents : state of the 0MQ connection and number of documents; empty without an address
+    documents_heard : whether the 0MQ proxy answers
     ensemble : version of the ensemble, or one sentence that says what is wrong with its files
     """
 
     ready: bool
+    tiled_reachable: bool
+    watching: bool
+    weights_valid: bool
     tiled: str
     watcher: str
     workers: tuple[int, int]
@@ -62,13 +66,13 @@ class Health:
 
 @dataclass(frozen=True)
 class QueueView:
-    """What one service is about to do.
+    """The queue of one service.
 
     Attributes
     ----------
-    paused : no further analysis is begun
-    running : ids of analyses that are being computed
-    waiting : ids of those that wait, the next one first
+    paused : whether no further analysis is started
+    running : ids of analyses that are computed now
+    waiting : ids of analyses that wait, the next one first
     """
 
     paused: bool
@@ -78,13 +82,13 @@ class QueueView:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of one of many runs.
+    """Outcome for one of many submitted runs.
 
     Attributes
     ----------
     uid, scan_id : of the run
-    analysis_id : None where it cannot be analysed
-    reason : why not; empty where it can
+    analysis_id : None if the run cannot be analysed
+    reason : why not, else empty
     """
 
     uid: str

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import twotime
 from cnn_ed import Ensemble
 from twotime.pipeline.gathering import PixelStore
+from twotime.pipeline.numerics import NUMERICS
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
 from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
@@ -95,8 +96,13 @@ def analyse(
 
 
 def versions_of(ensemble: Ensemble) -> dict[str, str]:
-    """What decides the numbers besides run and recipe: the software, the ensemble and the networks of the estimate."""
-    return {"twotime": twotime.__version__, "ensemble": ensemble.version, "estimate": ensemble.estimator.version}
+    """Versions of the numerics, the ensemble and the estimator, which decide the numbers, and of the software."""
+    return {
+        "twotime": twotime.__version__,
+        "numerics": NUMERICS,
+        "ensemble": ensemble.version,
+        "estimate": ensemble.estimator.version,
+    }
 
 
 def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) -> RoiResult:

@@ -27,7 +27,7 @@ from twotime.recipe.regions import (
     QPhi,
     Rings,
 )
-from twotime.recipe.resolve import ResolvedRecipe, analysis_id, default_rings, digest, resolve
+from twotime.recipe.resolve import ResolvedRecipe, analysis_id, deciding, default_rings, digest, resolve
 
 __all__ = [
     "DECAY_PARAMETERS",
@@ -51,6 +51,7 @@ __all__ = [
     "Rings",
     "RunFacts",
     "analysis_id",
+    "deciding",
     "default_rings",
     "digest",
     "load_recipe",

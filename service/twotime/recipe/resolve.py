@@ -68,9 +68,25 @@ def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
 
 
 def digest(raw_uid: str, resolved: ResolvedRecipe, versions: Mapping[str, str]) -> str:
-    """Sha256 over all that decides the numbers; the same request has the same digest."""
-    document = [raw_uid, resolved.recipe.model_dump(mode="json"), dict(versions)]
+    """Sha256 over all that decides the numbers; the same request has the same digest.
+
+    Parameters
+    ----------
+    versions : of an analysis; that of the software is left out, as it decides no number
+    """
+    document = [raw_uid, resolved.recipe.model_dump(mode="json"), deciding(versions)]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def deciding(versions: Mapping[str, str]) -> dict[str, str]:
+    """The versions that decide the numbers of an analysis: all but that of the software.
+
+    Examples
+    --------
+    >>> deciding({"twotime": "0.2.0", "numerics": "1", "ensemble": "v2"})
+    {'numerics': '1', 'ensemble': 'v2'}
+    """
+    return {name: version for name, version in versions.items() if name != "twotime"}
 
 
 def analysis_id(raw_uid: str, digest: str) -> str:

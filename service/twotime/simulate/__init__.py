@@ -1,7 +1,7 @@
 """Scans with known dynamics, written as a beamline writes them."""
 
 from twotime.simulate.beamline import Scan, run_documents, truth_of, write_run
-from twotime.simulate.defects import Defects, with_defects
+from twotime.simulate.defects import Defects, with_defects, with_flux
 from twotime.simulate.demo import demo_frames, demo_model
 from twotime.simulate.eiger_file import EigerFile, read_frames_file
 from twotime.simulate.speckle import SpeckleModel, simulate_frames
@@ -18,5 +18,6 @@ __all__ = [
     "simulate_frames",
     "truth_of",
     "with_defects",
+    "with_flux",
     "write_run",
 ]

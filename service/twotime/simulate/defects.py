@@ -46,3 +46,17 @@ def with_defects(frames: NDArray[np.uint16], defects: Defects) -> NDArray[np.uin
     for first, last in defects.gap_columns:
         flawed[:, :, first:last] = np.iinfo(flawed.dtype).max
     return flawed
+
+
+def with_flux(frames: NDArray[np.uint16], flux: NDArray[np.floating], seed: int = 0) -> NDArray[np.uint16]:
+    """Frames (N, H, W) as a beam of changing flux gives them: each count is kept with the probability `flux` (N,).
+
+    Raises
+    ------
+    ValueError
+        If a flux is not from 0 to 1, or there is not one for each frame.
+    """
+    if flux.shape != frames.shape[:1] or not ((flux >= 0) & (flux <= 1)).all():
+        raise ValueError(f"flux has the shape {flux.shape}, expected {frames.shape[:1]} with values from 0 to 1.")
+    kept: NDArray[np.uint16] = np.random.default_rng(seed).binomial(frames, flux[:, None, None]).astype(frames.dtype)
+    return kept

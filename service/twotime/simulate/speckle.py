@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from twotime.xpcs.geometry import q_from_radius, radius_map
 from twotime.xpcs.types import Geometry
 
+REFERENCE_Q = 0.01
+"""1/Å at which rates with another exponent than 2 are those of diffusion."""
 _JITTER = 1e-6
 
 
@@ -26,6 +28,9 @@ class SpeckleModel:
     alpha : stretching (below 1) or compression (above 1, at most 2) of the decay
     mean_counts : photons per pixel and frame
     ageing : slowing down, 1/s: the rate falls as Γ(q) / (1 + ageing t)
+    speeding : speeding up, 1/s: the rate grows as Γ(q) (1 + speeding t); not together with `ageing`
+    exponent : p of Γ(q) = D q² (q / 0.01 1/Å)^(p - 2), 2 for diffusion, 1 for ballistic motion
+    oscillation_hz : frequency with which the decay of g2 is modulated, cos²(π f τ); 0 for none
     seed : of all random numbers
     """
 
@@ -37,6 +42,9 @@ class SpeckleModel:
     alpha: float = 1.0
     mean_counts: float = 1.0
     ageing: float = 0.0
+    speeding: float = 0.0
+    exponent: float = 2.0
+    oscillation_hz: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -49,12 +57,15 @@ class SpeckleModel:
         for name, least in (("diffusion", 0.0), ("mean_counts", 0.0)):
             if not getattr(self, name) > least:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected above {least:g}.")
-        if self.ageing < 0:
-            raise ValueError(f"ageing is {self.ageing}, expected 0 or more, 1/s.")
+        for name in ("ageing", "speeding", "oscillation_hz"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more, 1/s.")
+        if self.ageing and self.speeding:
+            raise ValueError(f"ageing is {self.ageing} and speeding {self.speeding}; expected one of them at most.")
 
     def rate(self, q: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
         """Relaxation rate Γ at momentum transfer q (1/Å) at the start of the scan, 1/s."""
-        return self.diffusion * q**2
+        return self.diffusion * q**2 * (q / REFERENCE_Q) ** (self.exponent - 2)
 
 
 def simulate_frames(model: SpeckleModel, n_frames: int) -> NDArray[np.uint16]:
@@ -90,7 +101,7 @@ def simulate_frames(model: SpeckleModel, n_frames: int) -> NDArray[np.uint16]:
     values, starts = np.unique(radius[order], return_index=True)
     for value, own in zip(values, np.split(order, starts[1:]), strict=True):
         rate = float(model.rate(q_from_radius(model.geometry, np.float64(value))))  # type: ignore[arg-type]  # 0-d array
-        factor = _cholesky(_clock(rate, model.ageing, time_s), model.alpha)
+        factor = _cholesky(_clock(rate, model, time_s), model.alpha, model.oscillation_hz * time_s)
         intensity = _intensity(model, factor, own.size, rng)
         counts = rng.poisson(model.mean_counts * intensity)
         frames[:, own] = np.minimum(counts, np.iinfo(np.uint16).max - 1)
@@ -113,15 +124,16 @@ def mode_weights(contrast: float) -> NDArray[np.float64]:
     return np.array([share] * others + [1 - others * share])
 
 
-def _clock(rate: float, ageing: float, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _clock(rate: float, model: SpeckleModel, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """The integral of the rate up to each time."""
-    if ageing == 0:
-        return rate * time_s
-    return rate * np.log1p(ageing * time_s) / ageing
+    if model.ageing == 0:
+        return rate * time_s * (1 + 0.5 * model.speeding * time_s)
+    return rate * np.log1p(model.ageing * time_s) / model.ageing
 
 
-def _cholesky(clock: NDArray[np.float64], alpha: float) -> NDArray[np.float32]:
-    covariance = np.exp(-(np.abs(clock[:, None] - clock) ** alpha))
+def _cholesky(clock: NDArray[np.float64], alpha: float, turns: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Factor of the fields' covariance exp(-|s1 - s2|^α) cos(π (n1 - n2)), by the clock s and the turns n."""
+    covariance = np.exp(-(np.abs(clock[:, None] - clock) ** alpha)) * np.cos(np.pi * (turns[:, None] - turns))
     covariance[np.diag_indices_from(covariance)] += _JITTER
     return np.linalg.cholesky(covariance).astype(np.float32)
 

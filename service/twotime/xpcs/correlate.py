@@ -37,7 +37,7 @@ def two_time(
     Raises
     ------
     ValueError
-        If `pixels` is not a matrix with pixels, or another array does not fit to it.
+        If `pixels` is not a matrix with pixels or holds negative counts, or another array does not fit to it.
 
     Notes
     -----
@@ -59,6 +59,8 @@ def two_time(
             raise ValueError(f"{name} has shape {given.shape}, expected ({length},).")
         if given is not None and name != "bad" and not (np.isfinite(given) & (given > 0)).all():
             raise ValueError(f"{name} holds numbers that are not positive; leave out these pixels or frames.")
+    if n_frames and pixels.dtype.kind in "if" and pixels.min() < 0:
+        raise ValueError(f"pixels holds {pixels.min():g}, expected counts of 0 or more; mask marked pixels first.")
     route = two_time_route(pixels, flat=flat)
     if not isinstance(pixels, np.ndarray) and route != "sparse":
         pixels = pixels.toarray()

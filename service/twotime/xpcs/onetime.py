@@ -60,6 +60,11 @@ def one_time(c2: NDArray[Any], *, max_lag: int | None = None) -> OneTime:
     OneTime
         Two arrays (..., L), values and standard errors at lags 1 ... L; lag 0 is shot noise and left out.
 
+    Raises
+    ------
+    ValueError
+        If `c2` is not square.
+
     Notes
     -----
     NaN are left out; a diagonal without values gives NaN, and one with fewer than two gives a NaN error. Neighbours
@@ -68,6 +73,8 @@ def one_time(c2: NDArray[Any], *, max_lag: int | None = None) -> OneTime:
     relaxation times still errs by more than that: where the pixels are at hand, fit with `pixel_covariance`.
     """
     c2 = np.asarray(c2)
+    if c2.ndim < 2 or c2.shape[-1] != c2.shape[-2]:
+        raise ValueError(f"c2 has shape {c2.shape}, expected (..., N, N).")
     n_frames = c2.shape[-1]
     flat = c2.reshape(-1, n_frames, n_frames)
     longest = n_frames - 1 if max_lag is None else min(max_lag, n_frames - 1)

@@ -235,3 +235,37 @@ def test_names_of_pychx_come_as_one_file(client: httpx.Client, done: dict[str, A
 
 def test_unknown_ending_is_refused(client: httpx.Client, done: dict[str, Any]) -> None:
     assert client.get(f"/analyses/{done['id']}/export.mat").status_code == 422
+
+
+def test_verdict_is_the_same_by_rest_in_tiled_and_in_the_report(
+    client: httpx.Client, done: dict[str, Any], results: Any
+) -> None:
+    found = strict(client.get(f"/analyses/{done['id']}/verdict"))
+
+    assert found["text"] == " ".join(one["sentence"] for one in found["statements"])
+    assert "ROIs" in found["text"]
+    for one in found["statements"]:
+        assert one["values"]
+        assert set(one["rois"]) <= {1, 2}
+    in_tiled = results[done["id"]]["final"].metadata["verdict"]
+    assert [one["sentence"] for one in in_tiled] == [one["sentence"] for one in found["statements"]]
+    assert found["statements"][0]["sentence"] in client.get(f"/analyses/{done['id']}/export.txt").text
+    assert strict(client.get("/latest", params={"sample": done["sample"]}))["verdict"]
+
+
+def test_advice_says_what_reaches_the_target(client: httpx.Client, done: dict[str, Any]) -> None:
+    found = strict(client.get(f"/analyses/{done['id']}/advice", params={"roi": 2, "relative_error": 0.01}))
+
+    assert found["roi"] == 2
+    assert found["target"] == 0.01
+    assert {one["change"] for one in found["options"]} == {"frames", "repeats", "flux", "frame_time"}
+    assert found["sentence"].startswith("ROI 2")
+    for one in found["needed"]:
+        assert one["relative_error"] < found["relative_error"]
+
+
+@pytest.mark.parametrize(("params", "status"), [({"roi": 9}, 422), ({"relative_error": 2}, 422), ({"roi": 0}, 422)])
+def test_impossible_advice_is_refused(
+    client: httpx.Client, done: dict[str, Any], params: dict[str, Any], status: int
+) -> None:
+    assert client.get(f"/analyses/{done['id']}/advice", params=params).status_code == status

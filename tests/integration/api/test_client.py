@@ -91,3 +91,12 @@ def test_event_loops_have_the_same(server: Server, run_uid: str) -> None:
             return list(fits["relaxation_rate"])
 
     assert len(asyncio.run(rates())) == 2
+
+
+def test_verdict_and_advice_are_one_call_each(analysis: AnalysisHandle) -> None:
+    assert analysis.verdict == " ".join(one["sentence"] for one in analysis.statements())
+    table = analysis.advice(roi=2, relative_error=0.05)
+
+    assert set(table["change"]) == {"frames", "repeats", "flux", "frame_time"}
+    assert table.attrs["sentence"].startswith("ROI 2")
+    assert table.attrs["units"]["frame_time_s"] == "s"

@@ -1,4 +1,4 @@
-"""One-time correlation functions at constant age, cut again from what was published."""
+"""One-time correlation functions at constant age, cut from the published two-time functions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from twotime.xpcs.decay import decay
 def age_cut(
     c2: dict[str, NDArray[Any]], g2: pd.DataFrame, ages: pd.DataFrame, age_s: float, width: float | None
 ) -> schemas.AgeCut:
-    """The fitted cut that lies nearest to an age, with its curves and fits.
+    """The fitted cut nearest to an age, with its curves and fits.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def age_cut(
 def _curve(
     c2: NDArray[Any] | None, g2: pd.DataFrame, kind: str, n_ages: int, which: int, width: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """g2 and its error at the lags of the whole curve; NaN where the whole curve has none."""
+    """g2 and its error at the lags of the whole curve; NaN for lags without a value."""
     whole_error = g2[f"g2_{kind}_error"].to_numpy(float)
     if c2 is None:
         return np.full(len(g2), np.nan), np.full(len(g2), np.nan)

@@ -1,4 +1,4 @@
-"""How many frames an analysis has and the time between two of them, by its recipe."""
+"""Number of analysed frames and the time between them, from the recipe."""
 
 from typing import Any
 
@@ -18,5 +18,5 @@ def n_frames(record: AnalysisRecord) -> int:
 
 
 def _bin(frames: dict[str, Any]) -> int:
-    """How many frames were added to one; analyses of earlier versions added none."""
+    """Number of frames added to one; 1 for analyses of versions without binning."""
     return int(frames.get("bin", 1))

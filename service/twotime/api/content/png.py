@@ -1,4 +1,4 @@
-"""Two-time correlation functions and mean frames as PNG, and their down-sampling for screens."""
+"""Two-time correlation functions and mean frames as PNG, reduced to the size of the screen."""
 
 import threading
 from io import BytesIO
@@ -23,13 +23,13 @@ LABELS = {
 }
 MISSING = "#8a8a8a"
 SAMPLED = 1000
-"""Frames along each axis that a colour scale looks at."""
+"""Frames along each axis that are sampled for a colour scale."""
 
 _drawing = threading.Lock()  # matplotlib's font cache is shared by all figures
 
 
 def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
-    """Colour scale of a two-time correlation function that neither its lag-0 diagonal nor outliers spoil.
+    """Colour scale of a two-time correlation function, without its lag-0 diagonal and outliers.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def scale(values: NDArray[Any], kind: str) -> tuple[float, float]:
 
 
 def two_time_png(values: NDArray[Any], kind: str, vmin: float, vmax: float, size: int) -> bytes:
-    """A bare picture, first frame at the lower left, missing points grey.
+    """A picture without axes, first frame at the lower left, missing points grey.
 
     Parameters
     ----------
@@ -104,27 +104,36 @@ def two_time_figure(
     return content.getvalue()
 
 
-def frame_png(frame: NDArray[Any], labels: NDArray[Any] | None, size: int, *, logarithmic: bool = True) -> bytes:
-    """A mean frame, row 0 on top, outlines of the ROIs in white where labels are given.
+def frame_png(
+    frame: NDArray[Any],
+    labels: NDArray[Any] | None,
+    size: int,
+    *,
+    logarithmic: bool = True,
+    mask: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """A mean frame, row 0 on top, gaps and masked pixels grey, outlines of the ROIs in white where labels are given.
 
     Parameters
     ----------
     frame : (H, W) array, counts
     labels : (H, W) integer array, 0 outside all ROIs
     size : longest edge of the picture, pixels
+    mask : (H, W), True where a pixel counts; gaps hold the largest number of the type and would rule the colours
     """
-    small, _ = shrink(frame, size)
+    small, _ = shrink(frame if mask is None else np.where(mask, frame, np.nan), size)
     finite = small[np.isfinite(small) & (small > 0)]
     low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, low * 1.001), clip=False) if logarithmic else Normalize(0, high)
-    picture = _rgba(np.where(small > 0, small, np.nan) if logarithmic else small, "raw", norm)
+    dark = np.isfinite(small) & (small <= 0)
+    picture = _rgba(np.where(dark, low, small) if logarithmic else small, "raw", norm)
     if labels is not None:
         picture[shrink(_outline(labels), size)[0] > 0] = (255, 255, 255, 255)
     return _encoded(picture)
 
 
 def outlines_png(labels: NDArray[Any], size: int) -> bytes:
-    """Outlines of ROIs in white on nothing, to be laid over `frame_png` of the same size.
+    """White outlines of ROIs on a transparent ground, an overlay for `frame_png` of the same size.
 
     Parameters
     ----------

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from twotime.api import schemas
-from twotime.api.content.table_responses import number, unit_of
+from twotime.api.content.table_responses import number
 from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.columns import unit_of
 from twotime.export.flags import flags, sentences
 from twotime.recipe import DECAY_PARAMETERS
 
@@ -15,7 +16,7 @@ from twotime.recipe import DECAY_PARAMETERS
 def summary(
     record: AnalysisRecord, fits: pd.DataFrame, q_fit: pd.DataFrame, n_frames: int, frame_time_s: float
 ) -> schemas.Result:
-    """One object per ROI, and how Γ depends on q."""
+    """One object per ROI, and the dependence of Γ on q."""
     return schemas.Result(
         id=record.id,
         raw_uid=record.raw_uid,
@@ -32,7 +33,7 @@ def summary(
 
 
 def roi_flags(rows: list[dict[Any, Any]]) -> list[schemas.Flag]:
-    """What the rows of the table `fits` say to mind, each thing once."""
+    """Flags of the rows of the table `fits`, each once."""
     found = flags({row["roi"]: row["flag"] for row in rows})
     return [schemas.Flag(mark=one.mark, sentence=one.sentence, rois=list(one.rois)) for one in found]
 
@@ -60,7 +61,7 @@ def roi_result(row: dict[Any, Any]) -> schemas.RoiResult:
 
 
 def estimate(row: dict[Any, Any]) -> schemas.Dynamics | None:
-    """The estimate in a row of `fits` or `fits_age`; None in results older than it and of scans too short for one."""
+    """The estimate in a row of `fits` or `fits_age`; None in older results and for scans that are too short."""
     known = row.get("estimate_reason", "not estimated") != "not estimated"
     return dynamics(row, "estimate") if known else None
 
@@ -82,13 +83,13 @@ def q_dependence(row: dict[Any, Any]) -> schemas.QDependence:
     return schemas.QDependence(
         kind=row["kind"],
         n_rois=row["n_rois"],
-        diffusion=_quantity(row, "diffusion"),
+        diffusion=_quantity(row, "diffusion", "q_fit"),
         chi2=number(row["diffusion_chi2"]),
-        exponent=_quantity(row, "exponent"),
-        amplitude=_quantity(row, "amplitude"),
+        exponent=_quantity(row, "exponent", "q_fit"),
+        amplitude=_quantity(row, "amplitude", "q_fit"),
         reason=row["reason"],
     )
 
 
-def _quantity(row: dict[Any, Any], name: str) -> schemas.Quantity:
-    return schemas.Quantity(value=number(row[name]), error=number(row[f"{name}_error"]), unit=unit_of(name))
+def _quantity(row: dict[Any, Any], name: str, table: str = "fits") -> schemas.Quantity:
+    return schemas.Quantity(value=number(row[name]), error=number(row[f"{name}_error"]), unit=unit_of(table, name))

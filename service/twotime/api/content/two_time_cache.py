@@ -1,4 +1,4 @@
-"""Two-time correlation functions for the screen: read once, kept while they fit, with a common colour scale."""
+"""Cache of two-time correlation functions for the screen, with a common colour scale for raw and denoised."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from twotime.api.content.frame_time import n_frames
 from twotime.api.content.png import SAMPLED, scale
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import NotFound
-from twotime.jobs import Service
+from twotime.jobs import ScopedService
 
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))
@@ -24,11 +24,11 @@ class TwoTimeCache:
 
     Parameters
     ----------
-    service : reads from Tiled
-    budget_bytes : how much to keep
+    service : reads from Tiled, with full access; routes check first whether the caller may read the analysis
+    budget_bytes : size of the cache
     """
 
-    def __init__(self, service: Service, budget_bytes: int = 256_000_000) -> None:
+    def __init__(self, service: ScopedService, budget_bytes: int = 256_000_000) -> None:
         self._service = service
         self._budget = budget_bytes
         self._kept: OrderedDict[tuple[str, int, str, int], NDArray[np.float32]] = OrderedDict()
@@ -40,7 +40,7 @@ class TwoTimeCache:
 
         Parameters
         ----------
-        window : rows and columns; unless the whole is kept, only these are read from Tiled
+        window : rows and columns; unless the whole is cached, only these are read from Tiled
 
         Raises
         ------
@@ -55,7 +55,7 @@ class TwoTimeCache:
         return await self._read(record, kind, roi, window)
 
     async def scale(self, record: AnalysisRecord, kind: str, roi: int, *, own: bool = False) -> tuple[float, float]:
-        """Ends of the colour scale of the whole; raw shares that of denoised, if there is one, unless `own` is set."""
+        """Ends of the colour scale; raw uses that of denoised, if there is one, unless `own`."""
         key = (record.id, record.attempt, kind, roi, own)
         if key not in self._scales:
             self._scales[key] = await self._scale(record, kind, roi, own)

@@ -1,4 +1,4 @@
-"""Ask for analyses, find them, follow them, stop them."""
+"""Request analyses, list them, follow them, cancel them."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -46,7 +46,7 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 50,
     offset: Annotated[int, Query(ge=0, le=MOST, description="how many to pass over")] = 0,
 ) -> schemas.AnalysisList:
-    """Analyses that fit all filters, newest first."""
+    """Analyses that match all filters, newest first."""
     records, total = await service.analyses(
         status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, limit=limit, offset=offset
     )
@@ -57,7 +57,7 @@ async def listing(
 
 @router.post("/many", status_code=202, response_model=schemas.SubmittedList)
 async def submit_many(wanted: schemas.ManyRequest, service: TheService) -> schemas.SubmittedList:
-    """Analyse every finished run that fits, such as all of a sample with another recipe; says why one cannot be."""
+    """Analyse every finished run that matches, for example all of a sample; unusable runs are listed with reasons."""
     which = wanted.model_dump(exclude={"recipe", "force"})
     found = await service.submit_many(wanted.recipe, force=wanted.force, **which)
     return schemas.SubmittedList(runs=[schemas.SubmittedRun.model_validate(asdict(one)) for one in found])
@@ -65,23 +65,23 @@ async def submit_many(wanted: schemas.ManyRequest, service: TheService) -> schem
 
 @router.get("/{analysis_id}", response_model=schemas.Analysis)
 async def one(record: TheRecord) -> schemas.Analysis:
-    """State of one analysis, with its recipe and where each value came from."""
+    """State of one analysis, with its recipe and the source of each value."""
     return as_schema(record)
 
 
 @router.post("/{analysis_id}/cancel", status_code=202, response_model=schemas.Analysis)
 async def cancel(analysis_id: AnalysisId, service: TheService) -> schemas.Analysis:
-    """Stop an analysis: at once if it waits, at the next block of frames if it runs; no effect once it has ended."""
+    """Cancel an analysis: at once if it waits, at the next block of frames if it runs; no effect once it has ended."""
     return as_schema(await service.cancel(analysis_id))
 
 
 @router.post("/{analysis_id}/first", status_code=202, response_model=schemas.Queue)
 async def first(analysis_id: AnalysisId, service: TheWholeService) -> schemas.Queue:
-    """Let an analysis that waits be the next one."""
+    """Move a waiting analysis to the front of the queue."""
     return schemas.Queue.model_validate(asdict(service.advance(analysis_id)))
 
 
 def as_schema(record: AnalysisRecord) -> schemas.Analysis:
     """A record as the body of a response."""
-    told = asdict(record)
-    return schemas.Analysis.model_validate({name: told[name] for name in schemas.Analysis.model_fields})
+    fields = asdict(record)
+    return schemas.Analysis.model_validate({name: fields[name] for name in schemas.Analysis.model_fields})

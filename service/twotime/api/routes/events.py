@@ -1,14 +1,15 @@
 """What happens, as it happens: server-sent events."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from twotime.api.dependencies import AnalysisId, TheRecord, TheService, TheWholeService
 from twotime.api.event_stream import Event, EventStream
-from twotime.errors import TwotimeError
-from twotime.jobs import CallerService, Service
+from twotime.errors import NotFound, TiledRefused, TiledUnavailable
+from twotime.jobs import ScopedService
 
 router = APIRouter(tags=["events"])
 
@@ -47,12 +48,12 @@ async def analysis_events(
                 return
 
 
-async def _is_shown(analysis_id: str, service: Service | CallerService) -> bool:
-    """Whether Tiled still shows the analysis to a caller with a key of Tiled."""
-    if isinstance(service, CallerService):
+async def _is_shown(analysis_id: str, service: ScopedService) -> bool:
+    """Whether the caller may still see the analysis; while Tiled does not answer nothing changes."""
+    with suppress(TiledUnavailable):
         try:
             await service.analysis(analysis_id)
-        except TwotimeError:
+        except (NotFound, TiledRefused):
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""How the service is: for people, for orchestrators and for Prometheus."""
+"""Health of the service, for orchestrators and Prometheus."""
 
 from fastapi import APIRouter, Response
 
@@ -8,8 +8,6 @@ from twotime.api.dependencies import TheWholeService
 from twotime.jobs.status import Health
 
 router = APIRouter(tags=["health"])
-
-_GOOD_WATCHER = ("watching", "polling", "off", "catching up")
 
 
 @router.get("/healthz", response_model=schemas.Health)
@@ -27,7 +25,7 @@ async def readyz(service: TheWholeService, response: Response) -> schemas.Readin
     """Whether Tiled answers, runs are watched, workers live and the weights are the published ones. No key needed."""
     health = service.health()
     checks = _checks(health)
-    # Documents are the second source: without them Tiled's own stream goes on telling of runs.
+    # Documents are only a second source: Tiled's event stream reports runs without them.
     ready = health.ready and all(check.ok for check in checks if check.name != "documents")
     response.status_code = 200 if ready else 503
     return schemas.Readiness(ready=ready, checks=checks)
@@ -45,9 +43,9 @@ def _checks(health: Health) -> list[schemas.Check]:
     alive, wanted = health.workers
     heard = schemas.Check(name="documents", ok=health.documents_heard, detail=health.documents)
     return [
-        schemas.Check(name="tiled", ok=health.tiled == "reachable", detail=health.tiled),
-        schemas.Check(name="watcher", ok=health.watcher.startswith(_GOOD_WATCHER), detail=health.watcher),
+        schemas.Check(name="tiled", ok=health.tiled_reachable, detail=health.tiled),
+        schemas.Check(name="watcher", ok=health.watching, detail=health.watcher),
         schemas.Check(name="workers", ok=alive >= wanted, detail=health.dask or f"{alive} of {wanted} alive"),
-        schemas.Check(name="weights", ok=" " not in health.ensemble, detail=health.ensemble),
+        schemas.Check(name="weights", ok=health.weights_valid, detail=health.ensemble),
         *([heard] if health.documents else []),
     ]

@@ -1,4 +1,4 @@
-"""What other servers tell by themselves: runs that have ended, as a webhook of Tiled delivers them."""
+"""Webhooks: Tiled reports finished runs."""
 
 import hashlib
 import hmac
@@ -35,7 +35,7 @@ async def tiled(request: Request, service: TheWholeService) -> Response:
             "webhook was registered with."
         )
     shown = request.headers.get(SIGNATURE, "")
-    # Strangers get here: nothing is read for one who shows no signature, and never more than a run's documents take.
+    # This path needs no key: read no body without a signature, and never more than a run's documents need.
     body = await _body(request) if shown else b""
     if not shown or not is_signed(body, shown, secret.get_secret_value()):
         log.warning("wrong_signature", address=request.client.host if request.client else "")
@@ -54,7 +54,7 @@ async def tiled(request: Request, service: TheWholeService) -> Response:
 
 
 def is_signed(body: bytes, signature: str, secret: str) -> bool:
-    """Whether a body carries the signature that Tiled gives it; compared in constant time.
+    """Whether a body has the right signature; compared in constant time.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def is_signed(body: bytes, signature: str, secret: str) -> bool:
 
 
 def finished_run(body: bytes) -> str | None:
-    """Uid of the run that a delivery says has ended; None where it says something else.
+    """Uid of the finished run that a delivery reports; None if it reports something else.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What Γ is now: one small object for screens that poll."""
+"""The newest Γ as one small object, for screens that poll."""
 
 from typing import Annotated, Any
 
@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from twotime.api import schemas
 from twotime.api.content.frame_time import frame_time_s, n_frames
 from twotime.api.content.summary import summary
+from twotime.api.content.verdicts import verdict_of
 from twotime.api.dependencies import SampleName, TheService
 from twotime.catalog.results.live_scans import LiveScan
 from twotime.errors import NotReady
@@ -49,6 +50,7 @@ async def latest(
         trusted=[roi.trusted for roi in result.rois],
         diffusion=None if headline is None else headline.diffusion.value,
         diffusion_error=None if headline is None else headline.diffusion.error,
+        verdict=(await verdict_of(record, service)).text,
     )
 
 

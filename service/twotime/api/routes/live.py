@@ -1,4 +1,4 @@
-"""Scans while they run: how far they are, and what their frames say so far."""
+"""Scans that still run: their progress and preliminary results."""
 
 import asyncio
 import math
@@ -24,14 +24,14 @@ _NODES = {"raw": "two_time", "denoised": "two_time_denoised"}
 
 @router.get("", response_model=schemas.LiveList)
 async def scans(service: TheService) -> schemas.LiveList:
-    """Scans that are followed, or were lately, newest first."""
+    """Scans that are followed or were followed lately, newest first."""
     found = await service.live_scans()
     return schemas.LiveList(scans=[_state(scan) for scan in found])
 
 
 @router.get("/{uid}", response_model=schemas.LiveView)
 async def view(uid: RunUid, service: TheService) -> schemas.LiveView:
-    """The numbers of each ROI so far, with errors and flags. They are preliminary: the analysis follows the scan."""
+    """Preliminary numbers of each ROI, with errors and flags. The analysis follows when the scan has ended."""
     scan = await service.live_scan(uid)
     known = scan.metadata
     fits = [_with_nan(row) for row in known.get("fits") or []]
@@ -111,7 +111,7 @@ async def two_time_numbers(uid: RunUid, roi: Roi, service: TheService, kind: Liv
 async def two_time_picture(
     uid: RunUid, roi: Roi, service: TheService, kind: LiveKind = "raw", size: Size = 400
 ) -> Response:
-    """The same as a picture."""
+    """Two-time correlation function so far, as a picture."""
     values, _, _ = await _two_time(service, uid, roi, kind)
     low, high = await asyncio.to_thread(scale, values, kind)
     content = await asyncio.to_thread(two_time_png, values, kind, low, high, size)
@@ -140,12 +140,12 @@ async def _two_time(service: TheService, uid: str, roi: int, kind: str) -> tuple
 
 
 def _with_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as its table had it: metadata hold no NaN, and null in their place."""
+    """A row with NaN in place of null, because metadata cannot hold NaN."""
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def _cells(scan: LiveScan) -> tuple[int, int]:
-    """How many cells of the fixed grid are filled, and the frames of each."""
+    """Number of filled cells of the grid, and frames per cell."""
     step = int(scan.metadata.get("frames_per_cell") or 1)
     return -(-int(scan.metadata.get("n_shown") or 0) // step), step
 

@@ -1,4 +1,4 @@
-"""The page and what it is made of; everything comes from here, nothing from elsewhere."""
+"""The page and its files; nothing is loaded from elsewhere."""
 
 from importlib.resources import files
 from pathlib import Path

@@ -48,7 +48,7 @@ async def two_time_picture(
     axes: Annotated[bool, Query(description="with axes in s and a colour bar")] = False,
     own_scale: Annotated[bool, Query(description="let raw not share the colours of denoised")] = False,
 ) -> Response:
-    """Two-time correlation function as a picture; raw and denoised share their colours."""
+    """Two-time correlation function as a picture; raw and denoised have the same colour scale."""
     tag = entity_tag(request, record)
     same = unchanged(request, tag)
     if same is not None:
@@ -144,12 +144,13 @@ async def mean_frame(
         return same
     frame = await service.read_array(record.id, "mean_frame")
     labels = await service.read_array(record.id, "roi_labels") if rois else None
-    content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic)
+    mask = np.asarray(await service.read_array(record.id, "mask"), bool)
+    content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic, mask=mask)
     return Response(content, media_type="image/png", headers={"ETag": tag})
 
 
 def _frames(start: int, stop: int, number: int, *names: str) -> slice:
-    """One edge of a window; raises `InputError` where it leaves the frames."""
+    """One edge of a window; raises `InputError` if it is outside the frames."""
     if start < stop <= number:
         return slice(start, stop)
     first, last = names

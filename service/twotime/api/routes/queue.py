@@ -1,4 +1,4 @@
-"""What the service is about to do, and a hand on it."""
+"""The queue of the service: show, pause, resume."""
 
 from dataclasses import asdict
 
@@ -12,17 +12,17 @@ router = APIRouter(prefix="/queue", tags=["analyses"])
 
 @router.get("", response_model=schemas.Queue)
 async def queue(service: TheWholeService) -> schemas.Queue:
-    """Analyses that are being computed and those that wait, the next one first."""
+    """Analyses that are computed now and analyses that wait, the next one first."""
     return schemas.Queue.model_validate(asdict(service.queue()))
 
 
 @router.post("/pause", response_model=schemas.Queue)
 async def pause(service: TheWholeService) -> schemas.Queue:
-    """Begin no further analysis until `resume`, or until the service starts anew."""
+    """Start no further analysis until `resume`, or until the service is restarted."""
     return schemas.Queue.model_validate(asdict(service.pause(True)))
 
 
 @router.post("/resume", response_model=schemas.Queue)
 async def resume(service: TheWholeService) -> schemas.Queue:
-    """Go on."""
+    """Resume a paused queue."""
     return schemas.Queue.model_validate(asdict(service.pause(False)))

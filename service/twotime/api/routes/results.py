@@ -81,7 +81,7 @@ async def export(
 
 @router.get("/intensity", response_model=schemas.Intensity)
 async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
-    """Mean count per pixel of each frame and ROI, and the frames that were left out."""
+    """Mean count per pixel of each frame and ROI, and the excluded frames."""
     counts, frame, bad = [await service.read_array(record.id, name) for name in _PER_FRAME]
     return schemas.Intensity(
         frame=[int(one) for one in frame],
@@ -98,7 +98,7 @@ async def age_cut(
     roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")],
     age_s: Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False, description="age (t1 + t2) / 2, s")],
 ) -> schemas.AgeCut:
-    """g2 and its fit at the fitted age that lies nearest to the one given."""
+    """g2 and its fit at the fitted age nearest to the given one."""
     c2 = {"raw": await two_times.values(record, "raw", roi)}
     with suppress(NotFound):
         c2["denoised"] = await two_times.values(record, "denoised", roi)
@@ -108,7 +108,7 @@ async def age_cut(
     g2, ages = [await _rows(service, record, name, roi) for name in ("g2", "fits_age")]
     if ages.empty:
         raise NotFound(f"Analysis {record.id} was not fitted at constant age; set fit.ages in its recipe.")
-    width = record.recipe["fit"]["age_width"]
+    width = record.recipe["fit"].get("age_width")
     return await asyncio.to_thread(cut_at_age, c2, g2, ages, age_s, width)
 
 
@@ -165,7 +165,7 @@ def _add_table(path: str, node: str) -> None:
 
 
 async def _rows(service: TheService, record: AnalysisRecord, node: str, roi: int | None) -> pd.DataFrame:
-    """Rows of one ROI, or all; raises InputError where the analysis has no such ROI."""
+    """Rows of one ROI, or all rows; raises InputError if the analysis has no such ROI."""
     table = await service.read_table(record.id, node)
     if roi is None:
         return table

@@ -1,4 +1,4 @@
-"""Raw runs, and what an analysis of one would do."""
+"""Raw runs, and plans for analysing them."""
 
 import asyncio
 from dataclasses import asdict
@@ -18,7 +18,7 @@ router = APIRouter(tags=["runs"])
 async def runs(
     service: TheService, limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 20
 ) -> schemas.RunList:
-    """The newest runs, with what the automatic mode made of each and why."""
+    """The newest runs, each with the decision of the automatic mode and its reason."""
     found = await service.runs(limit=limit)
     return schemas.RunList(runs=[schemas.Run.model_validate(asdict(run)) for run in found])
 
@@ -59,7 +59,7 @@ async def run_frame(
         Orientation | None, Query(description="to the analysis frame; none: that of the detector")
     ] = None,
 ) -> Response:
-    """What the detector saw, logarithmic, before anything is computed."""
+    """Detector frame, or mean of the first frames, on a logarithmic scale."""
     counts = await service.frame(uid, frame=frame, detector=detector, orientation=orientation)
     content = await asyncio.to_thread(frame_png, counts, None, size)
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
@@ -71,7 +71,7 @@ async def run_frame(
     responses={200: {"content": {"image/png": {}}, "description": "White on nothing, in the analysis frame."}},
 )
 async def plan_outlines(wanted: schemas.OutlinesRequest, service: TheService) -> Response:
-    """Outlines of the ROIs of a plan, to be laid over the frame of the run in the same size."""
+    """Outlines of the ROIs of a plan, as an overlay for the frame in the same size."""
     labels = await service.planned_labels(wanted.uid, wanted.recipe)
     content = await asyncio.to_thread(outlines_png, labels, wanted.size)
     return Response(content, media_type="image/png")

@@ -1,6 +1,6 @@
-"""Keys guard everything but health: header, cookie of the page, or once in the address.
+"""Authentication: a key in a header, in the cookie of the page, or once in the address. Only health needs none.
 
-Where the site wants it, a key of Tiled is one too; what it opens is what Tiled shows with it.
+If the site allows it, a Tiled key works as well and opens what Tiled shows for that key.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from twotime.api.errors import problem
 from twotime.api.security.keys import SESSION_S, Brake, Key, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
-from twotime.jobs import Callers, CallerService, Service
+from twotime.jobs import Callers, Service
 
 log = structlog.get_logger()
 
 COOKIE = "twotime_session"
 OPEN_PATHS = ("/healthz", "/readyz")
 SIGNED_PATHS = ("/api/v1/hooks/tiled",)
-"""Open to POST without a key, as their routes check a signature of the body."""
+"""Paths open to POST without a key; their routes check a signature of the body."""
 LOGIN_PATH = "/session"
 _LONGEST_FORM = 4096
 _FORM_S = 10.0
@@ -42,7 +42,7 @@ _SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
 
 
 def scope_needed(method: str, path: str) -> Scope:
-    """What a request takes: reading, asking for work and stopping it, or, where it is none of these, everything.
+    """The scope that a request needs: read, submit, or admin for everything else.
 
     Examples
     --------
@@ -55,17 +55,17 @@ def scope_needed(method: str, path: str) -> Scope:
 
 
 class KeyGuard:
-    """Lets a request through only with a key that may do it; also swaps the key in an address for a cookie.
+    """Middleware that requires a key with the right scope, and exchanges a key in the address for a cookie.
 
-    The cookie holds when it ends, signed, not the key, is out of reach of scripts and is sent by this site's own pages
-    only; what changes something is refused where the browser says that another site asked. It may do what the key may
-    that it was given for, as long as that is one.
+    The cookie holds a signed expiry time, not the key; scripts cannot read it, and only pages of this site send it.
+    Requests that change something are refused if the browser says that another site made them. The cookie is worth as
+    much as its key, as long as that key exists.
 
     Parameters
     ----------
-    app : what is guarded
+    app : the application behind it
     keys : of the service
-    service, callers : for those who show a key of Tiled; None: such keys are wrong
+    service, callers : for callers with a Tiled key; None: Tiled keys are refused
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class KeyGuard:
             await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, request: Request, during: AsyncExitStack) -> Response | None:
-        """What to answer in the application's place; None to let the request through, with what it needs meanwhile."""
+        """Response in place of the application's, or None to pass the request on; `during` closes when it ends."""
         if _path(request) == LOGIN_PATH and request.method == "POST":
             return self._login(request, await _typed_key(request), "/")
         in_address = request.query_params.get("api_key")
@@ -101,6 +101,8 @@ class KeyGuard:
         if key is not None and shown is None and _is_foreign(request):
             return problem(403, "Another site asks", _FOREIGN, _path(request))
         if key is not None:
+            if self.service is not None:
+                request.state.scoped_service = self.service.unrestricted
             return _forbidden(request, f"The key {key.name!r}", key.scopes)
         if shown is None:
             return _refusal(request, 401)
@@ -112,7 +114,7 @@ class KeyGuard:
         return self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
 
     async def _pass_through(self, request: Request, during: AsyncExitStack) -> Response | None:
-        """Let a request through with a key that Tiled knows, to what Tiled shows with it."""
+        """Pass a request with a Tiled key on, restricted to what Tiled shows for that key."""
         assert self.callers is not None
         assert self.service is not None
         authorization = _authorization(request)
@@ -122,15 +124,15 @@ class KeyGuard:
         if wait_s > 0:
             return _too_many(request, wait_s)
         try:
-            view = await during.enter_async_context(self.callers.seeing(authorization))
+            view = await during.enter_async_context(self.callers.view_of(authorization))
         except TiledRefused:
             return self._wrong(request)
         except NotFound as error:
             return problem(403, "Nothing to be seen", str(error), _path(request))
         except TiledUnavailable as error:
             return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
-        request.state.seen = CallerService(self.service, view)
-        request.state.key_is_valid = lambda: True  # Tiled is asked anew with every question.
+        request.state.scoped_service = self.service.restricted_to(view)
+        request.state.key_is_valid = lambda: True  # Tiled checks the key with every request.
         return _forbidden(request, "A key of Tiled", _OF_TILED)
 
     def _login(self, request: Request, shown: str, target: str) -> Response:
@@ -144,7 +146,7 @@ class KeyGuard:
         return response
 
     def _wrong(self, request: Request) -> Response:
-        """Refuse a key that fits nothing; cookies are not counted, as pages go on asking with those of old keys."""
+        """Refuse an unknown key. Cookies are not counted: open pages keep sending those of removed keys."""
         wait_s = self.brake.failed(_address(request))
         if wait_s > 0:
             return _too_many(request, wait_s)
@@ -161,7 +163,7 @@ def _is_open(method: str, path: str) -> bool:
 
 
 def _forbidden(request: Request, named: str, scopes: Sequence[Scope]) -> Response | None:
-    """The answer to a request that a key may not make; None if it may."""
+    """Response 403 if the scopes do not suffice, else None."""
     needed = scope_needed(request.method, _path(request))
     if needed in scopes:
         return None
@@ -184,7 +186,7 @@ def _refusal(
     words: str = "",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem document, or the page that asks for the key."""
+    """A problem document or, for a browser, the page that asks for the key."""
     if _is_page(request):
         page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
         return HTMLResponse(page, status, headers)
@@ -193,7 +195,7 @@ def _refusal(
 
 
 def _path(request: Request) -> str:
-    """As the routes see it; the one of `request.url` also depends on what the client calls this host."""
+    """The path as routes see it. That of `request.url` also depends on the Host header, which the client chooses."""
     path: str = request.scope["path"]
     return path
 
@@ -214,7 +216,7 @@ async def _typed_key(request: Request) -> str:
 
 
 def _is_foreign(request: Request) -> bool:
-    """Whether a browser says that a page of another site asks for a change; programs say nothing of the kind."""
+    """Whether a browser reports that a page of another site requests a change; programs send no such header."""
     if request.method in ("GET", "HEAD"):
         return False
     site = request.headers.get("sec-fetch-site")
@@ -233,7 +235,7 @@ def _shown_key(request: Request) -> str | None:
 
 
 def _authorization(request: Request) -> SecretStr | None:
-    """The shown key as Tiled wants it; None where it cannot be one."""
+    """The key as an Authorization header for Tiled; None if it cannot be a Tiled key."""
     scheme, _, _ = request.headers.get("authorization", "").partition(" ")
     bearer = "x-api-key" not in request.headers and scheme.lower() == "bearer"
     shown = _shown_key(request) or ""

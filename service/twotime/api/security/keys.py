@@ -1,4 +1,4 @@
-"""Keys, what each may do, and how often a client may be wrong; only digests of keys are kept."""
+"""API keys with scopes, sessions of the page, and the limit on wrong keys. Only digests of keys are stored."""
 
 import fcntl
 import hashlib
@@ -25,7 +25,7 @@ Scope = Literal["read", "submit", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 SESSION_S = 7 * 24 * 3600.0
-"""How long a page stays open with the key that it was opened with, s."""
+"""Duration of a session of the page, s."""
 _DIGITS = 12
 MOST_FAILURES = 5
 WITHIN_S = 60.0
@@ -33,7 +33,7 @@ MOST_ADDRESSES = 10_000
 
 
 class Key(BaseModel):
-    """A key by its digest."""
+    """A key, stored as its digest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ _KEYS = TypeAdapter(tuple[Key, ...])
 
 
 class KeyRing:
-    """The keys that a service knows.
+    """The keys that a service accepts.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class KeyRing:
         self._clock = clock
 
     def of(self, shown: str) -> Key | None:
-        """The key that was shown; None where it is no key of this service."""
+        """The key with this text; None if it is not a key of this service."""
         return self._found(_sha256(shown.encode(errors="replace")), lambda key: key.sha256)
 
     def of_session(self, shown: str) -> Key | None:
-        """The key that a page was opened with, by what its cookie holds; None where that has ended."""
+        """The key of a session, from its cookie; None if the session has ended or its key was removed."""
         ends, _, signature = shown.partition(".")
         if not (ends.isascii() and ends.isdecimal() and len(ends) <= _DIGITS and int(ends) > self._clock()):
             return None
@@ -75,7 +75,7 @@ class KeyRing:
         )
 
     def session(self, key: Key) -> str:
-        """What the cookie of a page holds that was opened with a key: when it ends, signed.
+        """Content of the session cookie for a key: its expiry time, signed.
 
         Only the service's own key makes these, so that nobody gets in with what stands in the keys file; with a key
         that is taken back, its sessions end.
@@ -87,7 +87,7 @@ class KeyRing:
         return hmac.new(self._own, f"twotime page {key.sha256} {ends}".encode(), hashlib.sha256).hexdigest()
 
     def _found(self, digest: str, known: Callable[[Key], str]) -> Key | None:
-        """Looks at every key, so that the time taken does not tell which one is nearly right."""
+        """Compare with every key, so that the time taken reveals nothing."""
         found = None
         for key in (self._service, *self._others):
             if hmac.compare_digest(digest, known(key)):
@@ -96,7 +96,7 @@ class KeyRing:
 
 
 class KeysFile:
-    """The keys of a file, read again when it changes; one that can no longer be used leaves those that were there.
+    """Keys from a file, read again when it changes; while the file is not usable, the last good keys stay valid.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class KeysFile:
 
 
 class Brake:
-    """Counts wrong keys by address of the client, over the last minute; remembers a bounded number of addresses."""
+    """Rate limit of wrong keys per client address, over the last minute, for a bounded number of addresses."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -139,7 +139,7 @@ class Brake:
         return len(self._failures)
 
     def failed(self, address: str) -> int:
-        """Take note of a wrong key; seconds to wait where there were too many before, else 0.
+        """Count a wrong key; returns the seconds to wait if there were too many before, else 0.
 
         Examples
         --------
@@ -159,7 +159,7 @@ class Brake:
         return wait
 
     def wait_s(self, address: str) -> int:
-        """Seconds to wait where there were too many wrong keys, else 0; takes note of nothing."""
+        """Seconds to wait if there were too many wrong keys, else 0; counts nothing."""
         now = self._clock()
         return _wait_s(self._recent(address, now), now)
 
@@ -168,7 +168,7 @@ class Brake:
 
 
 def key_ring(settings: Settings) -> tuple[str, KeyRing]:
-    """The service's own key, and all that it knows.
+    """The key of the service, and all keys that it accepts.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def key_ring(settings: Settings) -> tuple[str, KeyRing]:
 
 
 def service_key(settings: Settings) -> str:
-    """The key that may do everything: the one set, else the one kept in `var_dir`, made on first use (mode 600)."""
+    """The key with all scopes: from the settings, else from `var_dir`, created on first use (mode 600)."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
     path = settings.var_dir / "api_key"
@@ -190,7 +190,7 @@ def service_key(settings: Settings) -> str:
 
 
 def load_keys(path: Path) -> tuple[Key, ...]:
-    """The keys of a file, YAML or JSON: a list of name, sha256 and scopes."""
+    """Load keys from a YAML or JSON file: a list of name, sha256 and scopes."""
     try:
         return _keys_of(yaml.safe_load(path.read_text()) or [], path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -198,7 +198,7 @@ def load_keys(path: Path) -> tuple[Key, ...]:
 
 
 def add_key(path: Path, name: str, scopes: Iterable[str]) -> str:
-    """Make a key, add its digest to a keys file, and return it; it is kept nowhere.
+    """Create a key, add its digest to a keys file, and return it. The key itself is not stored.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def add_key(path: Path, name: str, scopes: Iterable[str]) -> str:
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Take a key back: a service that runs refuses it, and pages that were opened with it, from now on.
+    """Remove a key. A running service refuses it and its sessions from now on.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def _wait_s(recent: list[float], now: float) -> int:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """While nobody else changes a file; the system frees the lock of a process that dies, however it dies.
+    """Hold an exclusive lock on a file. The kernel releases the lock of a process that dies.
 
     The lock is on a file beside it, as the file itself is replaced by another one.
     """
@@ -280,7 +280,7 @@ def _sha256(text: bytes) -> str:
 
 
 def _write_secret(path: Path, secret: str) -> None:
-    """Write a file that only its owner can read, whole or not at all; an existing one stays."""
+    """Write a file that only its owner can read, atomically; an existing one stays."""
     draft = _draft(path, secret + "\n")
     try:
         os.link(draft, path)
@@ -291,7 +291,7 @@ def _write_secret(path: Path, secret: str) -> None:
 
 
 def _draft(path: Path, text: str) -> Path:
-    """A file beside another, to be put in its place, that only its owner can read."""
+    """A temporary file beside `path` that only its owner can read, to be moved into its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""What every request and answer keeps to: how long a body may be and may take, HEAD where there is GET, no guessing."""
+"""Middleware for every request: limits on size and duration of bodies, HEAD for every GET, no content sniffing."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from twotime.api.errors import problem
 
 BODY_S = 60.0
-"""For a whole body, s: 16 MiB at 270 kB/s."""
+"""Time limit for a whole body, s: 16 MiB at 270 kB/s."""
 
 
 class BodyLimit:
-    """Refuses longer bodies before they are in memory, and those that do not come to an end.
+    """Refuses bodies that are too long before they are in memory, and bodies that come too slowly.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class BodyLimit:
 
 
 class HeadAsGet:
-    """Answers HEAD as GET, without the body."""
+    """Answers HEAD like GET, without the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -81,15 +81,15 @@ class HeadAsGet:
 
 
 class NoSniff:
-    """Tells browsers to believe the media type of every answer."""
+    """Tells browsers not to guess the media type of responses (``X-Content-Type-Options: nosniff``)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
+        async def send_nosniff(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        await self.app(scope, receive, told if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_nosniff if scope["type"] == "http" else send)

@@ -1,7 +1,8 @@
 // The right side: one analysis, from its state to its dynamics.
 
 import * as api from "./api.js";
-import { el, say } from "./dom.js";
+import { adviceCard, verdictCard } from "./answers.js";
+import { copy, el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
 import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
 import { roiTable, select } from "./rois.js";
@@ -10,18 +11,20 @@ import { twoTimes } from "./two_times.js";
 const DOUBLE_CLICK_MS = 320;
 const AGAINST_Q = { relaxation_rate: "Γ against q²", beta: "β against q", baseline: "C∞ against q", alpha: "α against q" };
 
-/** Fill `main` with the analysis while it is the `current` one; returns what redraws the plots, or null without a result. */
-export async function showAnalysis(main, record, actions, current) {
+/** Fill `main` with the analysis while it is the `current` one, as a `seen` view {roi, age, zoom} was left; returns what redraws the plots, or null without a result. */
+export async function showAnalysis(main, record, actions, current, seen = {}) {
   main.replaceChildren(header(record, actions), ...notes(record));
   if (record.status !== "done") {
     main.append(state(record));
     return null;
   }
-  const result = await api.result(record.id);
+  const [result, verdict] = await Promise.all([api.result(record.id), api.verdict(record.id)]);
   if (!current()) return null;
-  const view = layout(record, result);
+  const view = layout(record, result, verdict, seen);
+  main.firstElementChild.after(view.verdict);
   main.append(...view.sections);
   await view.draw();
+  await view.recall();
   return view.draw;
 }
 
@@ -70,8 +73,9 @@ function facts(record) {
     ["frame time", duration(step)],
     ["ensemble", record.versions.ensemble ?? "–"],
     ["software", record.versions.twotime ?? "–"],
-    ["asked", moment(record.created_time)],
-    took ? ["took", `${plain(took, 3)} s`] : null,
+    ["requested", moment(record.created_time)],
+    record.finished_time ? ["analysed", moment(record.finished_time)] : null,
+    took ? ["computing took", `${plain(took, 3)} s`] : null,
   ];
   return el("dl", { class: "facts" }, rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "object" ? value : String(value)))));
 }
@@ -95,11 +99,11 @@ function state(record) {
 
 export const card = (title, plot, ...extra) => el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
 
-function layout(record, result) {
+function layout(record, result, verdict, seen) {
   const plots = Object.fromEntries(["twoTime", "g2", "dispersion", "age", "intensity"].map((name) => [name, el("div", { class: "plot" })]));
   const known = Object.fromEntries([...new Set(result.rois.map((roi) => roi.roi))].map((roi) => [roi, true]));
   const sound = result.rois.find((roi) => roi.trusted) ?? result.rois[0];
-  const chosen = { roi: sound.roi, third: "spread", cut: null };
+  const chosen = { roi: known[seen.roi] ? seen.roi : sound.roi, third: "spread", cut: null };
   const about = el("span", { class: "under" });
   const choose = (roi) => {
     if (!known[roi] || roi === chosen.roi) return;
@@ -124,6 +128,39 @@ function layout(record, result) {
     drawTwoTime().catch((error) => say(error.message));
   });
 
+  const colours = el("select", { class: "pick", "aria-label": "Colours of the two-time functions", onchange: () => drawTwoTime().catch((error) => say(error.message)) },
+    [["decay", "colours: from C∞ to C∞ + β"], ["values", "colours: all values"]].map(([name, words]) => el("option", { value: name }, words)));
+  const link = el("button", { class: "button small", type: "button", title: "Copy a link to this ROI, age and zoom", onclick: () => copy(addressOfView()) }, "Copy link to this view");
+  const advised = adviceCard(record);
+
+  /** Ends of the colours that show the decay, with some room for noise below; null where no decay is known. */
+  function decayColours(roi) {
+    const { beta, baseline } = roi[roi.headline] ?? roi.raw;
+    if (colours.value !== "decay" || !(beta.value > 0) || baseline.value === null) return null;
+    return [baseline.value - 0.2 * beta.value, baseline.value + beta.value];
+  }
+
+  function addressOfView() {
+    const zoom = pictures.view();
+    const parts = { roi: chosen.roi, age: chosen.cut?.age_s, zoom: zoom && [...zoom.x, ...zoom.y].map((one) => Number(one.toPrecision(6))).join() };
+    const words = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
+    return `${location.origin}${location.pathname}#${record.id}~${words}`;
+  }
+
+  /** Age and zoom as they were when the link was copied. */
+  async function recall() {
+    if (seen.zoom) pictures.look(seen.zoom);
+    if (seen.age !== undefined) await cutAt(seen.age);
+  }
+
+  function show(picture, roi) {
+    if (known[roi] && picture !== "intensity") choose(roi);
+    const target = places[picture];
+    target.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "center" });
+    target.classList.add("shown");
+    setTimeout(() => target.classList.remove("shown"), 1600);
+  }
+
   const tables = {};
   const load = (name) => (tables[name] ??= api.table(record.id, name));
   const rowsOf = (columns, roi) => {
@@ -134,7 +171,7 @@ function layout(record, result) {
   async function drawTwoTime() {
     const roi = result.rois.find((one) => one.roi === chosen.roi);
     third.hidden = !roi.denoised;
-    await pictures.draw(roi.roi, roi.denoised ? ["raw", "denoised", chosen.third] : ["raw"]);
+    await pictures.draw(roi.roi, roi.denoised ? ["raw", "denoised", chosen.third] : ["raw"], decayColours(roi));
     listen();
   }
 
@@ -204,6 +241,7 @@ function layout(record, result) {
       own.age_s?.length ? agePlot(plots.age, own, roi.headline) : null,
       intensityPlot(plots.intensity, counts, roi.roi),
       drawTwoTime(),
+      advised.draw(roi.roi),
     ]);
   }
 
@@ -217,15 +255,26 @@ function layout(record, result) {
     await Promise.all([drawDispersion(), drawRoi()]);
   }
 
-  const frame = el("img", { class: "frame", src: api.frameAddress(record.id, record.attempt), alt: "Mean of the analysed frames, logarithmic, with the outlines of the ROIs" });
+  const frame = el("img", { class: "frame", src: api.frameAddress(record.id, record.attempt), alt: "Mean of the analysed frames, logarithmic, with the outlines of the ROIs; gaps and masked pixels are grey" });
   const cards = { age: card("Γ against age", plots.age), dispersion: card(AGAINST_Q.relaxation_rate, plots.dispersion, law, parameter) };
+  const places = {
+    table: el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, "Dynamics"), link), table),
+    two_time: card("Two-time correlation", plots.twoTime, about, detail, back, colours, third),
+    g2: card("One-time correlation", el("div", {}, plots.g2, aboutCut), age),
+    dispersion: cards.dispersion,
+    age: cards.age,
+    intensity: card("Intensity", plots.intensity),
+  };
   return {
     draw,
+    recall,
+    verdict: verdictCard(verdict, show),
     sections: [
-      el("section", { class: "card" }, el("h3", {}, "Dynamics"), table),
-      card("Two-time correlation", plots.twoTime, about, detail, back, third),
-      el("div", { class: "pair" }, card("One-time correlation", el("div", {}, plots.g2, aboutCut), age), cards.dispersion),
-      el("div", { class: "pair three" }, cards.age, card("Intensity", plots.intensity), card("Mean frame", frame)),
+      places.table,
+      places.two_time,
+      el("div", { class: "pair" }, places.g2, cards.dispersion),
+      el("div", { class: "pair three" }, cards.age, places.intensity, card("Mean frame", frame)),
+      advised.card,
     ],
   };
 }

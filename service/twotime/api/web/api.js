@@ -27,6 +27,8 @@ export const result = (id) => json(`/analyses/${id}/result`);
 export const table = async (id, name) => (await json(`/analyses/${id}/${name}`)).columns;
 export const intensity = (id) => json(`/analyses/${id}/intensity`);
 export const ageCut = (id, roi, age) => json(`/analyses/${id}/age-cut?roi=${roi}&age_s=${age}`);
+export const verdict = (id) => json(`/analyses/${id}/verdict`);
+export const advice = (id, roi, error) => json(`/analyses/${id}/advice?roi=${roi}&relative_error=${error}`);
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
 

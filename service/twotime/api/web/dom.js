@@ -36,3 +36,24 @@ export function say(sentence) {
   clearTimeout(hiding);
   hiding = setTimeout(() => (box.hidden = true), 9000);
 }
+
+/** Put words on the clipboard and say so; also where the page is not served over TLS. */
+export async function copy(words) {
+  try {
+    await navigator.clipboard.writeText(words);
+  } catch {
+    const box = el("textarea", { "aria-hidden": "true" });
+    box.value = words;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+  say(`Copied: ${words}`);
+}
+
+export const copyButton = (words, label) =>
+  el("button", { class: "copy", type: "button", title: label, "aria-label": label, onclick: (event) => {
+    event.stopPropagation();
+    copy(words);
+  } });

@@ -43,10 +43,14 @@ export function duration(seconds) {
   return `${plain(seconds / scale)} ${unit}`;
 }
 
-/** Date and time of day, or time of day alone for today. */
+/** Local date and time of day. */
 export function moment(seconds) {
   if (!seconds) return "";
   const date = new Date(seconds * 1000);
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return date.toDateString() === new Date().toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
+  return date.toLocaleString([], { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+}
+
+/** Unit in which times up to `longest` seconds read best, as [seconds in one, name]. */
+export function timeUnit(longest) {
+  return [[3600, "h"], [120, "min"], [1, "s"], [1e-3, "ms"]].find(([size]) => longest >= size)?.map((part) => (part === 120 ? 60 : part)) ?? [1e-6, "µs"];
 }

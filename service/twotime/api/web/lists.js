@@ -65,8 +65,10 @@ export function showRuns(list, runs, words, analyse) {
   refill(list, shown.length ? shown.map((one) => el("li", {}, runItem(one, analyse))) : [el("li", { class: "empty" }, "No runs.")]);
 }
 
+const AUTOMATIC = { taken: "analysed automatically", skipped: "not analysed automatically" };
+
 function runItem(run, analyse) {
-  const label = run.exit_status === null ? "running" : run.automatic;
+  const label = run.exit_status === null ? "running" : (AUTOMATIC[run.automatic] ?? run.automatic);
   const offer = run.exit_status !== null;
   return el(
     "div",

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { showAnalysis, showProgress } from "./analysis.js";
-import { say } from "./dom.js";
+import { el, say } from "./dom.js";
 import { showAnalyses, showLives, showQueue, showRuns } from "./lists.js";
 import { showLive } from "./live.js";
 import { showRecipe } from "./recipe.js";
@@ -11,7 +11,19 @@ const at = (id) => document.getElementById(id);
 const main = at("analysis");
 const LIVE = "live/";
 const RECIPE = "recipe/";
-const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: location.hash.slice(1) || null, redraw: null, live: null, read: false };
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: null, seen: {}, redraw: null, live: null, read: false };
+
+/** Take the id and the view out of the address: `#id~roi=2&age=0.5&zoom=x0,x1,y0,y1`. */
+function readAddress() {
+  const [id, view = ""] = location.hash.slice(1).split("~");
+  const words = new URLSearchParams(view);
+  const number = (name) => (words.has(name) && Number.isFinite(Number(words.get(name))) ? Number(words.get(name)) : undefined);
+  const zoom = (words.get("zoom") ?? "").split(",").map(Number);
+  const known = zoom.length === 4 && zoom.every(Number.isFinite);
+  state.seen = { roi: number("roi"), age: number("age"), zoom: known ? { x: zoom.slice(0, 2), y: zoom.slice(2) } : null };
+  return id || null;
+}
+state.chosen = readAddress();
 
 const failed = (error) => say(error.message);
 const words = () => at("search").value.trim().toLowerCase();
@@ -91,11 +103,12 @@ async function open(id) {
   const record = await api.analysis(id);
   if (!current()) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
-  state.redraw = await showAnalysis(main, record, { cancel, again, change }, current);
+  state.redraw = await showAnalysis(main, record, { cancel, again, change }, current, state.seen);
 }
 
 function choose(id) {
   state.chosen = id;
+  state.seen = {};
   history.replaceState(null, "", `#${id}`);
   draw();
   main.scrollTop = 0;
@@ -162,13 +175,43 @@ function connected(live) {
   lost = !live;
 }
 
+const KEYS = [["?", "this help"], ["/", "search"], ["n, p", "next and previous ROI"], ["v", "back to the verdict"], ["↑ ↓", "ROIs, in the table"], ["Esc", "the whole scan again, after an age was chosen"], ["Tab, Enter", "everything that can be clicked"]];
+
+function help() {
+  const box = el("dialog", { class: "help", "aria-label": "Keyboard help", onclose: () => box.remove() },
+    el("h2", {}, "Keyboard"), el("dl", {}, KEYS.map(([key, words]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, words)))),
+    el("p", {}, "Click a picture to see the curve of that age; drag over a part to see it in detail; double click for all of it."),
+    el("form", { method: "dialog" }, el("button", { class: "button" }, "Close")));
+  document.body.append(box);
+  box.showModal();
+}
+
+/** Choose the row after or before the one that is chosen. */
+function step(move) {
+  const rows = [...main.querySelectorAll("tbody tr[data-roi]")];
+  rows[rows.findIndex((row) => row.getAttribute("aria-selected") === "true") + move]?.click();
+}
+
+const SHORTCUTS = { "?": help, "/": () => at("search").focus(), n: () => step(1), p: () => step(-1), v: () => main.scrollTo({ top: 0 }) };
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.target.closest("input, textarea, select")) return;
+  if (!SHORTCUTS[event.key]) return;
+  event.preventDefault();
+  SHORTCUTS[event.key]();
+});
+at("help").addEventListener("click", help);
+at("to-list").addEventListener("click", () => document.querySelector(".side").scrollIntoView());
 at("search").addEventListener("input", draw);
 at("queue-pause").addEventListener("click", () => api.pause(!state.queue.paused).then(queued).catch(failed));
 addEventListener("hashchange", () => {
-  const id = location.hash.slice(1);
+  const id = readAddress();
   // The link that skips to this part of the page names no analysis.
   if (id === main.id) history.replaceState(null, "", `#${state.chosen ?? ""}`);
-  else if (id) choose(id);
+  else if (id) {
+    state.chosen = id;
+    draw();
+    open(id).catch(failed);
+  }
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.redraw?.().catch(failed));
 

@@ -1,5 +1,6 @@
 // All plots; colours come from the style sheet, so that light and dark follow it.
 
+import { timeUnit } from "./format.js";
 
 const MAGMA = [
   [0, "#000004"], [0.13, "#1c1044"], [0.25, "#4f127b"], [0.38, "#812581"], [0.5, "#b5367a"],
@@ -137,6 +138,8 @@ const bar = (title, x, span, stacked) => ({
 /** g2 against the lag on a logarithmic axis: points with error bars, fitted curves as lines. */
 export function g2Plot(div, rows) {
   const thin = spread(rows.lag_s.length);
+  const [second, unit] = timeUnit(rows.lag_s[Math.floor(rows.lag_s.length / 2)]);
+  const lags = rows.lag_s.map((lag) => lag / second);
   const traces = [];
   for (const [kind, name] of [["raw", "measured"], ["denoised", "denoised"]]) {
     const known = rows.lag_s.flatMap((_, i) => (rows[`g2_${kind}`][i] === null ? [] : [i]));
@@ -144,19 +147,19 @@ export function g2Plot(div, rows) {
     if (!use.length) continue;
     const pick = (column) => use.map((i) => rows[column][i]);
     traces.push({
-      name, x: pick("lag_s"), y: pick(`g2_${kind}`), mode: "markers", type: "scatter", opacity: kind === "raw" ? 0.75 : 1,
+      name, x: use.map((i) => lags[i]), y: pick(`g2_${kind}`), mode: "markers", type: "scatter", opacity: kind === "raw" ? 0.75 : 1,
       marker: { color: colour(kind), size: kind === "raw" ? 5 : 6, symbol: kind === "raw" ? "circle-open" : "circle" },
       error_y: { array: pick(`g2_${kind}_error`), color: colour(kind), thickness: 1, width: 0 },
-      hovertemplate: "lag %{x:.4g} s<br>g₂ <b>%{y:.4f}</b> ± %{error_y.array:.4f}<extra>" + name + "</extra>",
+      hovertemplate: `lag %{x:.4g} ${unit}<br>g₂ <b>%{y:.4f}</b> ± %{error_y.array:.4f}<extra>${name}</extra>`,
     });
     traces.push({
-      name: `${name}, fit`, x: rows.lag_s, y: rows[`g2_${kind}_fit`], mode: "lines", type: "scatter",
+      name: `${name}, fit`, x: lags, y: rows[`g2_${kind}_fit`], mode: "lines", type: "scatter",
       line: { color: colour(kind), width: 1.6, dash: kind === "raw" ? "dot" : "solid" }, hoverinfo: "skip",
     });
   }
   if (rows.g2_estimate?.some((value) => value !== null)) {
     traces.push({
-      name: "estimate", x: rows.lag_s, y: rows.g2_estimate, mode: "lines", type: "scatter",
+      name: "estimate", x: lags, y: rows.g2_estimate, mode: "lines", type: "scatter",
       line: { color: colour("estimate"), width: 2.4 }, hoverinfo: "skip",
     });
   }
@@ -168,7 +171,7 @@ export function g2Plot(div, rows) {
   const figure = layout({
     height: 330, showlegend: true,
     legend: ABOVE,
-    xaxis: axis("lag τ (s)", { type: "log", exponentformat: "power", dtick: decades(rows.lag_s) }),
+    xaxis: axis(`lag τ (${unit})`, { type: "log", exponentformat: "power", dtick: decades(lags) }),
     yaxis: axis("g₂(τ)", { range }),
   });
   return Plotly.react(div, traces, figure, CONFIG);
@@ -219,33 +222,57 @@ function pointsOf(rois, kind, name, place) {
 
 /** Γ at constant age, and what the leading kind says of it from all ages together, as a line in a band of one error. */
 export function agePlot(div, rows, leading) {
-  const traces = trendOf(rows, leading);
+  const [second, unit] = timeUnit(Math.max(...rows.age_s));
+  const ages = rows.age_s.map((age) => age / second);
+  const traces = trendOf(rows, leading, ages);
   const points = ["raw", "denoised", "estimate"].filter((kind) => rows[`${kind}_relaxation_rate`]).map((kind) => {
     const use = rows.age_s.map((_, i) => i).filter((i) => rows[`${kind}_relaxation_rate`]?.[i] != null && rows[`${kind}_trusted`][i]);
     const pick = (column) => use.map((i) => rows[column][i]);
     return {
       name: NAMES[kind], mode: "markers", type: "scatter",
-      x: pick("age_s"), y: pick(`${kind}_relaxation_rate`),
-      error_y: { array: pick(`${kind}_relaxation_rate_error`), color: colour(kind), thickness: 1, width: 0 },
-      marker: { color: colour(kind), size: 7, symbol: kind === "raw" ? "circle-open" : "circle" },
-      hovertemplate: "age %{x:.4g} s<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra></extra>",
+      x: use.map((i) => ages[i]), y: pick(`${kind}_relaxation_rate`),
+      error_y: { array: pick(`${kind}_relaxation_rate_error`), color: colour(kind), thickness: kind === leading ? 1.4 : 0.9, width: kind === leading ? 3 : 2 },
+      opacity: kind === leading ? 1 : 0.6,
+      marker: { color: colour(kind), size: kind === leading ? 8 : 6, symbol: kind === "raw" ? "circle-open" : "circle" },
+      hovertemplate: `age %{x:.4g} ${unit}<br>Γ <b>%{y:.4g}</b> ± %{error_y.array:.2g} 1/s<extra></extra>`,
     };
   });
   traces.push(...points);
-  const figure = layout({ height: 300, showlegend: true, legend: ABOVE, xaxis: axis("age (s)"), yaxis: axis("Γ (1/s)", { rangemode: "tozero" }) });
+  const figure = layout({ height: 300, showlegend: true, legend: ABOVE, xaxis: axis(`age (${unit})`), yaxis: axis("Γ (1/s)", { range: [0, topOf(rows, leading)] }) });
   return Plotly.react(div, traces, figure, CONFIG);
 }
 
-function trendOf(rows, kind) {
+/** Above the leading points and their errors, and above most of the others', so that one vague point does not flatten all. */
+function topOf(rows, leading) {
+  const ends = (kind) => (rows[`${kind}_relaxation_rate`] ?? []).flatMap((rate, i) => (rate !== null && rows[`${kind}_trusted`][i] ? [rate + (rows[`${kind}_relaxation_rate_error`][i] ?? 0)] : []));
+  const own = ends(leading);
+  const others = ["raw", "denoised", "estimate"].flatMap(ends).sort((a, b) => a - b);
+  const top = Math.max(...own, ...(own.length ? [] : others));
+  return Number.isFinite(top) ? 1.12 * Math.max(top, Math.min(1.6 * top, others.at(-1))) : 1;
+}
+
+function trendOf(rows, kind, ages) {
   const rate = rows[`${kind}_trend_relaxation_rate`];
   const error = rows[`${kind}_trend_relaxation_rate_error`];
   if (!rate || rate[0] === null) return [];
   const back = [...rate.keys()].reverse();
   const band = [...rate.map((one, i) => one + error[i]), ...back.map((i) => rate[i] - error[i])];
   return [
-    { x: [...rows.age_s, ...back.map((i) => rows.age_s[i])], y: band, mode: "lines", type: "scatter", fill: "toself", fillcolor: colour(kind), line: { width: 0 }, opacity: 0.18, hoverinfo: "skip", showlegend: false },
-    { name: "all ages together", x: rows.age_s, y: rate, mode: "lines", type: "scatter", line: { color: colour(kind), width: 1.6 }, hoverinfo: "skip" },
+    { x: [...ages, ...back.map((i) => ages[i])], y: band, mode: "lines", type: "scatter", fill: "toself", fillcolor: colour(kind), line: { width: 0 }, opacity: 0.18, hoverinfo: "skip", showlegend: false },
+    { name: "all ages together", x: ages, y: rate, mode: "lines", type: "scatter", line: { color: colour(kind), width: 1.6 }, hoverinfo: "skip" },
   ];
+}
+
+/** Predicted relative error of a rate against what is changed, on logarithmic axes, with the one that is wanted. */
+export function advicePlot(div, { options, target }) {
+  const kinds = { frames: ["frames", "accent"], repeats: ["repeats", "good"], flux: ["flux", "denoised"], frame_time: ["frame time", "estimate"] };
+  const traces = Object.entries(kinds).map(([kind, [name, tint]]) => {
+    const own = options.filter((one) => one.change === kind);
+    return { name, x: own.map((one) => one.factor), y: own.map((one) => 100 * one.relative_error), mode: "lines+markers", type: "scatter", line: { color: colour(tint), width: 1.8 }, marker: { size: 6 }, hovertemplate: `${name} × %{x:.3g}<br>error <b>%{y:.2g} %</b><extra></extra>` };
+  });
+  const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 100 * target, y1: 100 * target, line: { color: colour("soft"), width: 1.2, dash: "dash" } };
+  const figure = layout({ height: 260, showlegend: true, legend: ABOVE, shapes: [line], xaxis: axis("times as much", { type: "log", dtick: "D2" }), yaxis: axis("error of Γ (%)", { type: "log", dtick: "D2" }) });
+  return Plotly.react(div, traces, figure, CONFIG);
 }
 
 /** Mean count per pixel against time, with the frames that were left out. */

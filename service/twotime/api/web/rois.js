@@ -1,6 +1,6 @@
 // The table of ROIs: one row each, the headline in bold, errors beside values; what the flags mean stands once below.
 
-import { el } from "./dom.js";
+import { copyButton, el } from "./dom.js";
 import { withError } from "./format.js";
 
 const COLUMNS = [
@@ -37,14 +37,15 @@ const id = (flag) => `flag-${flag.mark}`;
 
 function row(roi, flags, chosen, choose) {
   const lead = roi[roi.headline] ?? roi.raw;
-  const cell = (quantity, attributes = {}, bound = false) => {
+  const cell = (quantity, attributes = {}, bound = false, name = "") => {
     const [value, error] = withError(quantity);
-    return el("td", attributes, value, el("span", { class: "error" }, bound ? " at bound" : error ? ` ± ${error}` : ""));
+    const copied = name && value !== "–" ? copyButton(`${value}${error ? ` ± ${error}` : ""}${quantity.unit && quantity.unit !== "1" ? ` ${quantity.unit}` : ""}`, `Copy ${name} of ROI ${roi.roi}`) : null;
+    return el("td", attributes, copied, value, el("span", { class: "error" }, bound ? " at bound" : error ? ` ± ${error}` : ""));
   };
   const shape = (name) => cell(lead[name], {}, lead.on_bound.includes(name));
   const rate = (kind) =>
     roi[kind]
-      ? cell(roi[kind].relaxation_rate, { class: roi.headline === kind ? "lead" : "aside" }, roi[kind].on_bound.includes("relaxation_rate"))
+      ? cell(roi[kind].relaxation_rate, { class: roi.headline === kind ? "lead" : "aside" }, roi[kind].on_bound.includes("relaxation_rate"), roi.headline === kind ? "Γ" : "")
       : el("td", { class: "aside" }, "–");
   return el(
     "tr",
@@ -74,14 +75,14 @@ function sector(roi) {
 
 const LABELS = {
   doubtful: ["doubtful", "Do not rely on this rate"],
-  raw: ["raw leads", "The fit of the measured curve is shown first"],
-  mind: ["mind", "Usable, but mind"],
 };
 
 function flag(roi, lead, flags) {
-  if (!roi.flag && lead.trusted) return el("span", { class: "flag good", title: "Narrow enough to decide on, and the curve looks like a single decay." }, "✓ trusted");
-  const [words, meaning] = LABELS[!lead.trusted ? "doubtful" : roi.headline === "raw" ? "raw" : "mind"];
   const why = flags.map((one) => one.sentence).join("; ");
+  const marks = flags.length ? el("sup", { title: why }, flags.map((one) => one.mark).join(" ")) : null;
+  // A trusted rate is a good result, whichever curve it comes from and whatever is worth reading below.
+  if (lead.trusted) return el("span", { class: "flag good", title: why || "Narrow enough to decide on, and the curve looks like a single decay." }, "✓ trusted ", marks);
+  const [words, meaning] = LABELS.doubtful;
   return el("span", { class: "flag", title: `${meaning}: ${why}.` }, `⚑ ${words} `, el("sup", {}, flags.map((one) => one.mark).join(" ")));
 }
 

@@ -12,13 +12,13 @@ export function twoTimes(div, record, result, tell, failed) {
   const number = result.n_frames;
   const whole = { rows: [0, number], columns: [0, number] };
   const end = number * result.frame_time_s;
-  const state = { roi: null, kinds: [], view: null, window: whole, cut: null };
+  const state = { roi: null, kinds: [], colours: null, view: null, window: whole, cut: null };
   const read = { of: "", wholes: [], window: whole, parts: [] };
   let asked = new AbortController();
 
   /** Show kinds of a ROI, in the window that is zoomed already. */
-  function draw(roi, kinds) {
-    Object.assign(state, { roi, kinds });
+  function draw(roi, kinds, colours = null) {
+    Object.assign(state, { roi, kinds, colours });
     return renew();
   }
 
@@ -55,7 +55,7 @@ export function twoTimes(div, record, result, tell, failed) {
   }
 
   async function show(parts) {
-    const panels = parts.map((part, n) => ({ kind: state.kinds[n], title: TITLES[state.kinds[n]], own: n === 2, ...part }));
+    const panels = parts.map((part, n) => ({ kind: state.kinds[n], title: TITLES[state.kinds[n]], own: n === 2, ...part, scale: n < 2 && state.colours ? state.colours : part.scale }));
     await twoTimePlot(div, panels, result.frame_time_s, state.view ?? { x: [0, end], y: [0, end] });
     await markAge(div, state.cut, end);
     tell(inWords(state.window, parts[0].step), isWhole(state.window));
@@ -92,7 +92,7 @@ export function twoTimes(div, record, result, tell, failed) {
     return markAge(div, cut, end);
   }
 
-  return { draw, mark, showWhole: () => look(null), zoomed: () => !isWhole(state.window) };
+  return { draw, mark, look, view: () => (isWhole(state.window) ? null : state.view), showWhole: () => look(null), zoomed: () => !isWhole(state.window) };
 }
 
 const within = (inner, outer) =>

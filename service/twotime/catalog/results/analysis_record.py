@@ -38,7 +38,7 @@ class AnalysisRecord:
     request : the recipe as requested
     recipe, sources : the recipe with all values, and the source of each
     digest : sha256 over everything that decides numbers
-    versions : of the software, the ensemble and the networks of the estimate
+    versions : of the software, the numerics, the ensemble and the networks of the estimate
     timings_s : seconds spent in each stage
     error : why it failed or was cancelled, one sentence
     warnings : sentences for the reader of the result

@@ -84,7 +84,7 @@ class AnalysisStore:
         ----------
         facts : of the run
         resolved, digest : recipe with all values, and the hash over it
-        versions : of the software, the ensemble and the networks of the estimate
+        versions : of the software, the numerics, the ensemble and the networks of the estimate
         asked : the recipe as requested; None: `resolved`
         force : queue it again even if it has ended; an analysis that waits or runs stays as it is
         automatic : requested by the automatic mode
@@ -213,6 +213,8 @@ class AnalysisStore:
             return None
         attempts = self._attempts(key)
         with tiled_errors():
+            # Owner and time make the metadata unique. Tiled's client retries a request whose answer was lost and
+            # adopts the existing node if its metadata are equal: it must adopt our own claim only.
             if not create_once(attempts, str(number), {"owner": owner, "time": time.time()}):
                 return None
             stop = child(attempts, f"{after}-cancel") is not None

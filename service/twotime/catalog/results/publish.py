@@ -26,9 +26,12 @@ from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.server.access_tags import tags_of
 from twotime.catalog.server.nodes import child, create_once, remove
 from twotime.catalog.server.tiled_client import tiled_errors
+from twotime.columns import COLUMNS, unit_of
 from twotime.errors import TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
 from twotime.results import NODES, Analysis, Node
+from twotime.verdict import Evidence, verdict
+from twotime.verdict.evidence import ARRAYS, TABLES
 
 log = structlog.get_logger()
 
@@ -41,21 +44,22 @@ TWO_TIME_SPEC = Spec("xpcs_two_time")
 LONGEST_CHUNK = 1000
 CHUNK_BYTES = 4 * 2**20
 _RUN_NAMESPACE = uuid.UUID("6f5b2f0e-8a1c-5d0e-9a55-6b1c0d7a7e11")
-_RUN_COLUMNS = {
-    "roi": "",
-    "q": "1/Å",
-    "headline": "",
-    "relaxation_rate": "1/s",
-    "relaxation_rate_error": "1/s",
-    "beta": "",
-    "beta_error": "",
-    "baseline": "",
-    "baseline_error": "",
-    "alpha": "",
-    "alpha_error": "",
-    "trusted": "",
-    "flag": "",
-}
+_RUN_COLUMNS = (
+    "roi",
+    "q",
+    "headline",
+    "relaxation_rate",
+    "relaxation_rate_error",
+    "beta",
+    "beta_error",
+    "baseline",
+    "baseline_error",
+    "alpha",
+    "alpha_error",
+    "trusted",
+    "flag",
+)
+"""Of the table `fits`, in the Bluesky run."""
 
 
 class TiledSink:
@@ -146,7 +150,10 @@ def _has(analysis: Analysis, node: Node) -> bool:
 
 def _described(analysis: Analysis) -> dict[str, Any]:
     """Metadata of the whole result, without fields that the record already has."""
-    return {key: value for key, value in analysis.resolved.items() if key not in ("recipe", "sources", "warnings")}
+    known = {key: value for key, value in analysis.resolved.items() if key not in ("recipe", "sources", "warnings")}
+    if not all(name in analysis.tables for name in TABLES) or not all(name in analysis.arrays for name in ARRAYS):
+        return known
+    return known | {"verdict": verdict(Evidence.of(analysis)).document()}
 
 
 def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
@@ -165,7 +172,11 @@ def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
 
 def _write_table(final: Container, node: Node, analysis: Analysis) -> None:
     table = analysis.tables[node.name].reset_index(drop=True)
-    metadata = plain(_node_metadata(node, analysis))
+    known = COLUMNS.get(node.name, {})
+    columns = {
+        name: {"unit": known[name].unit, "description": known[name].description} for name in known if name in table
+    }
+    metadata = plain({**_node_metadata(node, analysis), "columns": columns})
     final.write_table(table, key=node.name, metadata=metadata, access_tags=tags_of(final))
 
 
@@ -260,4 +271,5 @@ def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
 def _data_key(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     kinds = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
     key = {"source": "twotime", "dtype": kinds.get(column.dtype.kind, "string"), "shape": []}
-    return key | ({"units": _RUN_COLUMNS[name]} if _RUN_COLUMNS[name] else {})
+    unit = unit_of("fits", name)
+    return key | ({} if unit == "1" else {"units": unit})

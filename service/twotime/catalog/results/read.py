@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from twotime.catalog.results.analysis_record import read_record
 from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.older import completed
 from twotime.catalog.server.nodes import child
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused
@@ -83,7 +84,9 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
     own = [node for node in NODES if node.name in there]
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
-        tables={node.name: read_table(store, analysis_id, node.name) for node in own if node.is_table},
+        tables={
+            node.name: completed(node.name, read_table(store, analysis_id, node.name)) for node in own if node.is_table
+        },
         resolved={
             **record.facts,
             "recipe": record.recipe,

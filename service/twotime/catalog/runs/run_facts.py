@@ -207,14 +207,14 @@ def _geometry(image: ImageNode, start: Mapping[str, Any], master: Path | None) -
     kind = detector_of(image.key)
     for name in GEOMETRY_UNITS:
         key = CONFIGURATION_KEYS[name]
-        recorded, told = (
+        recorded, in_start = (
             number_or_none(data.get(key)),
             number_or_none(start.get(START_KEYS[name])) if name in START_KEYS else None,
         )
         if recorded is not None:
             yield name, Found(recorded, f"descriptor configuration {image.key.removesuffix('_image')}_{key}")
-        elif told is not None:
-            yield name, Found(told, f"start document {START_KEYS[name]!r}")
+        elif in_start is not None:
+            yield name, Found(in_start, f"start document {START_KEYS[name]!r}")
         elif name in in_master:
             yield name, in_master[name]
         elif name == "pixel_size_m" and kind is not None:

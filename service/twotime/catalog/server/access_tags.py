@@ -27,7 +27,7 @@ def tags_of(node: Any) -> list[str] | None:
 def access_in_words(results: Any) -> str:
     """One sentence for operators: who can read the results in a container."""
     if not results.item["attributes"].get("access_tags"):
-        return "Tiled keeps no access tags here: whoever has a key that reads its nodes sees all results"
+        return "Tiled keeps no access tags here: every key that reads its nodes sees all results"
     shared = tags_of(results)
     if shared is None:
         return (

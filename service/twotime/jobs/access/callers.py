@@ -1,4 +1,4 @@
-"""Callers who show a key of Tiled instead of one of the service: Tiled decides what they see."""
+"""Callers who authenticate with a Tiled key of their own: Tiled decides what they may read."""
 
 import asyncio
 import hashlib
@@ -27,18 +27,21 @@ READABLE_S = 5.0
 MOST_READABLE = 500
 
 
-class View:
-    """Tiled as one caller sees it; every question is asked with the key of that caller.
+class CallerView:
+    """Tiled as one caller sees it; every request carries the key of that caller.
 
     Parameters
     ----------
-    root : client of the whole server that shows this key
+    root : client of the server, made with the caller's key
     settings : name the containers of runs and analyses
 
     Attributes
     ----------
-    root, raw, store : the server, the runs and the analyses, as far as Tiled shows them
+    root, raw, store : server, runs and analyses, as far as the key may read them
+    unrestricted : False
     """
+
+    unrestricted = False
 
     def __init__(self, root: Container, settings: Settings) -> None:
         self.root = root
@@ -51,19 +54,19 @@ class View:
         self.root.context.close()
 
     async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
-        """Call something that asks Tiled, in a thread; what Tiled refuses this caller does not exist for him."""
+        """Call a function that asks Tiled, in a thread. A refusal becomes `NotFound`, so that it reveals nothing."""
         try:
             return await asking(function, *args, **options)
         except TiledRefused:
             raise NotFound("Tiled shows no such thing with the key that was shown.") from None
 
     async def check_data(self, analysis_id: str) -> None:
-        """Make sure that Tiled gives this caller the data of an analysis, or did so a moment ago.
+        """Check that the caller may read the data of an analysis; a positive answer holds for `READABLE_S`.
 
         Raises
         ------
         AnalysisNotFound
-            If it does not.
+            If the caller may not.
         """
         if time.monotonic() - self._readable.get(analysis_id, -READABLE_S) < READABLE_S:
             return
@@ -75,11 +78,16 @@ class View:
 
 
 class Callers:
-    """The views of those who called lately, by digests of their keys. To be used in one event loop.
+    """Connections of recent callers, by digests of their keys. Use it in one event loop.
 
     Parameters
     ----------
-    settings : gives the settings, with the address of Tiled filled in by then
+    settings : returns the settings; called per connection, when the address of Tiled is known
+
+    Notes
+    -----
+    A connection is kept for `KEPT_S`, because opening one takes several requests. It is closed when it has expired
+    and no request uses it.
     """
 
     def __init__(self, settings: Callable[[], Settings]) -> None:
@@ -87,16 +95,16 @@ class Callers:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     def knows(self, authorization: SecretStr) -> bool:
-        """Whether Tiled accepted this key a moment ago."""
+        """Whether Tiled accepted this key within the last `KEPT_S`."""
         return _digest(authorization) in self._kept
 
     @asynccontextmanager
-    async def seeing(self, authorization: SecretStr) -> AsyncIterator[View]:
-        """What a caller sees.
+    async def view_of(self, authorization: SecretStr) -> AsyncIterator[CallerView]:
+        """The view of a caller, open while the context lasts.
 
         Parameters
         ----------
-        authorization : as the header of that name has it, such as ``Apikey ...``
+        authorization : value of the Authorization header, for example ``Apikey ...``
 
         Raises
         ------
@@ -105,7 +113,7 @@ class Callers:
         TiledUnavailable
             If it does not answer.
         NotFound
-            If it accepts the key, but shows it no runs or no analyses.
+            If the key may read neither runs nor analyses.
         """
         kept = self._kept.get(_digest(authorization)) or await self._opened(authorization)
         kept.users += 1
@@ -116,14 +124,14 @@ class Callers:
             self._close_unused(kept)
 
     def close(self) -> None:
-        """Forget everybody."""
+        """Close all connections that no request uses; the others close with their request."""
         for kept in [*self._kept.values()]:
             self._forget(kept)
 
     async def _opened(self, authorization: SecretStr) -> "_Kept":
         view = await asyncio.to_thread(_view, self._settings(), authorization)
         kept = _Kept(_digest(authorization), view)
-        if kept.digest in self._kept:  # By another request, meanwhile.
+        if kept.digest in self._kept:  # Another request was faster.
             self._forget(self._kept[kept.digest])
         self._kept[kept.digest] = kept
         asyncio.get_running_loop().call_later(KEPT_S, self._forget, kept)
@@ -144,14 +152,14 @@ class Callers:
 @dataclass
 class _Kept:
     digest: str
-    view: View
+    view: CallerView
     users: int = 0
 
 
-def _view(settings: Settings, authorization: SecretStr) -> View:
+def _view(settings: Settings, authorization: SecretStr) -> CallerView:
     root = open_with_key(settings, authorization)
     try:
-        return View(root, settings)
+        return CallerView(root, settings)
     except BaseException:
         root.context.close()
         raise

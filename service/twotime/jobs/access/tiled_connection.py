@@ -1,4 +1,4 @@
-"""The service's connection to Tiled: made again and again until it holds, and honest about its state."""
+"""The connection of the service to Tiled: retried until it succeeds, its state always known."""
 
 import asyncio
 import threading
@@ -25,18 +25,21 @@ Result = TypeVar("Result")
 
 
 class TiledConnection:
-    """Tiled as the service sees it.
+    """Tiled as the service sees it; implements `Viewer` with the key of the service.
 
     Parameters
     ----------
-    settings : without `tiled_uri` the embedded server is started
-    on_change : told whether Tiled is reachable, and a sentence, whenever that changes
+    settings : without `tiled_uri`, an embedded server is started
+    on_change : called with (reachable, sentence) whenever Tiled becomes reachable or unreachable
 
     Attributes
     ----------
     settings : completed with address and key of the embedded server once it runs
     state : "reachable", or one sentence that says what is wrong
+    unrestricted : True
     """
+
+    unrestricted = True
 
     def __init__(self, settings: Settings, on_change: Callable[[bool, str], None]) -> None:
         self.settings = settings
@@ -76,7 +79,7 @@ class TiledConnection:
         return self._store
 
     async def connect(self) -> None:
-        """Connect; tries until it works, with pauses that grow to ten seconds."""
+        """Connect; retries until it succeeds, with pauses that grow to ten seconds."""
         pause = 0.5
         while True:
             try:
@@ -90,18 +93,21 @@ class TiledConnection:
                 return
 
     async def call(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
-        """Call something that asks Tiled, in a thread, and take note of whether Tiled answered."""
+        """Call a function that asks Tiled, in a thread, and record whether Tiled answered."""
         try:
             result = await asking(function, *args, **options)
         except (TiledUnavailable, TiledRefused) as error:
-            if self._store is not None:
+            if self._store is not None:  # Before the first connection, `connect` reports what is wrong.
                 self._set_state(str(error))
             raise
         self._set_state(REACHABLE)
         return result
 
+    async def check_data(self, analysis_id: str) -> None:
+        """Do nothing: the service may read every analysis."""
+
     async def close(self) -> None:
-        """End the embedded server, if there is one."""
+        """Close the connection and stop the embedded server, if there is one."""
         await asyncio.to_thread(self._disconnect)
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
@@ -116,7 +122,7 @@ class TiledConnection:
             root.context.close()
             raise
         with self._opening:
-            if self._closed:  # While this thread was still connecting; nobody waits for it any more.
+            if self._closed:  # The service stopped while this thread was connecting.
                 root.context.close()
                 return
             self._root, self._raw, self._store = root, raw, AnalysisStore(results)
@@ -133,6 +139,7 @@ class TiledConnection:
             self.settings.var_dir, readable_storage=self.settings.readable_storage
         )
         self._embedded.start()
+        # Workers, live process and exports get these settings and connect like to any other Tiled.
         self.settings = self.settings.model_copy(
             update={
                 "tiled_uri": AnyHttpUrl(self._embedded.uri),

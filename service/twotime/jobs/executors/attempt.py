@@ -1,4 +1,4 @@
-"""One attempt of an analysis inside a worker process: find the run, compute, publish, say how it ended."""
+"""One attempt of an analysis in a worker: find the run, compute, publish, write the outcome."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from twotime.jobs.executors.executor import OnProgress
 from twotime.jobs.executors.heartbeat import Heartbeat, StopSign
 from twotime.pipeline import Progress, analyse, plan, versions_of
 from twotime.pipeline.one_roi import warm_up
-from twotime.recipe import parse_recipe
+from twotime.recipe import deciding, parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
 from twotime.weights import load_ensemble
@@ -40,23 +40,24 @@ from twotime.weights import load_ensemble
 log = structlog.get_logger()
 
 Outcome = Literal["done", "failed", "cancelled", "lost"]
-"""How an attempt ended; "lost": taken over by another process, or Tiled stayed away, so that nothing was written."""
+"""How an attempt ended. "lost": another process took it over, or Tiled stayed away; nothing was written then."""
 
 PATIENCE_S = 900.0
+"""For a Tiled that does not answer: a restart or a migration takes minutes, and the result is worth the wait."""
 REFUSED_PATIENCE_S = 120.0
-"""For answers that may be meant for good: a wrong key, a file that Tiled cannot read; or a full disk, soon cleared."""
+"""For refusals and data errors: they may be final (wrong key, damaged file) or pass (key renewed, disk full)."""
 RETRY_EVERY_S = 2.0
 Result = TypeVar("Result")
 
 
 class AttemptRunner:
-    """Computes attempts one after another; connects to Tiled and loads the ensemble once.
+    """Computes attempts, one after another. Connects to Tiled and loads the ensemble once.
 
     Parameters
     ----------
-    settings : where Tiled is
-    cancel : set from outside to stop the present attempt
-    on_progress : told stage and fraction at every step
+    settings : of the service, with address and key of Tiled
+    cancel : set it to stop the present attempt
+    on_progress : called at every step
     """
 
     def __init__(self, settings: Settings, cancel: StopSign, on_progress: OnProgress) -> None:
@@ -66,7 +67,7 @@ class AttemptRunner:
         self._ensemble: Ensemble | None = None
 
     def warm_up(self) -> None:
-        """Load what the first attempt would wait for; where the models cannot be loaded, that attempt says so."""
+        """Load models and compile kernels. If the models cannot be loaded, the first attempt reports it."""
         with suppress(WeightsDamaged):
             self._ensemble = load_ensemble(self.settings.ensemble)
             warm_up(self._ensemble)
@@ -87,45 +88,47 @@ class AttemptRunner:
         return outcome
 
     def _attempt(self, record: AnalysisRecord) -> Outcome:
-        root = self._patiently(lambda: open_root(self.settings), None)
+        root = self._retry(lambda: open_root(self.settings), None)
         try:
             return self._attempt_with(root, record)
         finally:
             root.context.close()
 
     def _attempt_with(self, root: Container, record: AnalysisRecord) -> Outcome:
-        store = AnalysisStore(self._patiently(lambda: results_container(root, self.settings), None))
-        now = self._patiently(lambda: store.get(record.id), None)
+        store = AnalysisStore(self._retry(lambda: results_container(root, self.settings), None))
+        now = self._retry(lambda: store.get(record.id), None)
         if now.ended and now.attempt == record.attempt:
-            return "lost"  # Given to a second worker because the first one died after its last word.
+            return "lost"  # The worker before died after it had written the outcome.
         heartbeat = Heartbeat(store, record, self.cancel, self.on_progress)
         sink = TiledSink(store, record, heartbeat.step)
         try:
             with heartbeat:
-                self._patiently(sink.clear, heartbeat)
-                analysis = self._patiently(lambda: self._analysed(root, record, heartbeat.step), heartbeat)
-                self._patiently(lambda: sink.publish(analysis), heartbeat)
+                self._retry(sink.clear, heartbeat)
+                analysis = self._retry(lambda: self._analyse(root, record, heartbeat.step), heartbeat)
+                self._retry(lambda: sink.publish(analysis), heartbeat)
             return "done"
+        # From here on the order of the handlers decides: ClaimLost is a Cancelled, TiledFailing a TiledUnavailable.
         except ClaimLost:
-            raise
+            raise  # Another process owns the analysis: write nothing.
         except Cancelled:
-            self._patiently(sink.clear, None)
-            self._patiently(lambda: store.cancelled(record), None)
+            self._retry(sink.clear, None)
+            self._retry(lambda: store.cancelled(record), None)
             return "cancelled"
         except TiledFailing as error:
+            # Tiled answers, but 500 to a request for data, for `REFUSED_PATIENCE_S`: probably a damaged file.
             return self._failed(store, sink, record, str(error))
         except TiledUnavailable:
-            raise
+            raise  # The outcome cannot be written either; the lease expires and another attempt follows.
         except TwotimeError as error:
             return self._failed(store, sink, record, str(error))
         except httpx.HTTPStatusError:
-            raise  # What Tiled says after it was killed may not be true for long: another attempt asks again.
+            raise  # A Tiled that was killed may answer anything for a moment; another attempt asks again.
         except Exception as error:
             log.exception("analysis_failed_unexpectedly", analysis_id=record.id)
             sentence = f"Unexpected {type(error).__name__}: {error}; the log of the service has the details."
             return self._failed(store, sink, record, sentence)
 
-    def _analysed(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
+    def _analyse(self, root: Container, record: AnalysisRecord, progress: Progress) -> Analysis:
         recipe = parse_recipe(record.request)
         run = find_run(raw_catalog(root, self.settings), record.raw_uid)
         settings = self.settings
@@ -139,11 +142,13 @@ class AttemptRunner:
         )
         library = MaskLibrary(root, settings)
         the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
-        _unchanged(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
+        # The id of the analysis was made from the recipe and the versions at the time of the request. Numbers for other
+        # ones must not be published under it.
+        _require_same_recipe(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
         if self._ensemble is None:
             progress("loading the models", 0.0)
             self._ensemble = load_ensemble(self.settings.ensemble)
-        _same_software(record, self._ensemble)
+        _require_same_versions(record, self._ensemble)
         source = TiledFrames(
             run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
         )
@@ -158,12 +163,12 @@ class AttemptRunner:
         )
 
     def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
-        self._patiently(sink.clear, None)
-        self._patiently(lambda: store.failed(record, sentence), None)
+        self._retry(sink.clear, None)
+        self._retry(lambda: store.failed(record, sentence), None)
         return "failed"
 
-    def _patiently(self, action: Callable[[], Result], heartbeat: Heartbeat | None) -> Result:
-        """Try until Tiled answers, at most `PATIENCE_S` long, or `REFUSED_PATIENCE_S` where it answers in vain."""
+    def _retry(self, action: Callable[[], Result], heartbeat: Heartbeat | None) -> Result:
+        """Repeat an action until Tiled answers, for `PATIENCE_S`, or `REFUSED_PATIENCE_S` if Tiled refuses or fails."""
         began: float | None = None
         while True:
             try:
@@ -182,7 +187,7 @@ class AttemptRunner:
                     heartbeat.check()
 
 
-def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
+def _require_same_recipe(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
     changed = [name for name, value in recipe.items() if value != record.recipe.get(name)]
     if changed:
         raise UnusableRun(
@@ -191,9 +196,9 @@ def _unchanged(record: AnalysisRecord, recipe: dict[str, Any]) -> None:
         )
 
 
-def _same_software(record: AnalysisRecord, ensemble: Ensemble) -> None:
+def _require_same_versions(record: AnalysisRecord, ensemble: Ensemble) -> None:
     here = versions_of(ensemble)
-    if record.versions != here:
+    if deciding(record.versions) != deciding(here):
         raise TwotimeError(
             f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "
             "install the same twotime and the same models everywhere, then submit it again with force."

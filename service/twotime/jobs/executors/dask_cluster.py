@@ -1,4 +1,4 @@
-"""The Dask cluster that computes in the place of worker processes, as seen from the service: there, away, how large."""
+"""The connection to the Dask cluster that computes instead of local worker processes, and the slots on it."""
 
 import threading
 import uuid
@@ -20,66 +20,66 @@ _CONNECT_S = 5.0
 
 
 class DaskCluster:
-    """One connection to a scheduler, made again whenever it breaks, and the places for analyses behind it.
+    """Connection to a Dask scheduler, which reconnects when it breaks, and the slots of its workers.
 
     Parameters
     ----------
-    settings : with the address of a scheduler, or "local" for a cluster that lives as long as this
+    settings : with the address of a scheduler, or "local" for a cluster that lives as long as this object
 
     Attributes
     ----------
     state : "3 workers at tcp://…", or one sentence that says what is wrong
-    n_places : analyses that its workers can compute at the same time; 0 while the scheduler is away
-    topic : under which its workers say how far they are
+    n_slots : analyses that the workers can compute at the same time; 0 while the scheduler is away
+    topic : of the events with which workers report progress
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.address = settings.dask_scheduler
         self.state = f"Not connected to the Dask scheduler {self.address} yet."
-        self.n_places = 0
+        self.n_slots = 0
         self.topic = f"twotime-{uuid.uuid4().hex[:8]}"
         self.client: Client | None = None
         self._local: LocalCluster | None = None
         self._callbacks: dict[str, OnProgress] = {}
-        self._taken: set[object] = set()
+        self._users: set[object] = set()
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep_connected, name="dask cluster", daemon=True)
         self._thread.start()
 
-    def take_place(self, who: object, given_up: threading.Event) -> None:
-        """Wait until the scheduler is there and a worker has nothing to do; one that has its place keeps it.
+    def acquire_slot(self, who: object, abandoned: threading.Event) -> None:
+        """Wait for a free slot; an executor that has one keeps it.
 
-        More analyses than that would wait in the scheduler, claimed but without signs of life.
+        More tasks than slots would wait in the scheduler: claimed, but without heartbeats, so that they count as dead.
         """
         with self._changed:
-            while not given_up.is_set():
-                if self._answers and (who in self._taken or len(self._taken) < self.n_places):
-                    self._taken.add(who)
+            while not abandoned.is_set():
+                if self._answers and (who in self._users or len(self._users) < self.n_slots):
+                    self._users.add(who)
                     return
                 self._changed.wait(_LOOK_EVERY_S)
 
-    def leave_place(self, who: object) -> None:
-        """Let somebody else have it."""
+    def release_slot(self, who: object) -> None:
+        """Free the slot."""
         with self._changed:
-            self._taken.discard(who)
+            self._users.discard(who)
             self._changed.notify_all()
 
     def is_up(self, client: Client) -> bool:
-        """Whether this is the present connection, and it holds."""
+        """Whether this is the present connection and it is alive."""
         return client is self.client and client.status == "running"
 
     def listen(self, key: str, on_progress: OnProgress) -> None:
-        """Call `on_progress` with stage and fraction of a task from now on."""
+        """Report the progress of a task from now on."""
         self._callbacks[key] = on_progress
 
     def forget(self, key: str) -> None:
-        """Listen to a task no longer."""
+        """Stop reporting the progress of a task."""
         self._callbacks.pop(key, None)
 
     def close(self) -> None:
-        """End the connection, and the cluster if it is ours."""
+        """Close the connection, and the cluster if it is local."""
         self._over.set()
         self._thread.join()
         self._disconnect()
@@ -88,9 +88,9 @@ class DaskCluster:
 
     @property
     def _answers(self) -> bool:
-        """Whether tasks can be given to it: a connection that broke shows at once, `n_places` only at the next look."""
+        """Whether it takes tasks. `n_slots` is updated only every `_LOOK_EVERY_S`, so the connection is asked too."""
         client = self.client
-        return self.n_places > 0 and client is not None and self.is_up(client)
+        return self.n_slots > 0 and client is not None and self.is_up(client)
 
     def _keep_connected(self) -> None:
         while not self._over.is_set():
@@ -133,11 +133,11 @@ class DaskCluster:
             with suppress(OSError, RuntimeError):
                 client.close(timeout=_CONNECT_S)
 
-    def _set_state(self, n_places: int, state: str) -> None:
+    def _set_state(self, n_slots: int, state: str) -> None:
         if state != self.state:
-            (log.info if n_places else log.warning)("dask_cluster", state=state)
+            (log.info if n_slots else log.warning)("dask_cluster", state=state)
         with self._changed:
-            self.n_places, self.state = n_places, state
+            self.n_slots, self.state = n_slots, state
             self._changed.notify_all()
 
     def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
@@ -152,9 +152,9 @@ def _local_cluster(settings: Settings) -> LocalCluster:
     return LocalCluster(
         n_workers=settings.workers,
         threads_per_worker=1,
-        # Its HTTP server takes port 8787 without an address, and another scheduler may have it.
+        # The default port 8787 may belong to another scheduler.
         dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
-        memory_limit=0,  # The recipe's plan bounds memory; a worker that is paused or killed half-way helps nobody.
+        memory_limit=0,  # The plan bounds memory already; Dask would pause or kill workers half-way.
         env=threads,
     )

@@ -1,4 +1,4 @@
-"""What a Dask worker does: one attempt of an analysis as one task, with models that stay loaded between tasks."""
+"""One attempt as a task of a Dask worker, with models that stay loaded between tasks."""
 
 import threading
 
@@ -11,17 +11,17 @@ from twotime.jobs.executors.attempt import AttemptRunner
 from twotime.logs import configure_logs
 from twotime.settings import Settings
 
-_BENCH = "twotime_bench"
+_STATE = "twotime_state"
 
 
 def attempt(settings: Settings, record: AnalysisRecord, key: str, topic: str) -> str:
-    """Compute and publish one claimed attempt; to be run as the task `key`.
+    """Compute and publish one claimed attempt; run as the task `key`.
 
     Parameters
     ----------
-    settings : of the service, with addresses and paths that hold here too
+    settings : of the service; addresses and paths must be valid on the Dask worker
     record : the attempt
-    topic : under which stage and fraction are told
+    topic : of progress events
 
     Returns
     -------
@@ -29,21 +29,21 @@ def attempt(settings: Settings, record: AnalysisRecord, key: str, topic: str) ->
         The `Outcome`.
     """
     worker = get_worker()
-    bench = getattr(worker, _BENCH, None)
-    if bench is None or bench.settings != settings:
-        bench = _Bench(worker, settings)
-        setattr(worker, _BENCH, bench)
-    return str(bench.attempt(record, key, topic))
+    state = getattr(worker, _STATE, None)
+    if state is None or state.settings != settings:
+        state = _WorkerState(worker, settings)
+        setattr(worker, _STATE, state)
+    return str(state.attempt(record, key, topic))
 
 
 def stop(key: str, drop: bool, dask_worker: Worker) -> bool:
-    """Let a task end as cancelled or, to `drop` it, without a word; False if this worker does not compute it."""
-    bench = getattr(dask_worker, _BENCH, None)
-    return bench is not None and bench.stop(key, drop)
+    """End a task as cancelled or, with `drop`, without an outcome; False if this worker does not compute it."""
+    state = getattr(dask_worker, _STATE, None)
+    return state is not None and state.stop(key, drop)
 
 
-class _Bench:
-    """The `AttemptRunner` of one Dask worker, and the task that it is busy with."""
+class _WorkerState:
+    """The `AttemptRunner` of one Dask worker and its present task."""
 
     def __init__(self, worker: Worker, settings: Settings) -> None:
         configure_logs(as_json=settings.log_json, level=settings.log_level)
@@ -53,11 +53,11 @@ class _Bench:
         self._cancel = threading.Event()
         self._dropped = False
         self._runner = AttemptRunner(settings, self._cancel, self._on_progress)
-        # Tiled's clients read arrays through Dask, which inside a task would ask the scheduler to: a detour by which an
-        # attempt depends on a scheduler that may be gone, and on a thread that another task may have taken.
+        # Tiled's clients read arrays through Dask. Inside a task that would ask the scheduler, which may be gone, and
+        # need a thread that another task may occupy; read in threads instead.
         dask.config.set(scheduler="threads")
-        # CPython 3.11 may stand still for ever where garbage is collected while Dask looks at the frames of all threads
-        # (python/cpython#106883), which its profile does every 10 ms of a task; nobody looks at that profile.
+        # CPython 3.11 can deadlock if garbage is collected while Dask walks the frames of all threads
+        # (python/cpython#106883). Dask's profiler does so every 10 ms of a task, and nobody uses its profile.
         for name in ("profile", "profile-cycle"):
             if name in worker.periodic_callbacks:
                 worker.loop.add_callback(worker.periodic_callbacks[name].stop)

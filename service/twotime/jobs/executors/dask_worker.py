@@ -1,4 +1,4 @@
-"""One analysis at a time on a Dask cluster, in the place of a worker process."""
+"""One analysis at a time on a Dask cluster, instead of a local worker process."""
 
 import threading
 import uuid
@@ -18,18 +18,18 @@ log = structlog.get_logger()
 _LOOK_EVERY_S = 1.0
 _GRACE_S = 5.0
 _ANSWER_S = 10.0
-"""Longer than a worker is deaf that imports what its first task needs."""
+"""Longer than a worker needs to import what its first task needs; it answers nothing meanwhile."""
 
 
 class DaskWorker:
-    """Has analyses computed, one after another, by whichever Dask worker is free.
+    """Computes analyses, one after another, on any free Dask worker.
 
-    A Dask worker that dies midway costs nothing but time: the scheduler gives the same attempt to another one, which
-    removes first what was published. A scheduler that dies takes the attempt along, and the next one counts anew.
+    If a Dask worker dies, the scheduler gives the same attempt to another one, which first removes what was published.
+    If the scheduler dies, the attempt is lost, and a new one is claimed when it is back.
 
     Parameters
     ----------
-    cluster : shared by all of a service
+    cluster : shared by all executors of a service
     """
 
     def __init__(self, cluster: DaskCluster) -> None:
@@ -43,12 +43,12 @@ class DaskWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether the cluster could compute."""
-        return self.cluster.n_places > 0
+        """Whether the cluster can compute."""
+        return self.cluster.n_slots > 0
 
     def start(self) -> None:
         """Wait until a Dask worker is free, or `kill` is called."""
-        self.cluster.take_place(self, self._killed)
+        self.cluster.acquire_slot(self, self._killed)
 
     def compute(self, record: AnalysisRecord, on_progress: OnProgress) -> str | None:
         """Compute a claimed attempt; see `Executor`. `EXECUTOR_LOST` if the scheduler is gone."""
@@ -65,7 +65,7 @@ class DaskWorker:
             return EXECUTOR_LOST
         finally:
             self.cluster.forget(key)
-            self.cluster.leave_place(self)
+            self.cluster.release_slot(self)
             with self._lock:
                 self._job = None
 
@@ -79,26 +79,26 @@ class DaskWorker:
             return True
 
     def kill(self) -> None:
-        """Let go of what is computed; Dask's own processes go on."""
+        """Drop the present task; the Dask processes go on."""
         self._killed.set()
         self._wake.set()
 
     def _compute(self, client: Client, record: AnalysisRecord, key: str) -> str | None:
         future = client.submit(attempt, self.cluster.settings, record, key, self.cluster.topic, key=key, pure=False)
         future.add_done_callback(lambda _: self._wake.set())
-        told = False
+        asked = False
         while not future.done():
             self._wake.wait(_LOOK_EVERY_S)
             self._wake.clear()
             if not self.cluster.is_up(client):
                 return EXECUTOR_LOST
             if self._killed.is_set():
-                _let_go(client, future, key)
+                _drop(client, future, key)
                 return EXECUTOR_LOST
-            if self._cancel.is_set() and not told:
-                told = True
+            if self._cancel.is_set() and not asked:
+                asked = True
                 if not _stopped(client, key, drop=False) and not future.done():
-                    # Nobody computes it yet; whoever claims it next finds in Tiled that it was cancelled.
+                    # No worker computes it yet. The next claim finds the cancellation in Tiled.
                     future.cancel()
                     return "lost"
         if future.status == "finished":
@@ -109,8 +109,8 @@ class DaskWorker:
         return EXECUTOR_LOST
 
 
-def _let_go(client: Client, future: "Future[str]", key: str) -> None:
-    """Have the task ended without a word, so that whoever takes the analysis up does not meet it."""
+def _drop(client: Client, future: "Future[str]", key: str) -> None:
+    """End the task without an outcome, so that it does not collide with the next attempt."""
     ended = threading.Event()
     future.add_done_callback(lambda _: ended.set())
     if _stopped(client, key, drop=True) and not ended.wait(_GRACE_S):
@@ -119,7 +119,7 @@ def _let_go(client: Client, future: "Future[str]", key: str) -> None:
 
 
 def _stopped(client: Client, key: str, *, drop: bool) -> bool:
-    """Whether a worker says that it stops a task; a worker that does not answer is not waited for without end."""
+    """Whether a worker confirms that it stops a task, within `_ANSWER_S`."""
     answers: dict[str, bool] = {}
 
     def ask() -> None:

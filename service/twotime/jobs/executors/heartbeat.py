@@ -14,14 +14,16 @@ from twotime.jobs.executors.executor import OnProgress
 log = structlog.get_logger()
 
 HEARTBEAT_S = 5.0
+"""A sixth of the lease, so that one slow or failed write does not cost the claim."""
 WRITE_EVERY_S = 1.0
+"""Progress is written at most this often: a message costs Tiled about 40 ms."""
 
 
 class StopSign(Protocol):
-    """An event of threads or of processes: set when the present attempt shall stop."""
+    """An event of threading or multiprocessing; set when the present attempt shall stop."""
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether it is set."""
         ...
 
     def set(self) -> None:
@@ -39,7 +41,7 @@ class Heartbeat:
     Parameters
     ----------
     store, record : the attempt
-    cancel : set from outside to stop it
+    cancel : set to stop the attempt, from outside or by a cancellation found in Tiled
     on_progress : called at every step
     """
 
@@ -68,19 +70,21 @@ class Heartbeat:
         self._thread.join()
 
     def step(self, stage: str, fraction: float) -> None:
-        """Take notice of progress; raises `Cancelled` where the attempt shall stop."""
+        """Record progress; raises as `check`."""
         self.check()
         self._now = (stage, fraction)
         self.on_progress(stage, fraction)
 
     def check(self) -> None:
-        """Raise `Cancelled` where the attempt shall stop, `ClaimLost` where another process has it."""
+        """Raise `Cancelled` if the attempt shall stop, `ClaimLost` if another process has claimed a later attempt."""
         if self._lost:
             raise ClaimLost(f"Attempt {self.record.attempt} of {self.record.id} was taken over by another process.")
         if self.cancel.is_set():
             raise Cancelled(f"Analysis {self.record.id} was cancelled on request.")
 
     def _beat(self) -> None:
+        # A thread of its own, because a stage may compute for minutes between two calls of `step`. An unreachable Tiled
+        # does not end the attempt: the lease of every other process starts anew when Tiled is back.
         written, beat, silent = self._now, time.monotonic(), False
         while not self._over.wait(WRITE_EVERY_S):
             due = time.monotonic() - beat > HEARTBEAT_S

@@ -23,7 +23,7 @@ class WorkerProcess:
 
     Parameters
     ----------
-    settings : with the address and key of Tiled filled in
+    settings : with address and key of Tiled
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,11 +42,11 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while it lives."""
+        """Process id, while the process lives."""
         return self._process.pid if self._process is not None and self.alive else None
 
     def start(self) -> None:
-        """Start the process unless it lives."""
+        """Start the process, unless it lives."""
         with self._beginning:
             if self.alive:
                 return
@@ -77,7 +77,7 @@ class WorkerProcess:
                 self._job = None
 
     def cancel(self, analysis_id: str) -> bool:
-        """Ask the process to stop this analysis; False if it works on something else."""
+        """Ask the process to stop this analysis; False if it computes another one."""
         with self._lock:
             if self._job != analysis_id:
                 return False
@@ -85,7 +85,7 @@ class WorkerProcess:
             return True
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         with self._beginning:
             if self._process is not None:
                 self._process.kill()
@@ -107,7 +107,7 @@ class WorkerProcess:
 
 
 def _work(settings: Settings, connection: Connection, cancel: Event) -> None:
-    """What the process does: attempts one after another, until its service is gone."""
+    """Main function of the process: attempts one after another, until the service has gone."""
     configure_logs(as_json=settings.log_json, level=settings.log_level)
     die_with_parent()
     import torch

@@ -1,4 +1,4 @@
-"""Finished runs that nobody asked about: found as they finish, caught up with at the start, judged by the rules."""
+"""The automatic mode: finds runs that have finished, decides by rules whether to analyse them, and submits them."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from databroker.client import BlueskyRun
 
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.backlog import backlog
-from twotime.catalog.runs.search import find_run, summarise
+from twotime.catalog.runs.search import RunSummary, find_run, summarise
 from twotime.catalog.runs.watch import poll_runs, watch_runs
 from twotime.errors import InputError, StreamOff, TwotimeError
 from twotime.jobs.access.tiled_connection import TiledConnection
@@ -34,17 +34,18 @@ class AutomaticMode:
 
     Parameters
     ----------
-    tiled : to Tiled
-    submission : where runs that are taken are submitted
-    on_submitted : told of every analysis that was queued, and how soon its turn shall be
-    on_judged : told uid, scan_id and verdict of every run that was looked at
+    tiled : connection
+    submission : queues the analyses
+    on_submitted : called with every queued analysis and its rank in the queue
+    on_judged : called with uid, scan_id and verdict of every run that was judged
     rules : of the site
-    live : follows runs that are worth it while they go on; None: none are
+    live : follows runs while they go on; None if live analysis is switched off
 
     Attributes
     ----------
     state : "watching", "polling ...", "off", or one sentence that says what is wrong
-    verdicts : by uid, of the runs looked at last
+    healthy : whether the state is one of the first three
+    verdicts : of the runs judged last, by uid
     """
 
     def __init__(
@@ -59,38 +60,47 @@ class AutomaticMode:
         self.tiled = tiled
         self.submission = submission
         self.state = "off"
+        self.healthy = True
         self.verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._on_submitted = on_submitted
         self._on_judged = on_judged
         self._rules = rules
         self._live = live
-        self._begun: OrderedDict[str, None] = OrderedDict()
+        self._started: OrderedDict[str, None] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
-        self._looking: set[str] = set()
+        self._judging: set[str] = set()
 
     async def run(self) -> None:
-        """Catch up, then watch, without end; begins anew after every failure."""
+        """Catch up with finished runs, then watch for new ones, without end; starts again after every failure."""
         while True:
             try:
-                self.state = "catching up with finished runs"
+                self.state, self.healthy = "catching up with finished runs", True
                 await self._catch_up()
                 await self._watch()
             except TwotimeError as error:
-                self.state = str(error)
+                self.state, self.healthy = str(error), False
                 log.warning("watching_interrupted", reason=self.state)
             except Exception as error:
                 self.state = f"Watching for runs broke with {type(error).__name__}: {error}; it is started again."
+                self.healthy = False
                 log.exception("watching_broke")
             await asyncio.sleep(_PAUSE_S)
 
+    def verdict_in_words(self, summary: RunSummary) -> tuple[str, str]:
+        """ "taken", "skipped" or "off", and the reason, for the list of runs."""
+        if not self.tiled.settings.automatic:
+            return "off", "the automatic mode is switched off"
+        verdict = self.verdicts.get(summary.uid) or judge(summary.start, summary.stop, summary.detectors)
+        return ("taken" if verdict.taken else "skipped"), verdict.reason
+
     async def stop(self) -> None:
-        """Wait for no live session any more."""
+        """Stop waiting for live sessions."""
         for task in self._ending:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """Hear of runs from Tiled's stream; where there is none, ask for them, and try the stream again later."""
+        """Watch Tiled's event stream; if the server has none, poll for a while, then try the stream again."""
         settings, began = self.tiled.settings, self.on_run_started if self._live else None
         self.state = "watching"
         try:
@@ -107,12 +117,12 @@ class AutomaticMode:
                 await self._consider(run, known, Rank.BACKLOG)
 
     async def on_run_started(self, uid: str, start: Mapping[str, Any]) -> None:
-        """Follow a run that has begun, once, if its analysis is likely to be wanted."""
-        if self._live is None or uid in self._begun:
+        """Follow a run that has started, once, if the rules are likely to take it when it ends."""
+        if self._live is None or uid in self._started:
             return
-        self._begun[uid] = None
-        while len(self._begun) > _MOST_VERDICTS:
-            self._begun.popitem(last=False)
+        self._started[uid] = None
+        while len(self._started) > _MOST_VERDICTS:
+            self._started.popitem(last=False)
         named = start.get("detectors")
         detectors = [str(one) for one in named] if isinstance(named, list | tuple) else []
         rule, recipe = self._rules.of(start, detectors)
@@ -120,11 +130,11 @@ class AutomaticMode:
             self._live.follow(uid, recipe or self.submission.site_recipe)
 
     async def on_run_finished(self, uid: str, *_documents: Any) -> None:
-        """Judge a run that has ended; one that was followed when its pixels are handed over, and others meanwhile."""
+        """Judge a finished run, once. The session of a run that is followed live hands its pixels over first."""
         if uid in self.verdicts:
             return
         if self._live is None or uid not in self._live.followed:
-            await self._look_at(uid)
+            await self._judge(uid)
         elif uid not in {task.get_name() for task in self._ending}:
             task = asyncio.create_task(self._after_live(uid), name=uid)
             self._ending.add(task)
@@ -141,21 +151,21 @@ class AutomaticMode:
         assert self._live is not None
         await self._live.wait_for_end(uid, _HAND_OVER_S)
         try:
-            await self._look_at(uid)
+            await self._judge(uid)
         except TwotimeError as error:
-            # The next question to the catalog names the run again.
+            # The next reconciling query finds the run again.
             log.warning("run_not_judged", raw_uid=uid, reason=str(error))
 
-    async def _look_at(self, uid: str) -> None:
-        if uid in self.verdicts or uid in self._looking:
+    async def _judge(self, uid: str) -> None:
+        if uid in self.verdicts or uid in self._judging:
             return
-        self._looking.add(uid)  # The stream and a webhook name a run at about the same time.
+        self._judging.add(uid)  # The event stream and a webhook report a run at about the same time.
         try:
             run = await self.tiled.call(find_run, self.tiled.raw, uid)
             known, _ = await self.tiled.call(self.tiled.store.search, raw_uid=[uid], limit=1)
             await self._consider(run, known[0] if known else None, Rank.NEW)
         finally:
-            self._looking.discard(uid)
+            self._judging.discard(uid)
 
     async def _consider(self, run: BlueskyRun, known: AnalysisRecord | None, rank: Rank) -> None:
         start = run.metadata["start"]

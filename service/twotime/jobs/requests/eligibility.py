@@ -1,4 +1,4 @@
-"""Which finished runs the service analyses without being asked, and why it leaves the others alone."""
+"""Which runs the automatic mode analyses, and the reason why it skips the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the automatic mode makes of a run.
+    """Decision of the automatic mode about a run.
 
     Attributes
     ----------
     taken : whether the run is analysed
-    reason : why, or why not, in words
+    reason : in words
     """
 
     taken: bool
@@ -20,18 +20,18 @@ class Verdict:
 
 
 def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: Sequence[str]) -> Verdict:
-    """Whether a run is to be analysed automatically.
+    """Decide whether a run is analysed automatically.
 
     Parameters
     ----------
-    start, stop : documents of the run; `stop` is None while it goes on
+    start, stop : documents of the run; `stop` is None while the run goes on
     detectors : image keys of the area detectors found in its streams
 
     Returns
     -------
     Verdict
-        Taken if the run ended with success, holds frames of an area detector and does not say that it is no XPCS
-        run: ``XPCS_data`` false, or motors that moved while it counted (unless ``XPCS_data`` is true).
+        Taken if the run ended with success, holds frames of an area detector, and its start document does not exclude
+        XPCS: ``XPCS_data`` false, or motors that moved while it counted (unless ``XPCS_data`` is true).
 
     Examples
     --------
@@ -44,7 +44,7 @@ def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: S
         return Verdict(False, "it is still running")
     if stop.get("exit_status") != "success":
         return Verdict(False, _unsuccessful(stop))
-    against = _against(start)
+    against = _reason_against(start)
     if against is not None:
         return Verdict(False, against)
     if not detectors:
@@ -53,19 +53,19 @@ def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: S
 
 
 def judge_beginning(start: Mapping[str, Any]) -> Verdict:
-    """Whether a run that has just begun is worth following: what `judge` can know of it by then.
+    """Decide whether a run that has just started is followed live; `judge` without stop document and frames.
 
     Examples
     --------
     >>> judge_beginning({"motors": ["th"]}).reason
     'it moves th while counting; XPCS_data: True would select it'
     """
-    against = _against(start, moved="moves")
+    against = _reason_against(start, moved="moves")
     return Verdict(against is None, against or "it has begun")
 
 
-def _against(start: Mapping[str, Any], moved: str = "moved") -> str | None:
-    """What in the start document speaks against XPCS."""
+def _reason_against(start: Mapping[str, Any], moved: str = "moved") -> str | None:
+    """The reason against XPCS in the start document, if there is one."""
     marked = start.get("XPCS_data")
     if marked is not None and not marked:
         return f"its start document says XPCS_data: {marked}"

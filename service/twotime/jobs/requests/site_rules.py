@@ -1,4 +1,4 @@
-"""Which recipe a finished run gets, and which runs the site leaves alone: one small file, the first rule that fits."""
+"""Rules of the site: which recipe a finished run gets, and which runs are skipped. The first rule that fits decides."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ from twotime.recipe import Recipe, load_recipe
 
 
 class SiteRule(BaseModel):
-    """One rule; it fits where every field of `where` does."""
+    """One rule; it fits a run if every field of `where` does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class SiteRule(BaseModel):
         return self
 
     def fits(self, start: Mapping[str, Any], detectors: Sequence[str]) -> bool:
-        """Whether a run is of this kind."""
+        """Whether the rule fits a run."""
         return all(_fits(wanted, _field(field, start, detectors)) for field, wanted in self.where.items())
 
 
@@ -42,23 +42,23 @@ class _Rules(BaseModel):
 
 
 class SiteRules:
-    """The rules of a site, in their order.
+    """The rules of a site, in order.
 
     Parameters
     ----------
-    rules : with the recipes that their files hold
+    rules : each with its recipe, if it names one
     """
 
     def __init__(self, rules: Sequence[tuple[SiteRule, Recipe | None]] = ()) -> None:
         self._rules = tuple(rules)
 
     def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, Recipe | None]:
-        """The first rule that fits a run, and its recipe; None where none fits or it names none."""
+        """The first rule that fits a run, and its recipe; None for what does not exist."""
         return next((found for found in self._rules if found[0].fits(start, detectors)), (None, None))
 
 
 def load_site_rules(path: Path | None) -> SiteRules:
-    """Read the rules, and every recipe that they name, from a YAML or JSON file.
+    """Read the rules and their recipes from a YAML or JSON file.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def load_site_rules(path: Path | None) -> SiteRules:
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"The rules {path} cannot be read as YAML or JSON: {error}") from None
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'rules'}: {one['msg']}" for one in error.errors())
-        raise RecipeError(f"The rules {path} cannot be used. {told}.") from None
+        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'rules'}: {one['msg']}" for one in error.errors())
+        raise RecipeError(f"The rules {path} cannot be used. {problems}.") from None
     return SiteRules(
         [(rule, None if rule.recipe is None else load_recipe(path.parent / rule.recipe)) for rule in rules]
     )
@@ -90,7 +90,7 @@ def _field(name: str, start: Mapping[str, Any], detectors: Sequence[str]) -> Any
 
 
 def _fits(wanted: str | float | bool, found: Any) -> bool:
-    """Text fits without case; of a list one entry must fit; numbers fit text that says the same, as at CHX."""
+    """Compare text without case, lists by any entry, and numbers also with text, because CHX writes numbers as text."""
     if isinstance(found, list | tuple):
         return any(_fits(wanted, one) for one in found)
     if isinstance(wanted, bool) or isinstance(found, bool):

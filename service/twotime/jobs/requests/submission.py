@@ -1,4 +1,4 @@
-"""Takes requests: finds the run, resolves the recipe, names the analysis, and queues it in Tiled."""
+"""Submission: find the run, resolve the recipe, compute the analysis id, queue the analysis in Tiled."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,20 +13,20 @@ from twotime.catalog.runs.previews import mean_of_frames
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run
 from twotime.errors import AnalysisNotFound, QueueFull
-from twotime.jobs.access.callers import View
 from twotime.jobs.access.tiled_connection import TiledConnection
+from twotime.jobs.access.viewer import Viewer
 from twotime.pipeline import Plan, plan, versions_of
 from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
 from twotime.weights import load_ensemble
 
 
 class Submission:
-    """Turns what people and rules ask for into queued analyses. All methods are synchronous.
+    """Turns requests into queued analyses. All methods block; call them in threads.
 
     Parameters
     ----------
-    tiled : to Tiled
-    site_recipe : used where nothing is said
+    tiled : connection of the service, which writes
+    site_recipe : for requests without a recipe
     """
 
     def __init__(self, tiled: TiledConnection, site_recipe: Recipe) -> None:
@@ -36,7 +36,7 @@ class Submission:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of all that decides a number, see `twotime.pipeline.versions_of`; raises `WeightsDamaged`."""
+        """Versions of everything that decides numbers, see `twotime.pipeline.versions_of`; raises `WeightsDamaged`."""
         if self._versions is None:
             self._versions = versions_of(load_ensemble(self.tiled.settings.ensemble))
         return dict(self._versions)
@@ -51,8 +51,23 @@ class Submission:
         parents: Sequence[str] = (),
         only_known: bool = False,
     ) -> AnalysisRecord:
-        """Queue an analysis or find it; nothing is written where run or recipe cannot be used, or if `only_known`."""
-        asked, the_plan = self._plan(reference, recipe)
+        """Queue an analysis, or find the one that the same request made before.
+
+        Parameters
+        ----------
+        reference : uid, beginning of a uid, scan_id, or -1 for the newest run
+        recipe : None: the recipe of the site
+        force : compute again, even if the analysis has ended
+        automatic : requested by the automatic mode
+        parents : ids of analyses that this one replaces
+        only_known : queue nothing new; raise `QueueFull` unless the analysis is known
+
+        Raises
+        ------
+        InputError
+            If run or recipe cannot be used; nothing is written then.
+        """
+        asked, the_plan = self._plan(reference, recipe, self.tiled)
         versions = self.versions
         if only_known:
             return self._known(the_plan, force)
@@ -67,17 +82,17 @@ class Submission:
             parents=parents,
         )
 
-    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None) -> dict[str, Any]:
-        """What `submit` would do, with the id it would give and the status of the analysis that has it already.
+    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> dict[str, Any]:
+        """What `submit` would do: the plan, the id of the analysis, and its status if it exists already.
 
         Parameters
         ----------
-        seen : by whoever asks, where that is less than the service sees
+        viewer : reads run, masks and analysis
         """
-        asked, the_plan = self._plan(reference, recipe, seen)
+        asked, the_plan = self._plan(reference, recipe, viewer)
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         try:
-            status: str | None = (seen or self.tiled).store.get(key).status
+            status: str | None = viewer.store.get(key).status
         except AnalysisNotFound:
             status = None
         request = asked.model_dump(mode="json", exclude_unset=True)
@@ -89,25 +104,23 @@ class Submission:
             "status": status,
         }
 
-    def labels(
-        self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None
-    ) -> NDArray[np.int32]:
-        """Where the ROIs of a plan lie in the analysis frame."""
-        return self._plan(reference, recipe, seen)[1].rois.labels
+    def labels(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> NDArray[np.int32]:
+        """Label array of the ROIs of a plan, (H, W) in the analysis frame, 0 outside."""
+        return self._plan(reference, recipe, viewer)[1].rois.labels
 
-    def frame(self, reference: str, seen: View | None = None, **which: Any) -> NDArray[np.float32]:
+    def frame(self, reference: str, viewer: Viewer, **which: Any) -> NDArray[np.float32]:
         """See `twotime.catalog.runs.previews.mean_of_frames`."""
-        # Frames for somebody else come from Tiled, which knows whether he may have them; files do not.
-        settings = self.tiled.settings.model_copy(update={} if seen is None else {"read_in_place": False})
-        return mean_of_frames(find_run((seen or self.tiled).raw, reference), settings, **which)
+        settings = self.tiled.settings
+        if not viewer.unrestricted:
+            # Tiled checks whether the caller may read the frames; a file opened in place would not be checked.
+            settings = settings.model_copy(update={"read_in_place": False})
+        return mean_of_frames(find_run(viewer.raw, reference), settings, **which)
 
-    def _plan(
-        self, reference: str, recipe: Recipe | dict[str, Any] | None, seen: View | None = None
-    ) -> tuple[Recipe, Plan]:
+    def _plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> tuple[Recipe, Plan]:
         asked = self.site_recipe if recipe is None else recipe
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
-        run = find_run((seen or self.tiled).raw, reference)
+        run = find_run(viewer.raw, reference)
         settings = self.tiled.settings
         facts = run_facts(
             run,
@@ -117,10 +130,15 @@ class Submission:
             path_map=settings.path_map,
             folders=settings.detector_dirs,
         )
-        # What a recipe of the site names was chosen by the site; what a caller names, Tiled must show to him.
-        named = None if seen is None or recipe is None else seen.root
+        # Masks that the site's recipe names were chosen by the site. Masks that a caller names must be readable with
+        # the caller's key, or a recipe could reveal arrays that Tiled hides.
+        named = None if viewer.unrestricted or recipe is None else viewer.root
         library = MaskLibrary(self.tiled.root, settings, named)
         return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
+
+    def resubmit(self, record: AnalysisRecord) -> AnalysisRecord:
+        """Queue the request of an outdated analysis again, for the versions that run now."""
+        return self.submit(record.raw_uid, record.request, automatic=record.automatic, parents=(record.id,))
 
     def _known(self, the_plan: Plan, force: bool) -> AnalysisRecord:
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))

@@ -1,4 +1,4 @@
-"""Analyses that wait for a worker of this process: those asked for, then new scans, then what is caught up with."""
+"""The queue of analyses that wait for a worker: requested ones first, then new scans, then the backlog."""
 
 import asyncio
 import heapq
@@ -8,16 +8,16 @@ from enum import IntEnum
 
 
 class Rank(IntEnum):
-    """What goes before what; within one rank first come first served."""
+    """Priority in the queue; first come, first served within one rank."""
 
     FIRST = 0
-    """Moved to the front by somebody."""
+    """Moved to the front by a user."""
     ASKED = 1
-    """Asked for by somebody who waits."""
+    """Requested by a user."""
     NEW = 2
-    """A scan that has just ended."""
+    """A scan that has just finished."""
     BACKLOG = 3
-    """A scan that ended while the service was away, or before it was started."""
+    """A scan that finished before the service started."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Job:
     Attributes
     ----------
     id : of the analysis
-    after : newest attempt that was seen of it, now free or dead
-    service_died : that attempt ended with the service that had it computed
+    after : newest known attempt, which is free or dead; the job is to claim the next one
+    service_died : whether that attempt ended with its whole service
     """
 
     id: str
@@ -37,11 +37,11 @@ class Job:
 
 
 class JobQueue:
-    """Waiting analyses, each at most once; a second request may only move it forward.
+    """Waiting analyses, each at most once. A second request can only move an analysis forward.
 
     Attributes
     ----------
-    paused : nothing is taken out meanwhile
+    paused : while True, `get` waits
 
     Examples
     --------
@@ -54,6 +54,7 @@ class JobQueue:
 
     def __init__(self) -> None:
         self.paused = False
+        # Jobs that moved or were discarded stay in the heap and are skipped by `get`; `_waiting` says what counts.
         self._heap: list[tuple[Rank, int, str]] = []
         self._waiting: dict[str, tuple[Rank, int, Job]] = {}
         self._count = itertools.count()
@@ -67,16 +68,16 @@ class JobQueue:
 
     @property
     def n_asked(self) -> int:
-        """How many of them somebody asked for."""
+        """Number of waiting analyses that users requested."""
         return sum(rank <= Rank.ASKED for rank, _, _ in self._waiting.values())
 
     @property
     def order(self) -> list[str]:
-        """Ids of those that wait, the next one first."""
+        """Ids of waiting analyses, the next one first."""
         return [job.id for *_, job in sorted(self._waiting.values(), key=lambda known: known[:2])]
 
     def put(self, job: Job, rank: Rank = Rank.ASKED) -> None:
-        """Let a job wait; one that waits already keeps the better of both places."""
+        """Add a job; one that waits already keeps the better of both positions."""
         known = self._waiting.get(job.id)
         place = (rank, next(self._count))
         if known is not None and (known[0], known[1]) < place:
@@ -86,28 +87,28 @@ class JobQueue:
         self._wake()
 
     def pause(self, paused: bool) -> None:
-        """Take nothing out from now on, or go on."""
+        """Pause or resume `get`."""
         self.paused = paused
         self._wake()
 
     def advance(self, analysis_id: str) -> bool:
-        """Let a job that waits be the next one; False if it does not wait."""
+        """Move a waiting job to the front; False if it does not wait."""
         known = self._waiting.get(analysis_id)
         if known is None:
             return False
         del self._waiting[analysis_id]
-        place = (Rank.FIRST, -next(self._count))  # The one moved last goes before those moved earlier.
+        place = (Rank.FIRST, -next(self._count))  # Negative: the job moved last goes before those moved earlier.
         self._waiting[analysis_id] = (*place, known[2])
         heapq.heappush(self._heap, (*place, analysis_id))
         self._wake()
         return True
 
     def discard(self, analysis_id: str) -> None:
-        """Forget a job that waits; no effect if it does not."""
+        """Remove a waiting job; no effect if it does not wait."""
         self._waiting.pop(analysis_id, None)
 
     async def get(self) -> Job:
-        """The next job, taken out; waits until there is one."""
+        """Remove and return the next job; waits until there is one."""
         while True:
             while self._heap and not self.paused:
                 rank, number, analysis_id = heapq.heappop(self._heap)

@@ -1,4 +1,4 @@
-"""Who computes an analysis: a name for this process that tells others whether it can still be alive."""
+"""Names of processes in claims, from which another process of the same machine can tell whether they still live."""
 
 import os
 import socket
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def new_owner() -> str:
-    """A new name in this process: machine, its boot, process namespace, pid, start time and a random part.
+    """A new owner name for this process: machine, boot, PID namespace, pid, start time and a random part.
+
+    The start time tells the process from a later one with the same pid, boot and namespace tell machines and containers
+    with the same host name apart.
 
     Examples
     --------
@@ -20,7 +23,7 @@ def new_owner() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether a process is known to be gone; False where it lives, or lives where this process cannot look."""
+    """Whether a process has certainly ended; False if it lives, or runs where this process cannot look."""
     place, *process = owner.rsplit("/", 3)
     if place != _place() or len(process) != 3 or not process[0].isdigit():
         return False
@@ -39,7 +42,7 @@ def _namespace() -> str:
 
 
 def _start_ticks(pid: int) -> int:
-    """Start of a process in ticks since boot; 0 where there is no such process, or only its remains."""
+    """Start time of a process in ticks since boot; 0 if there is none or it is a zombie."""
     status = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return int(status[19]) if len(status) > 19 and status[0] not in "ZX" else 0
 

@@ -1,4 +1,4 @@
-"""The workers of this process and what they are busy with: claims, deaths, second attempts."""
+"""The workers of this service: they claim waiting analyses, compute them, and are replaced when they die."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _PAUSE_S = 2.0
-_TELL_EVERY_S = 0.2
+_REPORT_EVERY_S = 0.2
 
 
 class WorkerPool:
@@ -64,14 +64,14 @@ class WorkerPool:
         self._reported_at = 0.0
 
     def start(self) -> None:
-        """Start the workers; to be called in the event loop, once Tiled's address is known."""
+        """Start the workers. Call it in the event loop, when the address of Tiled is known."""
         settings = self.tiled.settings
         self.workers = self._executors()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="worker")
         self._slots = [asyncio.create_task(self._serve(worker)) for worker in self.workers]
 
     async def stop(self) -> None:
-        """End the workers and hand what they were busy with back to the queue in Tiled."""
+        """Kill the workers and release their analyses to the queue in Tiled."""
         unfinished = list(self.busy.values())
         for slot in self._slots:
             slot.cancel()
@@ -89,7 +89,7 @@ class WorkerPool:
                 log.warning("not_handed_back", analysis_id=record.id, reason=str(error))
 
     def stop_one(self, analysis_id: str) -> bool:
-        """Forget an analysis that waits, and tell the worker that computes it to stop; True if it waited."""
+        """Remove an analysis from the queue and stop the worker that computes it; True if it waited."""
         waited = analysis_id in self.queue
         self.queue.discard(analysis_id)
         for worker in self.workers:
@@ -97,7 +97,7 @@ class WorkerPool:
         return waited
 
     def is_known(self, analysis_id: str) -> bool:
-        """Whether this process has the analysis in its queue or computes it."""
+        """Whether the analysis waits, is being claimed, or is computed here."""
         return analysis_id in self.queue or analysis_id in self.busy or analysis_id in self._claiming
 
     def _executors(self) -> list[Executor]:
@@ -116,9 +116,9 @@ class WorkerPool:
         while True:
             await loop.run_in_executor(self._threads, worker.start)
             job = await self.queue.get()
-            self._claiming.append(job.id)  # Twice, where the slot that lost it has not let go of it yet.
+            self._claiming.append(job.id)  # A list, because the same id can be in it twice for a moment.
             try:
-                # It may have waited long for this job, and lost its place meanwhile.
+                # Waiting for the job may have taken long, and the executor may have been lost meanwhile.
                 await loop.run_in_executor(self._threads, worker.start)
                 record = await self._claim(job)
                 if record is not None:
@@ -140,6 +140,7 @@ class WorkerPool:
             self._on_change(record)
             return record
         current = await self.tiled.call(self.tiled.store.get, job.id)
+        # No claim: another service was faster, or the claim itself ended the analysis (cancelled, too many deaths).
         (self._on_end if current.ended and current.attempt == job.after + 1 else self._on_change)(current)
         return None
 
@@ -153,6 +154,7 @@ class WorkerPool:
         finally:
             del self.busy[record.id]
         if outcome in (None, EXECUTOR_LOST) and not current.ended:
+            # A worker that dies (None) counts against the analysis, a lost Dask scheduler does not.
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
             job = Job(record.id, record.attempt, service_died=outcome == EXECUTOR_LOST)
             self.queue.put(job, Rank.NEW if record.automatic else Rank.ASKED)
@@ -169,7 +171,7 @@ class WorkerPool:
     def _report(self, record: AnalysisRecord, stage: str, fraction: float) -> None:
         known = self.busy.get(record.id)
         now = time.monotonic()
-        if known is None or (stage == known.stage and fraction < 1 and now - self._reported_at < _TELL_EVERY_S):
+        if known is None or (stage == known.stage and fraction < 1 and now - self._reported_at < _REPORT_EVERY_S):
             return
         self._reported_at = now
         self.busy[record.id] = replace(known, stage=stage, progress=fraction, updated_time=time.time())
