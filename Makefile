@@ -6,7 +6,9 @@
 # make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run
 # make faults          kills and faults by the hundred, an hour or two; prints what was lost (nothing)
-# make hostile         files and requests that mean harm, with a longer fuzz, some twenty minutes
+# make faults MODE=busy     the same, fewer of each, while ten other processes compute
+# make faults MODE=growth   1000 small analyses and a large one: memory, open files, seconds until a state is answered
+# make hostile         files and requests that mean harm, with a longer fuzz, some half an hour
 # make mutations       one-line errors written into a copy of the sources: which of them the unit tests catch
 # make check           formatting, lint, types, layers
 
@@ -18,6 +20,10 @@ PIP_OPTIONS ?=
 DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(FRAMES),--frames $(FRAMES)) $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+FAULTS_kills := harness
+FAULTS_busy := harness --load 10 --service-kills 50 --tiled-kills 10 --others 5
+FAULTS_growth := growth
 
 PEERS := lmfit asteval uncertainties dill scikit-beam pychx scikit-image lazy-loader imageio networkx
 
@@ -39,10 +45,10 @@ test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m long
 
 faults: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.faults.harness
+	$(BIN)/python -m tests.faults.$(FAULTS_$(or $(MODE),kills)) $(FAULTS_OPTIONS)
 
 hostile: $(VENV)/.installed-dev
-	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile tests/integration/api/test_api_fuzz.py --timeout 1800
+	FUZZ_EXAMPLES=100 FUZZ_S=600 $(BIN)/python -m pytest tests/hostile tests/integration/api/test_api_fuzz.py --timeout 1800
 
 mutations: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.mutations

@@ -26,6 +26,8 @@ def _apt(command: list[str], packages: list[str]) -> None:
     words = f"{' and '.join(packages)} are not installed, and apt-get does not install them"
     if os.environ.get("NO_APT"):
         pytest.skip(f"{words}: NO_APT is set")
+    if os.geteuid() != 0:
+        pytest.skip(f"{' and '.join(packages)} are not installed, and only root may: sudo apt-get install them once")
     try:
         done = subprocess.run(
             ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={INSTALL_S:.0f}", *command],

@@ -10,6 +10,13 @@ from structlog.typing import Processor
 _QUIET = ("httpx", "httpcore", "websockets", "tiled", "uvicorn.access", "matplotlib", "asyncio")
 
 
+def hide_local_variables() -> None:
+    """Where nobody configured structlog, let tracebacks show no local variables: keys are among them."""
+    if not structlog.is_configured():
+        text = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(processors=[*structlog.get_config()["processors"][:-1], text])
+
+
 def configure_logs(*, as_json: bool = False, level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send structlog's events and the standard library's records to one stream, in one form.
 

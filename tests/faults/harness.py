@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from tests.faults.load import busy
 from tests.faults.site import Site, dice, usage
 from tests.waiting import until
 
@@ -128,6 +129,7 @@ def main() -> int:
     parser.add_argument("--tiled-kills", type=int, default=50)
     parser.add_argument("--others", type=int, default=20, help="faults of each other kind")
     parser.add_argument("--undisturbed", type=int, default=0, help="scans that nothing happens to")
+    parser.add_argument("--load", type=int, default=0, help="other processes that keep the machine busy meanwhile")
     given = parser.parse_args()
     plan = Counter(dict.fromkeys(FAULTS, given.others))
     plan["service killed"], plan["Tiled killed"] = given.service_kills, given.tiled_kills
@@ -138,7 +140,8 @@ def main() -> int:
     site = Site(folder)
     site.start()
     try:
-        wrong = disturb(site, plan, given.seed)
+        with busy(given.load):
+            wrong = disturb(site, plan, given.seed)
         records = site.records()
     finally:
         site.stop()

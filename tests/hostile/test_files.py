@@ -1,8 +1,10 @@
 """Files that others wrote show nothing of what lies outside the folders that a site allows, and wear nobody out."""
 
+import io
 import resource
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,14 @@ from tests.hostile.hdf5_files import (
 )
 
 from twotime.catalog.runs.detector_files import reachable_files
+from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.catalog.runs.run_facts import find_image, run_facts
 from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
-from twotime.errors import TwotimeError, UnusableRun
+from twotime.errors import RecipeError, TwotimeError, UnusableRun
 from twotime.files import EigerSeries, open_frames
 from twotime.hdf5 import HDF5File, LeadsOutside
+from twotime.settings import Settings
 from twotime.simulate import EigerFile, write_run
 from twotime.xpcs.types import Geometry
 
@@ -213,3 +217,44 @@ def test_address_that_names_no_file_of_the_folder_is_not_read_in_place(uri: str,
             ]
 
     assert reachable_files(Node(), {}, [allowed]) == []
+
+
+def zip_bomb(path: Path) -> None:
+    """An array of 80 GB of zeros that its header announces, in a file of some bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (100_000, 100_000)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mask.npy", header.getvalue())
+
+
+def torn(path: Path) -> None:
+    zip_bomb(path)
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def pickled(path: Path) -> None:
+    np.savez(path, mask=np.array([{}], object))
+
+
+@pytest.mark.parametrize("make", [zip_bomb, torn, empty, pickled])
+def test_mask_that_wears_out_is_refused_at_once(make: Any, tmp_path: Path) -> None:
+    make(tmp_path / "mask.npz")
+    library = MaskLibrary(None, Settings(mask_dir=tmp_path))
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(RecipeError, match=r"mask\.npz"):
+        library.mask_file("mask.npz")
+
+    assert time.monotonic() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
+
+
+def test_nested_mask_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "general_roi_mask_deep.json").write_text("[" * 200_000)
+
+    with pytest.raises(RecipeError):
+        MaskLibrary(None, Settings(mask_dir=tmp_path)).named_labels("deep")

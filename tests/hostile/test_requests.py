@@ -13,7 +13,7 @@ from tests.waiting import until
 
 from twotime.api.security.auth import COOKIE
 from twotime.api.security.keys import SESSION_S, KeyRing, KeysFile, add_key, load_keys, remove_key
-from twotime.api.server import Server
+from twotime.api.server import STALLED_S, Server
 from twotime.settings import Settings
 
 ANALYSES = "/api/v1/analyses"
@@ -159,6 +159,22 @@ def test_key_that_is_taken_back_ends_its_sessions_while_the_service_runs(server:
         assert guest.get(ANALYSES, headers={"X-API-Key": made}).status_code == 401
 
 
+def test_stream_of_events_ends_with_the_key_that_opened_it(
+    server: Server, keys_file: Path, client: httpx.Client
+) -> None:
+    made = add_key(keys_file, "listener", ["read"])
+    with httpx.stream("GET", f"{server.url}/api/v1/events", headers={"X-API-Key": made}, timeout=60) as events:
+        lines = events.iter_lines()
+        for paused in ("pause", "resume"):
+            assert client.post(f"/api/v1/queue/{paused}").status_code == 200
+            assert until(lambda: next(lines).startswith("event: queue"))
+        remove_key(keys_file, "listener")
+
+        client.post("/api/v1/queue/resume")
+
+        assert [line for line in lines if line.startswith("event")] == []
+
+
 def test_damaged_keys_file_leaves_the_keys_that_were(tmp_path: Path) -> None:
     path = tmp_path / "keys.yml"
     key = add_key(path, "one", ["read"])
@@ -249,6 +265,27 @@ def test_body_that_does_not_end_is_not_waited_for(server: Server, client: httpx.
 
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert 50 < time.monotonic() - began < 75
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.long
+def test_answer_that_is_not_taken_is_not_kept(server: Server, client: httpx.Client) -> None:
+    asked = f"GET /page/plotly.min.js HTTP/1.1\r\nHost: x\r\nX-API-Key: {server.key}\r\n\r\n".encode()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        place = urlsplit(server.url)
+        connection.connect((place.hostname, place.port))
+        connection.sendall(asked * 8)
+        own = connection.getsockname()
+
+        def held() -> bool:
+            return any(other.client == own for other in server.connections)
+
+        began = time.monotonic()
+        assert until(held)
+        until(lambda: not held(), longest_s=150)
+
+    assert STALLED_S - 5 < time.monotonic() - began < 2 * STALLED_S + 30
     assert client.get("/healthz").status_code == 200
 
 

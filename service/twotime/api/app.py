@@ -31,6 +31,7 @@ from twotime.api.security.auth import KeyGuard
 from twotime.api.security.keys import key_ring
 from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
 from twotime.jobs import Callers, Service
+from twotime.logs import hide_local_variables
 from twotime.metrics import Metrics
 from twotime.settings import Settings, load_settings
 
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ``app.state`` holds `service`, `events`, `two_times` and `key` (the key of the service, with all scopes).
     """
     settings = settings or load_settings()
+    hide_local_variables()
     app = FastAPI(
         title="twotime",
         version=twotime.__version__,

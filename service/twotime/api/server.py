@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -17,6 +17,8 @@ from twotime.settings import Settings
 _GRACE_S = 5
 HEAD_S = 20.0
 """Time limit for the headers of a request, s."""
+STALLED_S = 60.0
+"""Time limit for a client that reads nothing of a response, s."""
 _LONGEST_HEAD = 64 * 2**10
 _MOST_CONNECTIONS = 1000
 """Concurrent connections; further ones get 503."""
@@ -59,6 +61,11 @@ class Server:
         """Address, known once the socket is bound."""
         host, port = self._bound().getsockname()[:2]
         return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+    @property
+    def connections(self) -> list[Any]:
+        """Connections that are open now; `client` of each is its address and port."""
+        return [*self._server.server_state.connections]
 
     @property
     def key(self) -> str:
@@ -122,12 +129,13 @@ class Server:
 
 
 class _HeaderTimeoutProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses it when it is imported
-    """Closes connections whose request headers do not arrive in time."""
+    """Closes connections whose request headers do not arrive in time, or whose client does not read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the timer for the first request."""
         self._head_bytes = 0
         self._waiting: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         self._wait()
 
@@ -148,7 +156,35 @@ class _HeaderTimeoutProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
         self._wait_no_more()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes the answer more slowly than it is written: it has to go on taking it."""
+        super().pause_writing()
+        self._taken()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written."""
+        self._taken()
+        super().resume_writing()
+
+    def _watch(self, left: int) -> None:
+        self._stalled = self.loop.call_later(STALLED_S, self._abort_if_stalled, left)
+
+    def _abort_if_stalled(self, left: int) -> None:
+        """Drop a connection whose client took nothing; closing would wait for the client to take the rest."""
+        now = self.transport.get_write_buffer_size()
+        if now < left:
+            self._watch(now)
+        else:
+            self.transport.abort()
+
+    def _taken(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _wait(self) -> None:
         self._waiting = self.loop.call_later(HEAD_S, self._close)

@@ -1,7 +1,11 @@
 """Whatever is asked, every answer is one that the OpenAPI document announces."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +28,8 @@ pytestmark = pytest.mark.long
 CHECKS = [content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 """Of each operation; make hostile asks for more."""
+FUZZ_S = int(os.environ.get("FUZZ_S", "60"))
+"""For the phases that schemathesis runs by itself; make hostile gives ten minutes."""
 ENDLESS = ("/api/v1/events", "/api/v1/analyses/{analysis_id}/events")
 """Streams of events do not end by themselves; test_api_events reads them."""
 
@@ -75,3 +81,35 @@ def test_every_answer_is_announced(
 
         with subtests.test(operation.label):
             answers()
+
+
+@pytest.mark.timeout(FUZZ_S + 600)
+def test_every_border_and_every_sequence_is_answered(
+    server: Server, done: dict[str, Any], run_uid: str, tmp_path: Path
+) -> None:
+    """Values at the borders of every schema, and sequences of requests, with ids of a run and of its analysis."""
+    known = {"path.analysis_id": done["id"], "path.uid": run_uid}
+    lines = [f"{json.dumps(name)} = {json.dumps(value)}" for name, value in known.items()]
+    config = tmp_path / "schemathesis.toml"
+    config.write_text("\n".join(["[parameters]", *lines, ""]))
+    excluded = [option for path in ENDLESS for option in ("--exclude-path", path)]
+    command = [
+        Path(sys.executable).parent / "schemathesis",
+        "--config-file",
+        config,
+        "run",
+        f"{server.url}/openapi.json",
+    ]
+    options = ["--phases", "coverage,stateful", "--max-time", str(FUZZ_S), "--request-timeout", "60", "--no-color"]
+    checks = ["--checks", ",".join(["not_a_server_error", *(check.__name__ for check in CHECKS)])]
+
+    fuzzed = subprocess.run(
+        [*command, *options, *checks, *excluded, "--header", f"X-API-Key: {server.key}", "--seed", "7"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=FUZZ_S + 500,
+    )
+
+    print(fuzzed.stdout[-1500:])
+    assert fuzzed.returncode == 0, fuzzed.stdout[-8000:] + fuzzed.stderr[-2000:]

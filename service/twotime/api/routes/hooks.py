@@ -77,7 +77,7 @@ def finished_run(body: bytes) -> str | None:
     """
     try:
         event = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(400) from error
     metadata = _dict(_dict(event).get("metadata"))
     if _dict(event).get("type") != _UPDATED or not metadata.get("stop"):

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
-from twotime.api.security.keys import SESSION_S, Brake, KeyRing, Scope
+from twotime.api.security.keys import SESSION_S, Brake, Key, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
 from twotime.jobs import Callers, Service
 
@@ -96,8 +96,8 @@ class KeyGuard:
         in_address = request.query_params.get("api_key")
         if in_address is not None and request.method == "GET" and _is_page(request):
             return self._login(request, in_address, _without_key(request))
-        shown = _shown_key(request)
-        key = self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
+        shown, key = _shown_key(request), self._key(request)
+        request.state.key_is_valid = lambda: self._key(request) is not None
         if key is not None and shown is None and _is_foreign(request):
             return problem(403, "Another site asks", _FOREIGN, _path(request))
         if key is not None:
@@ -107,6 +107,11 @@ class KeyGuard:
         if shown is None:
             return _refusal(request, 401)
         return self._wrong(request) if self.callers is None else await self._pass_through(request, during)
+
+    def _key(self, request: Request) -> Key | None:
+        """The key of this service that a request shows, itself or by the cookie; None where that is none any more."""
+        shown = _shown_key(request)
+        return self.keys.of_session(_cookie(request)) if shown is None else self.keys.of(shown)
 
     async def _pass_through(self, request: Request, during: AsyncExitStack) -> Response | None:
         """Pass a request with a Tiled key on, restricted to what Tiled shows for that key."""
@@ -127,6 +132,7 @@ class KeyGuard:
         except TiledUnavailable as error:
             return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
         request.state.scoped_service = self.service.restricted_to(view)
+        request.state.key_is_valid = lambda: True  # Tiled checks the key with every request.
         return _forbidden(request, "A key of Tiled", _OF_TILED)
 
     def _login(self, request: Request, shown: str, target: str) -> Response:

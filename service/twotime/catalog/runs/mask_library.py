@@ -2,10 +2,13 @@
 
 import json
 import math
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format
 from numpy.typing import NDArray
 from tiled.client.array import ArrayClient
 from tiled.client.container import Container
@@ -169,14 +172,27 @@ def _array(file: Path, field: str) -> NDArray[Any]:
             loaded = json.loads(file.read_text())
             array = np.asarray(loaded.get("mask", loaded) if isinstance(loaded, dict) else loaded)
         else:
-            opened = np.load(file, mmap_mode="r", allow_pickle=False)
-            array = opened if isinstance(opened, np.ndarray) else opened[opened.files[0]]
-    except (OSError, ValueError, IndexError) as error:
+            array = _first_of(file, field) if file.suffix.lower() == ".npz" else format.open_memmap(file, mode="r")
+    except (OSError, ValueError, IndexError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
         raise RecipeError(f"{field}: {file.name} cannot be read as an array of numbers ({error}).") from None
     if array.ndim != 2 or array.dtype.kind not in "buif":
         raise RecipeError(f"{field}: {file.name} holds an array of shape {array.shape}, expected rows and columns.")
     _fits(field, file.name, array.shape)
     return array
+
+
+def _first_of(file: Path, field: str) -> NDArray[Any]:
+    """The first array of an .npz file; its size is checked before it is unpacked."""
+    with zipfile.ZipFile(file) as archive, archive.open(archive.namelist()[0]) as member:
+        version = format.read_magic(member)
+        read_header = format.read_array_header_1_0 if version == (1, 0) else format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        if dtype.kind not in "buif":
+            raise ValueError(f"its first array holds {dtype}")
+        _fits(field, file.name, shape)
+    with np.load(file, allow_pickle=False) as arrays:
+        found: NDArray[Any] = arrays[arrays.files[0]]
+    return found
 
 
 def _fits(field: str, name: str, shape: tuple[int, ...]) -> None:

@@ -19,7 +19,7 @@ from twotime.catalog.runs.document_values import (
 )
 from twotime.catalog.runs.run_facts import image_nodes
 from twotime.catalog.server.tiled_client import tiled_errors
-from twotime.errors import AmbiguousRun, RunNotFound
+from twotime.errors import AmbiguousRun, InputError, RunNotFound
 
 _PAGE = 100  # Tiled refuses pages of more than 300
 _MOST_SEEN = 10_000
@@ -130,6 +130,8 @@ def search_runs(
     """
     if all(value is None for value in (sample, first_scan_id, last_scan_id, since, until)):
         raise RunNotFound("Nothing says which runs; give sample, first_scan_id and last_scan_id, since or until.")
+    if since is not None and until is not None and since > until:
+        raise InputError(f"since is {since:g} and until is {until:g}; since must not be later than until.")
     with tiled_errors():
         found = raw.search(KeyPresent("stop.uid"))
         if sample is not None:
