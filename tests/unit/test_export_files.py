@@ -272,10 +272,7 @@ def test_pdf_says_the_numbers_flags_recipe_and_source_as_text(analysis: Analysis
 def test_table_of_many_rois_goes_on_on_the_next_page_under_its_header(analysis: Analysis, tmp_path: Path) -> None:
     number = 120
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
-    arrays = {
-        name: np.repeat(array[:1], number, axis=0) if array.ndim == 3 else array
-        for name, array in analysis.arrays.items()
-    }
+    arrays = _arrays_of(analysis, number)
 
     write_file(tmp_path / "report.pdf", replace(analysis, tables={**analysis.tables, **tables}, arrays=arrays))
 
@@ -297,15 +294,21 @@ def test_report_without_denoising_draws_what_was_measured(analysis: Analysis) ->
 def test_report_of_many_rois_says_which_it_draws(analysis: Analysis) -> None:
     number = MOST_ROIS + 3
     tables = {name: _repeated(analysis.tables[name], number) for name in ("fits", "g2", "fits_age")}
-    arrays = {
-        name: np.repeat(array[:1], number, axis=0) if array.ndim == 3 else array
-        for name, array in analysis.arrays.items()
-    }
+    arrays = _arrays_of(analysis, number)
 
     page = report_html(replace(analysis, tables={**analysis.tables, **tables}, arrays=arrays))
 
     assert f"{MOST_ROIS} of {number} ROIs are drawn: 1, " in page
     assert page.count("<img") == 2 + MOST_ROIS
+
+
+def _arrays_of(analysis: Analysis, number: int) -> dict[str, np.ndarray]:
+    """The arrays of a result with so many ROIs, all like the first."""
+    arrays = {
+        name: np.repeat(array[:1], number, axis=0) if array.ndim == 3 else array
+        for name, array in analysis.arrays.items()
+    }
+    return {**arrays, "intensity": np.repeat(arrays["intensity"][:, :1], number, axis=1)}
 
 
 def _repeated(table: pd.DataFrame, number: int) -> pd.DataFrame:
