@@ -223,8 +223,10 @@ def test_reason_of_a_failure_is_told_to_whoever_asks_for_results(store, claimed)
 def test_every_node_of_the_table_can_be_published(store, claimed):
     arrays = {node.name: np.zeros((2,) * len(node.axes), np.float32) for node in NODES if not node.is_table}
     tables = {node.name: pd.DataFrame({"roi": [1]}) for node in NODES if node.is_table}
+    known = small_analysis().tables  # The verdict reads the columns of these.
+    tables |= {name: known[name] for name in ("fits", "g2", "fits_age")}
     TiledSink(store, claimed).publish(Analysis(arrays, tables, {"rois": [], "frame_time_s": 1.0}))
     for name in arrays:
         assert read_array(store, claimed.id, name).shape == arrays[name].shape
     for name in tables:
-        assert len(read_table(store, claimed.id, name)) == 1
+        assert len(read_table(store, claimed.id, name)) == len(tables[name])
