@@ -115,8 +115,12 @@ def few_photons(evidence: Evidence, found: list[Shape]) -> list[Statement]:
 
 
 def too_fast(evidence: Evidence, found: list[Shape]) -> list[Statement]:
-    """ROIs in which half of the contrast within single frames, or more, is gone at the first lag."""
-    fast = [one for one in found if one.fast]
+    """ROIs in which half of the contrast within single frames, or more, is gone at the first lag.
+
+    Where a rate is trusted all the same, enough of the decay was seen.
+    """
+    trusted = set(evidence.fits.loc[np.asarray(evidence.fits["trusted"], bool), "roi"])
+    fast = [one for one in found if one.fast and one.roi not in trusted]
     if not fast:
         return []
     left, error = _mean([one.start / one.contrast for one in fast], [_left_error(one) for one in fast])
