@@ -44,11 +44,11 @@ def violations(browser: webdriver.Chrome) -> list[str]:
 
 def test_finished_analysis_shows_every_view_without_an_error(browse: Browse, done: str, screenshots: Path) -> None:
     browser = browse(done)
-    drawn(browser, 5)
+    drawn(browser, 6)
     browser.save_screenshot(str(screenshots / "finished.png"))
 
     assert "finished scan" in text(browser, "#analysis h2")
-    rows = shown(browser, "#analysis tbody tr")
+    rows = shown(browser, "#analysis table:not(.plain) tbody tr")
     assert len(rows) == 2
     assert "±" in rows[0].text
     headings = text(browser, "#analysis h3")
@@ -60,8 +60,8 @@ def test_finished_analysis_shows_every_view_without_an_error(browse: Browse, don
 
 def test_roi_is_chosen_by_mouse_and_by_keyboard(browse: Browse, done: str) -> None:
     browser = browse(done)
-    drawn(browser, 5)
-    first, second = shown(browser, "#analysis tbody tr")
+    drawn(browser, 6)
+    first, second = shown(browser, "#analysis table:not(.plain) tbody tr")
 
     second.click()
     until(lambda: "ROI 2" in text(browser, "#analysis .under"))
@@ -74,7 +74,7 @@ def test_roi_is_chosen_by_mouse_and_by_keyboard(browse: Browse, done: str) -> No
 
 def test_every_parameter_is_shown_against_q(browse: Browse, done: str, screenshots: Path) -> None:
     browser = browse(done)
-    drawn(browser, 5)
+    drawn(browser, 6)
     card = browser.find_element(By.XPATH, "//section[.//select[@aria-label='Parameter against q']]")
     points = "return arguments[0].querySelector('.plot').data.map((one) => [one.y.length, one.mode])"
 
@@ -90,7 +90,7 @@ def test_every_parameter_is_shown_against_q(browse: Browse, done: str, screensho
 
 def test_third_picture_changes_from_spread_to_difference(browse: Browse, done: str) -> None:
     browser = browse(done)
-    drawn(browser, 5)
+    drawn(browser, 6)
 
     browser.find_element(By.CSS_SELECTOR, ".choice label:last-child").click()
 
@@ -99,7 +99,7 @@ def test_third_picture_changes_from_spread_to_difference(browse: Browse, done: s
 
 def test_keyboard_skips_to_the_analysis_and_stays_with_it(browse: Browse, done: str) -> None:
     browser = browse(done)
-    drawn(browser, 5)
+    drawn(browser, 6)
 
     ActionChains(browser).send_keys(Keys.TAB).perform()
     assert browser.switch_to.active_element.text == "Skip to the analysis"
@@ -125,7 +125,7 @@ def test_search_leaves_what_fits(browse: Browse, done: str) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_nobody_is_shut_out(browse: Browse, done: str, screenshots: Path, dark: bool) -> None:
     browser = browse(done, dark=dark)
-    drawn(browser, 5)
+    drawn(browser, 6)
     if dark:
         browser.save_screenshot(str(screenshots / "dark.png"))
 
@@ -134,7 +134,7 @@ def test_nobody_is_shut_out(browse: Browse, done: str, screenshots: Path, dark: 
 
 def test_small_screen_needs_no_scrolling_sideways(browse: Browse, done: str, screenshots: Path) -> None:
     browser = browse(done, size="500,900")
-    drawn(browser, 5)
+    drawn(browser, 6)
     browser.save_screenshot(str(screenshots / "small.png"))
 
     width, window = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
@@ -161,7 +161,7 @@ def test_running_scan_grows_and_becomes_its_analysis(
 
     until(lambda: "#live/" not in browser.current_url, lambda: text(browser, "#analysis"))
     assert uid[:8] in browser.current_url
-    drawn(browser, 5)
+    drawn(browser, 6)
     assert complaints(browser) == []
 
 
@@ -197,11 +197,11 @@ def test_page_without_the_key_asks_for_it_and_lets_in(browse: Browse) -> None:
 
 def test_page_survives_the_loss_of_tiled(browse: Browse, server: Server, done: str) -> None:
     browser = browse(done)
-    drawn(browser, 5)
+    drawn(browser, 6)
     until(lambda: text(browser, "#connection") == "live")
     embedded = server.app.state.service._tiled._embedded
 
     os.kill(embedded.pid, signal.SIGKILL)
 
     until(lambda: "Tiled" in text(browser, "#message"), lambda: text(browser, "body"))
-    assert shown(browser, "#analysis tbody tr")
+    assert shown(browser, "#analysis table:not(.plain) tbody tr")

@@ -177,7 +177,7 @@ def test_click_on_a_picture_shows_the_curve_of_that_age(
     browse: Browse, record: dict[str, Any], screenshots: Path
 ) -> None:
     browser = browse(record["id"])
-    drawn(browser, 5)
+    drawn(browser, 6)
     age = Select(browser.find_element(By.CSS_SELECTOR, "select[aria-label='Age of the curve']"))
     assert len(age.options) == 3
 
