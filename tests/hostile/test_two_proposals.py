@@ -58,6 +58,8 @@ TABLE: dict[str, Kind] = {
     f"GET {ONE}/result": "one",
     f"GET {ONE}/intensity": "one",
     f"GET {ONE}/age-cut": "one",
+    f"GET {ONE}/verdict": "one",
+    f"GET {ONE}/advice": "one",
     f"GET {ONE}/mean-frame.png": "one",
     f"GET {ONE}/two-time/{{roi}}.png": "one",
     f"GET {ONE}/two-time/{{roi}}.f32": "one",
