@@ -11,12 +11,18 @@ from tests.waiting import until
 
 @pytest.fixture
 def paused(client: httpx.Client) -> Iterator[None]:
-    """A queue that begins nothing, and is empty and open again afterwards."""
+    """A queue that begins nothing and runs nothing; empty and open again afterwards."""
     assert client.post("/queue/pause").json()["paused"]
+    # A pause lets what another test started run to its end.
+    _until_nothing_runs(client)
     yield
     for one in client.get("/queue").json()["waiting"]:
         client.post(f"/analyses/{one}/cancel")
     assert not client.post("/queue/resume").json()["paused"]
+    _until_nothing_runs(client)
+
+
+def _until_nothing_runs(client: httpx.Client) -> None:
     until(lambda: client.get("/queue").json()["running"] == [], lambda: client.get("/queue").text)
 
 
