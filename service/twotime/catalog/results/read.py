@@ -12,7 +12,7 @@ from twotime.catalog.results.older import completed
 from twotime.catalog.server.nodes import child
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused
-from twotime.results import NODES, Analysis
+from twotime.results import NODES, Analysis, nodes_of
 
 
 def read_array(
@@ -81,7 +81,7 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
         raise NotReady(f"Analysis {analysis_id} is {record.status}; it has no result to export.")
     with tiled_errors():
         there = set(store.node(analysis_id)[record.final])
-    own = [node for node in NODES if node.name in there]
+    own = [node for node in nodes_of(record.kind) if node.name in there]
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
         tables={
