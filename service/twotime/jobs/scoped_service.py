@@ -173,12 +173,18 @@ class ScopedService:
         await self._viewer.check_data(analysis_id)
 
     async def read_array(
-        self, analysis_id: str, name: str, roi: int | None = None, window: tuple[slice, ...] = ()
+        self,
+        analysis_id: str,
+        name: str,
+        roi: int | None = None,
+        window: tuple[slice, ...] = (),
+        *,
+        frame: int | None = None,
     ) -> NDArray[Any]:
         """A published array, see `twotime.catalog.results.read.read_array`; raises `NotReady` before status is done."""
         await self.check_data(analysis_id)
         tiled = self._parts.tiled
-        return await tiled.call(read.read_array, tiled.store, analysis_id, name, roi, window)
+        return await tiled.call(read.read_array, tiled.store, analysis_id, name, roi, window, frame=frame)
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""

@@ -66,7 +66,11 @@ def denoise_frames(
     tables = FrameTables(labels, summed.mask, the_plan.resolved.recipe.peaks)
     arrays = _denoised(summed, denoiser, tables, _scan_values(variable, summed, the_plan), progress)
     done_at = time.perf_counter()
-    described = {} if variable is None else {"scan_variable": {"name": variable.name, "unit": variable.unit}}
+    described: dict[str, Any] = {
+        "published_frames": len(summed.counts),
+        "published_shape": list(summed.mask.shape),
+        "scan_variable": None if variable is None else {"name": variable.name, "unit": variable.unit},
+    }
     found = tables.tables()
     statements = frame_verdict(found, variable.name if variable else "", variable.unit if variable else "")
     return Analysis(
