@@ -70,7 +70,7 @@ async function picture(path, options) {
   const [height, width] = numbers("X-Shape");
   const values = new Float32Array(await response.arrayBuffer());
   const rows = Array.from({ length: height }, (_, i) => values.subarray(i * width, (i + 1) * width));
-  return { rows, scale: numbers("X-Scale"), step: numbers("X-Step")[0], start: numbers("X-Start", "0,0") };
+  return { rows, scale: numbers("X-Scale", "0,1"), step: numbers("X-Step")[0], start: numbers("X-Start", "0,0") };
 }
 
 /** Call `heard[kind]` with each event and `connected` with true or false; the browser reconnects by itself. */

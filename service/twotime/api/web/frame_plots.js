@@ -106,7 +106,7 @@ function heatmap(part, kind, n, logarithmic, [low]) {
 
 /** Regions of the recipe as outlines; label arrays are drawn nowhere but in the mean frame. */
 function outlines(regions, n) {
-  const style = { type: "path", xref: `x${n ? n + 1 : ""}`, yref: `y${n ? n + 1 : ""}`, line: { color: "#ffffff", width: 1.4 } };
+  const style = { type: "path", xref: `x${n ? n + 1 : ""}`, yref: `y${n ? n + 1 : ""}`, line: { color: n === 3 ? "#333333" : "#ffffff", width: 1.4 } };
   return regions.flatMap(({ kind = "box", rows, columns, vertices }) => {
     const box = () => [[rows[0], columns[0]], [rows[0], columns[1]], [rows[1], columns[1]], [rows[1], columns[0]]].map(([r, c]) => [r - 0.5, c - 0.5]);
     const corners = { box, polygon: () => vertices }[kind]?.();
@@ -135,10 +135,10 @@ export function onFrameZoom(div, look) {
 /** Counts, raw and denoised, against the scan variable or the number of the frame; a line marks the chosen frame. */
 export function countsPlot(div, rows, about, chosen) {
   const along = about.variable ? rows.scan_value : rows.frame;
-  const traces = [["raw", "counts", "circle-open"], ["denoised", "counts_denoised", "circle"]].filter(([, name]) => rows[name]).map(([kind, name, symbol]) => ({
+  const traces = [["raw", "counts", "circle-open", 11], ["denoised", "counts_denoised", "circle", 6]].filter(([, name]) => rows[name]).map(([kind, name, symbol, size]) => ({
     name: kind, mode: "markers", type: "scatter", x: along, y: rows[name], customdata: rows.frame,
-    error_y: { array: rows[`${name}_error`], color: colour(kind), thickness: 1.2, width: 3 },
-    marker: { color: colour(kind), size: 8, symbol, line: { width: 1.5, color: colour(kind) } },
+    error_y: { array: rows[`${name}_error`], color: colour(kind), thickness: kind === "raw" ? 3 : 1.2, width: 4 },
+    marker: { color: colour(kind), size, symbol, line: { width: 1.5, color: colour(kind) } },
     hovertemplate: `frame %{customdata}, %{x:.5g}${about.unit ? ` ${about.unit}` : ""}<br><b>%{y:.1f}</b> ± %{error_y.array:.1f} counts<extra>${kind}</extra>`,
   }));
   const place = along[rows.frame.indexOf(chosen)];

@@ -113,7 +113,7 @@ function layout(record, summary, verdict, tables) {
     const value = tables.frames.scan_value[row];
     const scanned = summary.scan_variable && value !== null ? ` · ${summary.scan_variable.name} ${plain(value, 5)} ${summary.scan_variable.unit}` : "";
     const added = tables.frames.frames_summed[row];
-    return `frame ${row} of 0 to ${summary.n_frames - 1}${scanned}${added > 1 ? ` · ${added} frames added` : ""}`;
+    return `frame ${row} of 0 – ${summary.n_frames - 1}${scanned}${added > 1 ? ` · ${added} frames added` : ""}`;
   }
 
   function drawPeaks() {
@@ -184,7 +184,7 @@ function peaksOf(columns, frame) {
 /** Counts of whole frames, whose errors are those of counting. */
 const wholeFrames = (frames) => ({ frame: frames.frame, scan_value: frames.scan_value, counts: frames.counts, counts_error: frames.counts.map(Math.sqrt) });
 
-const COLUMNS = [["row", "pixel"], ["column", "pixel"], ["width", "pixel"], ["raw counts", ""], ["denoised", ""], ["significance", "σ"]];
+const COLUMNS = [["row", ""], ["column", ""], ["σ", ""], ["raw counts", ""], ["denoised", ""], ["width", "pixel"]];
 
 function peakTable(peaks, near) {
   const head = el("tr", {}, COLUMNS.map(([name, unit]) => el("th", { scope: "col" }, name, unit ? el("small", {}, ` (${unit})`) : "")));
@@ -193,6 +193,6 @@ function peakTable(peaks, near) {
     return el("td", {}, value, el("span", { class: "error" }, error ? ` ± ${error}` : ""));
   };
   const rows = peaks.map((one) => el("tr", { onclick: () => near(one), title: "Look closely" },
-    ...["row", "column", "width", "counts", "counts_denoised"].map((name) => cell(one, name)), el("td", { class: "lead" }, plain(one.significance, 3))));
+    ...["row", "column"].map((name) => cell(one, name)), el("td", { class: "lead" }, plain(one.significance, 3)), ...["counts", "counts_denoised", "width"].map((name) => cell(one, name))));
   return el("table", { class: "peaks", "aria-label": "Peaks of this frame" }, el("thead", {}, head), el("tbody", {}, rows));
 }
