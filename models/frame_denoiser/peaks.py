@@ -84,11 +84,11 @@ def find_peaks(
 
     Notes
     -----
-    A candidate is a maximum of the rate above the median of the surrounding 44 pixels. Its width is that of the denoised
-    peak at half height. Its counts are the raw counts within three standard deviations of a Gaussian of this width, less
-    the background, which the raw counts in a ring around it tell. The significance is that of the raw counts in the
-    core: the probability of at least so many, if there were background alone, as standard deviations of a normal
-    distribution.
+    A candidate is a maximum of the rate above the median of the surrounding 44 pixels. Its width is that of the
+    denoised peak at half height. Its counts are the raw counts within three standard deviations of a Gaussian of this
+    width, less the background, which the raw counts in a ring around it tell. The significance is that of the raw
+    counts in the core: the probability of at least so many, if there were background alone, as standard deviations of
+    a normal distribution.
     """
     counts, rate, error = _arrays(denoised)
     if not significance > 0:
