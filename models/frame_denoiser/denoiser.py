@@ -1,15 +1,20 @@
 """Frames of counts in, rates with standard errors out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from frame_denoiser.applicability import Limits, differences, traits_of
+from frame_denoiser.calibration import Calibration
 from frame_denoiser.counts import checked_counts, checked_mask
-from frame_denoiser.scales import SHAPE, scales_of
+from frame_denoiser.network import FrameNetwork
+from frame_denoiser.stored import read_version
+from frame_denoiser.tiles import TILE, posterior_of_frame
 
 Array = NDArray[np.float32]
 
@@ -20,12 +25,12 @@ class DenoisedFrames:
 
     Attributes
     ----------
-    counts : raw counts, as given
-    rate : counts per pixel in the exposure of the input, posterior mean; also in gaps, NaN where nothing is known
+    counts : raw counts; with a gain, photons
+    rate : counts per pixel in the exposure of the input, posterior mean; gaps hold what their surroundings tell
     error : standard error of `rate`
     residual : (counts - rate) / sqrt(rate + error²), standard deviations; NaN where masked
-    unlike : for each frame, sentences why it differs from what the denoiser was made for
-    version : of the denoiser
+    unlike : for each frame, sentences why it differs from what the network was trained on
+    version : of the network
     """
 
     counts: Array
@@ -48,24 +53,26 @@ class FrameDenoiser:
 
     Parameters
     ----------
-    version : name
+    network : trained
+    card : its description: version, calibration, limits
     """
 
-    def __init__(self, version: str) -> None:
-        self.version = version
+    def __init__(self, network: FrameNetwork, card: Mapping[str, Any]) -> None:
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.version = str(card["version"])
+        self._calibration = Calibration.of_card(card)
+        self._limits = Limits.of_card(card)
 
     @classmethod
     def load(cls, version_or_folder: str | Path | None = None) -> "FrameDenoiser":
-        """The shipped denoiser, or the one of a version.
+        """The shipped network, one of its versions by name, or one from a folder that training wrote.
 
         Raises
         ------
         ValueError
-            If there is no such version.
+            If there is no such version, or its weights are not those of its card.
         """
-        if version_or_folder not in (None, "scales"):
-            raise ValueError(f"version_or_folder is {str(version_or_folder)!r}, expected 'scales' or None.")
-        return cls("scales")
+        return cls(*read_version(version_or_folder))
 
     def denoise(
         self,
@@ -74,6 +81,7 @@ class FrameDenoiser:
         *,
         frames_summed: int = 1,
         gain: float | None = None,
+        tile: int = TILE,
         progress: Callable[[float], None] | None = None,
     ) -> DenoisedFrames:
         """Rates of frames, each for itself.
@@ -82,8 +90,10 @@ class FrameDenoiser:
         ----------
         counts : (H, W) or (F, H, W) array, counts
         mask : (H, W), True where usable; None: all pixels
-        frames_summed : detector frames that each image is the sum of
-        gain : detector units for each photon where `counts` holds no photons
+        frames_summed : detector frames that each image is the sum of; a sum of photons is a count like any other, so
+            this changes no rate
+        gain : detector units for each photon where `counts` holds no photons; 1/F for the mean of F frames
+        tile : edge of the pixels that are computed at a time; changes memory and speed, not the result
         progress : told the fraction done
 
         Returns
@@ -100,24 +110,23 @@ class FrameDenoiser:
         frames = checked_counts(counts, gain)
         usable = checked_mask(mask, frames.shape)
         stack = frames.reshape(-1, *frames.shape[-2:])
-        rate, error = np.empty_like(stack), np.empty_like(stack)
+        rate, error, residual = (np.empty_like(stack) for _ in range(3))
+        unlike = []
         for number, frame in enumerate(stack):
-            rate[number], error[number] = _smoothed(frame, usable)
-            if progress is not None:
-                progress((number + 1) / len(stack))
-        residual = np.where(usable, (stack - rate) / np.sqrt(rate + error**2), np.nan).astype(np.float32)
+
+            def told(fraction: float, done: int = number) -> None:
+                if progress is not None:
+                    progress((done + fraction) / len(stack))
+
+            log_mean, log_shape = posterior_of_frame(self.network, frame, usable, tile, told)
+            rate[number], error[number] = self._calibration.apply(frame, usable, log_mean, log_shape)
+            residual[number] = residual_of(frame, rate[number], error[number], usable)
+            unlike.append(differences(traits_of(frame, rate[number], residual[number], usable), self._limits))
         shape = frames.shape
-        unlike: tuple[tuple[str, ...], ...] = ((),) * len(stack)
-        return DenoisedFrames(
-            frames, rate.reshape(shape), error.reshape(shape), residual.reshape(shape), unlike, self.version
-        )
+        rate, error, residual = (array.reshape(shape) for array in (rate, error, residual))
+        return DenoisedFrames(frames, rate, error, residual, tuple(unlike), self.version)
 
 
-def _smoothed(frame: Array, usable: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Rate at the finest scale that has counts, and its error: counting, and the step from the coarser scale."""
-    counts, mask = (torch.from_numpy(np.asarray(array, np.float32))[None, None] for array in (frame, usable))
-    scales = scales_of(counts, mask)
-    rate = scales.base
-    counting = rate / torch.sqrt(scales.counts[-1] + SHAPE)
-    error = torch.hypot(counting, rate - scales.rates[-2])
-    return rate[0, 0].numpy(), error[0, 0].numpy()
+def residual_of(counts: Array, rate: Array, error: Array, mask: NDArray[np.bool_]) -> Array:
+    """What denoising took away, in standard deviations (H, W); NaN where masked."""
+    return np.where(mask, (counts - rate) / np.sqrt(rate + error**2), np.float32(np.nan))

@@ -22,6 +22,12 @@ BACKGROUND_BLOCKS = 11
 LARGEST_WIDTH = 40
 """Widest peak that is told from background, FWHM in pixels."""
 
+APERTURE = 3.0
+"""Radius in which the counts of a peak are summed, standard deviations of a Gaussian."""
+
+CORE = 1.6
+"""Radius in which its significance is judged, where a Gaussian stands out most from its background."""
+
 CANDIDATES = 2000
 """Maxima that are looked at in one frame, the strongest first."""
 
@@ -78,10 +84,11 @@ def find_peaks(
 
     Notes
     -----
-    A candidate is a maximum of the rate above the median of the surrounding 44 pixels. Its aperture reaches to three
-    standard deviations of a Gaussian of its width; raw counts in a ring around it are the background. The significance
-    is that of a Poisson count: the probability of at least the counts found, if there were background alone,
-    expressed as standard deviations of a normal distribution.
+    A candidate is a maximum of the rate above the median of the surrounding 44 pixels. Its width is that of the
+    denoised peak at half height. Its counts are the raw counts within three standard deviations of a Gaussian of this
+    width, less the background, which the raw counts in a ring around it tell. The significance is that of the raw
+    counts in the core: the probability of at least so many, if there were background alone, as standard deviations of
+    a normal distribution.
     """
     counts, rate, error = _arrays(denoised)
     if not significance > 0:
@@ -161,52 +168,85 @@ def _measured(
     excess: NDArray[np.float64],
     region: tuple[NDArray[np.intp], ...],
 ) -> Peak | None:
-    """Position and width from the denoised peak, counts from the raw pixels; None without usable surroundings."""
+    """Width from the denoised peak, position and counts from the raw pixels; None without usable surroundings."""
     weight = excess[region]
     row, column = (float(np.average(index, weights=weight)) for index in region)
     width = 2 * math.sqrt(len(weight) / math.pi)
     sigma = max(width / FWHM, 0.5)
-    inner, first, last = 3 * sigma + 0.5, 3.5 * sigma + 1, 5 * sigma + 3
-    window = _window(counts.shape, row, column, last)
-    distance = np.hypot(np.arange(*window[0])[:, None] - row, np.arange(*window[1])[None, :] - column)
-    cut = tuple(slice(*edges) for edges in window)
-    known = usable[cut]
-    aperture, ring = distance <= inner, (distance >= first) & (distance <= last) & known
-    inside = aperture & known
-    if not ring.any() or not inside.any():
+    cut = _window(counts.shape, row, column, 5 * sigma + 6)
+    raw, smooth, known = counts[cut], rate[cut], usable[cut]
+    corner = (cut[0].start, cut[1].start)
+    ring = _ring(raw.shape, row - corner[0], column - corner[1], sigma) & known
+    if not ring.any():
         return None
-    level, level_error = _level(counts[cut][ring])
-    pixels, total = int(inside.sum()), float(counts[cut][inside].sum())
-    surplus = np.maximum(rate[cut] - rate[cut][ring].mean(), 0)
+    level, level_error = _level(raw[ring])
+    filled = np.where(known, raw - level, smooth - smooth[ring].mean())
+    row, column = _centred(filled, row - corner[0], column - corner[1], sigma)
+    distance = _distance(raw.shape, row, column)
+    aperture = distance <= APERTURE * sigma + 0.5
+    inside, core = aperture & known, (distance <= CORE * sigma + 0.5) & known
     # What a gap hides is as large a part of the peak as in the denoised frame.
-    seen = surplus[inside].sum() / surplus[aperture].sum() if surplus[aperture].sum() > 0 else 1.0
-    if seen < 0.3:
+    surplus = np.maximum(smooth - smooth[ring].mean(), 0)
+    whole = float(surplus[aperture].sum())
+    seen = (float(surplus[inside].sum()) / whole if whole > 0 else 1.0) * (1 - math.exp(-0.5 * APERTURE**2))
+    if seen < 0.3 or not core.any():
         return None
-    raw = float((total - pixels * level) / seen)
-    raw_error = float(math.sqrt(max(total, 1.0) + (pixels * level_error) ** 2) / seen)
-    denoised = float((rate[cut][aperture] - rate[cut][ring].mean()).sum())
-    denoised_error = min(float(error[cut][aperture].sum()), raw_error)
-    blur = _position_error(sigma, max(raw, 1.0), level)
+    total, pixels = float(raw[inside].sum()), int(inside.sum())
+    found = (total - pixels * level) / seen
+    found_error = math.sqrt(max(total, 1.0) + (pixels * level_error) ** 2) / seen
+    place_error = _position_error(sigma, max(found, 1.0), level)
     return Peak(
-        row,
-        blur,
-        column,
-        blur,
-        width,
-        FWHM * blur,
-        raw,
-        raw_error,
-        denoised,
-        denoised_error,
-        _significance(total, pixels * (level + level_error)),
+        row=row + corner[0],
+        row_error=place_error,
+        column=column + corner[1],
+        column_error=place_error,
+        width=width,
+        width_error=FWHM * place_error,
+        counts=found,
+        counts_error=found_error,
+        counts_denoised=float((smooth - smooth[ring].mean())[aperture].sum()),
+        counts_denoised_error=min(float(error[cut][aperture].sum()), found_error),
+        significance=_significance(float(raw[core].sum()), int(core.sum()) * (level + level_error)),
     )
 
 
-def _window(shape: tuple[int, ...], row: float, column: float, reach: float) -> list[tuple[int, int]]:
-    return [
-        (max(0, int(place - reach)), min(length, int(place + reach) + 2))
+def _ring(shape: tuple[int, ...], row: float, column: float, sigma: float) -> NDArray[np.bool_]:
+    """Pixels around a peak that hold background."""
+    distance = _distance(shape, row, column)
+    return (distance >= 3.5 * sigma + 1) & (distance <= 5 * sigma + 3)
+
+
+def _distance(shape: tuple[int, ...], row: float, column: float) -> NDArray[np.float64]:
+    return np.asarray(np.hypot(np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - column))
+
+
+def _centred(excess: NDArray[np.float64], row: float, column: float, sigma: float) -> tuple[float, float]:
+    """Centroid under a Gaussian of the width of the peak that moves along (Bertin, SExtractor's windowed position).
+
+    Stays within one width of the start, so that noise does not carry it to another peak.
+    """
+    rows, columns = np.arange(excess.shape[0])[:, None], np.arange(excess.shape[1])[None, :]
+    start = np.array([row, column])
+    place = start.copy()
+    for _ in range(10):
+        weight = np.exp(-0.5 * (_distance(excess.shape, place[0], place[1]) / sigma) ** 2) * excess
+        total = weight.sum()
+        if total <= 0:
+            return row, column
+        # Peak and weight are alike, so the centroid moves half of the way.
+        step = 2 * np.array([(weight * (rows - place[0])).sum(), (weight * (columns - place[1])).sum()]) / total
+        place = np.clip(place + step, start - 2 * sigma, start + 2 * sigma)
+        if np.abs(step).max() < 1e-3:
+            break
+    return float(place[0]), float(place[1])
+
+
+def _window(shape: tuple[int, ...], row: float, column: float, reach: float) -> tuple[slice, slice]:
+    first, second = (
+        slice(max(0, int(place - reach)), min(length, int(place + reach) + 2))
         for place, length in zip((row, column), shape, strict=True)
-    ]
+    )
+    return first, second
 
 
 def _level(counts: NDArray[np.float64]) -> tuple[float, float]:

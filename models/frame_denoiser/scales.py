@@ -23,6 +23,9 @@ SHAPE = 4.0
 WIDTHS = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
 """Widths of the Gaussians, pixels; all but the last are made of binned frames."""
 
+BINS = 16
+"""Largest edge of a bin, pixels; places of bins stay the same where parts of a frame start at multiples of it."""
+
 FEATURES = len(WIDTHS) + 6
 
 
@@ -47,18 +50,23 @@ class Scales:
         return self.rates[-1]
 
 
-def scales_of(counts: Tensor, mask: Tensor) -> Scales:
+def mean_rate(counts: Tensor, mask: Tensor) -> Tensor:
+    """Mean rate (B, 1, 1, 1) of the usable pixels of frames (B, 1, H, W); above zero without any count."""
+    total = (counts * mask).sum(dim=(1, 2, 3), keepdim=True)
+    return (total + 0.5) / mask.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+
+
+def scales_of(counts: Tensor, mask: Tensor, overall: Tensor | None = None) -> Scales:
     """Rates of frames at the scales of `WIDTHS`.
 
     Parameters
     ----------
     counts : (B, 1, H, W), counts; whatever value where masked
     mask : (B, 1, H, W), 1 where usable
+    overall : (B, 1, 1, 1), mean rate that the widest scale is shrunk to; None: `mean_rate`
     """
     known = torch.cat([counts * mask, mask], dim=1)  # (B, 2, H, W)
-    total = known.sum(dim=(2, 3), keepdim=True)
-    rate = (total[:, :1] + 0.5) / total[:, 1:].clamp(min=1)
-    rate = rate.expand_as(counts)
+    rate = (mean_rate(counts, mask) if overall is None else overall).expand_as(counts)
     rates, sums, areas = [], [], []
     for width in WIDTHS:
         local = _blurred(known, width) * (4 * math.pi * width**2)
