@@ -56,14 +56,15 @@ NODES: tuple[Node, ...] = (
         ("roi", "frame_1", "frame_2"),
         "1",
         "mean over ten CNN encoder-decoders of forward and backward passes   (Konstantinova 2021, Eq. 5 to 7)",
-        "Denoised two-time correlation function, far lags on blocks of frames; see `denoised_mask`, `denoised_scale`.",
+        "Denoised two-time correlation function, far lags on blocks of frames, moved to the measured curve where "
+        "that is certain; see `denoised_mask`, `denoised_scale`.",
     ),
     Node(
         "two_time_spread",
         ("roi", "frame_1", "frame_2"),
         "1",
-        "standard deviation over the ten models",
-        "Disagreement of the ten models at each point; NaN outside `denoised_mask`.",
+        "standard deviation over the ten models, and standard error of the move to the measured curve",
+        "Standard error of `two_time_denoised` at each point; NaN outside `denoised_mask`.",
     ),
     Node(
         "denoised_mask",
