@@ -23,6 +23,8 @@ import pandas as pd
 import xarray as xr
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from twotime.client_series import SeriesTable
+
 Kind = Literal["raw", "denoised", "spread", "difference"]
 Table = Literal["fits", "g2", "g2-multitau", "fits-age", "fits-variant", "q-fit"]
 ENDED = ("done", "failed", "cancelled")
@@ -108,6 +110,21 @@ class Client:
         """The headline numbers of the newest finished analysis."""
         found: dict[str, Any] = self.request("GET", "/latest", params={"sample": sample} if sample else None).json()
         return found
+
+    def series(self, x: str = "scan_id", **which: Any) -> SeriesTable:
+        """Many scans beside each other, as tables, as an xarray dataset, as a picture.
+
+        Parameters
+        ----------
+        x : scan_id, time, or a number of the start document or the baseline stream, such as temperature
+        which : sample, first_scan_id, last_scan_id, since, until, limit, or id (a list of ids of analyses)
+        """
+
+        def ask(more: dict[str, Any]) -> dict[str, Any]:
+            found: dict[str, Any] = self.request("GET", "/series", params={**which, "x": x, **more}).json()
+            return found
+
+        return SeriesTable(ask)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request below ``/api/v1``; raises `ServiceError` with the service's own sentence."""

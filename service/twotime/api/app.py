@@ -26,6 +26,7 @@ from twotime.api.routes import (
     queue,
     results,
     runs,
+    series,
 )
 from twotime.api.security.auth import KeyGuard
 from twotime.api.security.keys import key_ring
@@ -48,6 +49,7 @@ documents (RFC 9457) whose `detail` is one sentence: field, value, remedy. Numbe
 _TAGS = [
     {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
     {"name": "results", "description": "Numbers of a finished analysis, as JSON or CSV."},
+    {"name": "series", "description": "Many scans beside each other, against a field of their runs."},
     {"name": "pictures", "description": "Two-time correlation functions and mean frames, for embedding."},
     {"name": "live", "description": "Scans while they run."},
     {"name": "runs", "description": "Raw runs, and what an analysis of one would do."},
@@ -136,7 +138,7 @@ def _add_routes(app: FastAPI) -> None:
     """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, answers, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, answers, latest, live, pictures, runs, series, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
