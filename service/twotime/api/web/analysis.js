@@ -37,7 +37,7 @@ export function showProgress(main, record) {
   label.className = `state ${record.status}`;
 }
 
-function header(record, { cancel, again, change }) {
+function header(record, { cancel, again, change, series }) {
   const open = record.status === "queued" || record.status === "running";
   return el(
     "div",
@@ -52,6 +52,7 @@ function header(record, { cancel, again, change }) {
           ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
           : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
         el("button", { class: "button", type: "button", onclick: () => change(record) }, "Change the recipe"),
+        record.status === "done" && record.sample ? el("button", { class: "button", type: "button", title: "All scans of this sample beside each other", onclick: () => series(record) }, "Series") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/export.pdf`, download: `${record.id}.pdf` }, "Report as PDF") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/fits.csv`, download: `${record.id}-fits.csv` }, "Fits as CSV") : null,
         record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/g2.csv`, download: `${record.id}-g2.csv` }, "g₂ as CSV") : null,

@@ -9,11 +9,15 @@ const fits = (one, words) =>
 
 const under = (...parts) => el("span", { class: "under" }, parts.filter(Boolean).join(" · "));
 
-export function showAnalyses(list, analyses, chosen, words, choose) {
+/** `ticking` {has, toggle} puts a box before each finished one. */
+export function showAnalyses(list, analyses, chosen, words, choose, ticking = null) {
   const shown = analyses.filter((one) => fits(one, words));
-  refill(list, shown.length ? shown.map((one) => el("li", {}, analysisItem(one, chosen, choose))) : [el("li", { class: "empty" }, words ? "Nothing fits the search." : "None yet.")]);
+  refill(list, shown.length ? shown.map((one) => el("li", ticking ? { class: "ticking" } : {}, ticking ? box(one, ticking) : null, analysisItem(one, chosen, choose))) : [el("li", { class: "empty" }, words ? "Nothing fits the search." : "None yet.")]);
   return shown.length;
 }
+
+const box = (one, { has, toggle }) =>
+  el("input", { type: "checkbox", "data-key": `tick ${one.id}`, checked: has(one.id), disabled: one.status !== "done", "aria-label": `Tick ${named(one)}, scan ${one.scan_id ?? one.id}`, onchange: () => toggle(one.id) });
 
 function analysisItem(one, chosen, choose) {
   const running = one.status === "running";
