@@ -18,6 +18,7 @@ from twotime.jobs.access.viewer import Viewer
 from twotime.series import SCAN_NUMBER, TIME, ScanResult, Series, series
 
 _MOST_KEPT = 5000
+_MOST_SELECTIONS = 10
 _AT_ONCE = 8
 _PROBED = 3
 """Scans whose baseline is read to find fields that vary: the first, one in the middle, the last."""
@@ -34,6 +35,7 @@ class SeriesReader:
     """
 
     def __init__(self) -> None:
+        self._records: _Kept[dict[str, AnalysisRecord]] = _Kept(_MOST_SELECTIONS)
         self._numbers: _Kept[tuple[pd.DataFrame, dict[str, Any]]] = _Kept()
         self._starts: _Kept[Conditions] = _Kept()
         self._baselines: _Kept[Numbers] = _Kept()
@@ -49,7 +51,7 @@ class SeriesReader:
             If no finished analysis fits that the viewer may read.
         """
         which.check()
-        records = await viewer.call(finished_analyses, viewer.store, which)
+        records = await self._records_of(viewer, which)
         starts = await self._conditions(viewer, records)
         records = _in_time(records, starts, which)
         numbers = await _side_by_side([self._numbers_of(viewer, tiled, one) for one in records])
@@ -65,6 +67,15 @@ class SeriesReader:
             return await asyncio.to_thread(series, scans, x)
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    async def _records_of(self, viewer: Viewer, which: Selection) -> list[AnalysisRecord]:
+        """Finished analyses; of those that the service knows only changes are read."""
+        if not viewer.unrestricted:
+            return await viewer.call(finished_analyses, viewer.store, which)
+        known = dict(self._records.find(which) or {})  # A copy: another request may be reading the same series.
+        found = await viewer.call(finished_analyses, viewer.store, which, known)
+        self._records.keep(which, known)
+        return found
 
     async def _numbers_of(
         self, viewer: Viewer, tiled: TiledConnection, record: AnalysisRecord
@@ -107,9 +118,10 @@ class SeriesReader:
 
 
 class _Kept(Generic[Value]):
-    """The values used last, up to `_MOST_KEPT`."""
+    """The values used last, so many at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MOST_KEPT) -> None:
+        self._most = most
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def find(self, key: Hashable) -> Value | None:
@@ -119,7 +131,7 @@ class _Kept(Generic[Value]):
 
     def keep(self, key: Hashable, value: Value) -> Value:
         self._values[key] = value
-        while len(self._values) > _MOST_KEPT:
+        while len(self._values) > self._most:
             self._values.popitem(last=False)
         return value
 

@@ -177,10 +177,10 @@ def _scan_table(own: Sequence[tuple[ScanResult, float]]) -> pd.DataFrame:
 
 
 def _rows(own: Sequence[tuple[ScanResult, float]]) -> tuple[pd.DataFrame, tuple[Group, ...]]:
-    tables = [_complete(scan.fits) for scan, _ in own]
+    tables = [scan.fits for scan, _ in own]
     lengths = [len(table) for table in tables]
-    rows = pd.concat(tables, ignore_index=True)
-    numbers, groups = _grouped([(table["q"].to_numpy(float), table["phi"].to_numpy(float)) for table in tables])
+    rows = pd.DataFrame({name: np.concatenate([_column(table, name) for table in tables]) for name in FIT_COLUMNS})
+    numbers, groups = _grouped([(_column(table, "q"), _column(table, "phi")) for table in tables])
     front: dict[str, Any] = {
         "analysis_id": np.repeat([scan.analysis_id for scan, _ in own], lengths),
         "scan_id": _numbers(
@@ -194,17 +194,13 @@ def _rows(own: Sequence[tuple[ScanResult, float]]) -> tuple[pd.DataFrame, tuple[
     return rows, groups
 
 
-def _complete(fits: pd.DataFrame) -> pd.DataFrame:
-    """All of `FIT_COLUMNS`; numbers that an older analysis has none of are NaN."""
-    own: dict[str, Any] = {}
-    for name in FIT_COLUMNS:
-        if name in ("headline", "flag"):
-            own[name] = fits[name].astype(str).to_numpy(object) if name in fits else np.full(len(fits), "", object)
-        elif name in ("roi", "trusted"):
-            own[name] = fits[name].to_numpy(int if name == "roi" else bool)
-        else:
-            own[name] = fits[name].to_numpy(float) if name in fits else np.full(len(fits), np.nan)
-    return pd.DataFrame(own)
+def _column(fits: pd.DataFrame, name: str) -> NDArray[Any]:
+    """A column of `FIT_COLUMNS`; numbers that an older analysis has none of are NaN."""
+    if name in ("headline", "flag"):
+        return fits[name].to_numpy(object) if name in fits else np.full(len(fits), "", object)
+    if name in ("roi", "trusted"):
+        return fits[name].to_numpy(int if name == "roi" else bool)
+    return fits[name].to_numpy(float) if name in fits else np.full(len(fits), np.nan)
 
 
 def _grouped(
