@@ -2,9 +2,10 @@
 
     python tests/benchmarks/triangle.py [FRAMES ...]
 
-Not a test. Scans are simulated speckle with a known expectation C2 = C∞ + β f²; fixed seeds. Mean squared errors over
-all lags from 1 are in units of the raw one's. The rivals are Gaussian smoothing along the diagonals, and along and
-across them, each with the widths that are best for this very scan, which only the simulation can know.
+Not a test. Scans are simulated speckle with a known expectation C2 = C∞ + β f²; fixed seeds, the median of three scans
+of each kind. Mean squared errors over all lags from 1 are in units of the raw one's: of the models alone, and moved to
+the measured curve where that is certain, as analyses publish it. The rivals are Gaussian smoothing along the diagonals,
+and along and across them, each with the widths that are best for this very scan, which only the simulation can know.
 """
 
 import sys
@@ -18,11 +19,16 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter1d
 
 from cnn_ed import Ensemble
+from cnn_ed.consistency import consistent
+from twotime.pipeline.certainty import measured_curve
+from twotime.pipeline.one_roi import LONGEST_LAG, fitted_lags
 from twotime.simulate.speckle import mode_weights
 from twotime.xpcs import fit_decay, one_time
 from twotime.xpcs.correlate import two_time
+from twotime.xpcs.onetime import pixel_covariance
 
 FRAMES = (400, 1000, 2000)
+SEEDS = (21, 22, 23)
 WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
@@ -50,6 +56,9 @@ SCANS = (
     Scan("static part", 0.03, baseline=1.05),
     Scan("fast", 0.3),
     Scan("many photons", 0.03, counts=2.0),
+    Scan("very many photons", 0.03, counts=10.0),
+    Scan("many photons, ageing x3", 0.06, "thrice slower", counts=2.0),
+    Scan("many photons, step x2", 0.02, "step", counts=2.0),
     Scan("low contrast", 0.025, alpha=0.77, contrast=0.07, baseline=1.027, counts=0.22, frames=350),
 )
 
@@ -64,8 +73,8 @@ def clock_of(scan: Scan, n_frames: int) -> NDArray[np.float64]:
     return scan.rate * frame
 
 
-def simulated(scan: Scan, n_frames: int, seed: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A measured two-time correlation function and its expectation."""
+def simulated(scan: Scan, n_frames: int, seed: int = 1) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """Counts (N, P) and the expectation of their two-time correlation function."""
     rng = np.random.default_rng(seed)
     clock = clock_of(scan, n_frames)
     field = np.exp(-(np.abs(clock[:, None] - clock) ** scan.alpha))
@@ -80,28 +89,32 @@ def simulated(scan: Scan, n_frames: int, seed: int = 1) -> tuple[NDArray[np.floa
         shape = 1 / (scan.baseline - 1)
         intensity *= rng.gamma(shape, 1 / shape, scan.pixels).astype(np.float32)
     counts = rng.poisson(scan.counts * intensity).astype(np.uint16)
-    return two_time(counts), expected.astype(np.float32)
+    return counts, expected.astype(np.float32)
 
 
-def measured(scan: Scan, n_frames: int, ensemble: Ensemble) -> tuple[float, float, float, float, float]:
-    """Mean squared errors in units of the raw one: denoised, and both rivals; seconds; mean scale."""
-    c2, truth = simulated(scan, n_frames)
-    lag = np.arange(1, int(0.75 * n_frames))
-    curve = one_time(c2, max_lag=int(lag[-1]))
-    fits = fit_decay(lag, curve.g2[None], curve.error[None])
+def measured(scan: Scan, n_frames: int, ensemble: Ensemble, seed: int) -> tuple[float, float, float, float, float]:
+    """Mean squared errors in units of the raw one: models, denoised, and both rivals; seconds."""
+    counts, truth = simulated(scan, n_frames, seed)
+    c2 = two_time(counts)
+    lag = fitted_lags(int(LONGEST_LAG * n_frames))
+    g2 = one_time(c2, max_lag=int(lag[-1])).g2[lag - 1]
+    covariance = pixel_covariance(counts, lag)
+    fits = fit_decay(lag, g2[None], np.sqrt(np.diag(covariance))[None])
     upper = np.triu_indices(n_frames, 1)
     raw = float(np.mean((c2 - truth)[upper] ** 2))
     began = time.perf_counter()
     denoised = ensemble.denoise(c2, rate_per_frame=float(fits.relaxation_rate[0]))
+    curve = measured_curve(lag, g2, covariance, fits, counts, n_frames)
+    values, _ = consistent(denoised.values, denoised.spread, denoised.scale, curve)
     took = time.perf_counter() - began
-    ours = float(np.mean((denoised.values - truth)[upper] ** 2)) / raw
+    models, ours = (float(np.mean((one - truth)[upper] ** 2)) / raw for one in (denoised.values, values))
     rotated, known, exact = _along_diagonals(c2), _along_diagonals(np.ones_like(c2)), _along_diagonals(truth)
     weight = known.astype(np.float32)
     along = [_smoothed(rotated, weight, (width,)) for width in WIDTHS]
     best_along = min(float(np.mean((one - exact)[weight > 0] ** 2)) for one in along) / raw
     both = [_smoothed(rotated, weight, (width, across)) for width in WIDTHS[2:] for across in (0.5, 1.0, 2.0, 4.0, 8.0)]
     best_both = min(float(np.mean((one - exact)[weight > 0] ** 2)) for one in both) / raw
-    return ours, best_along, best_both, took, float(np.mean(denoised.scale))
+    return models, ours, best_along, best_both, took
 
 
 def _along_diagonals(c2: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,11 +139,12 @@ def main() -> None:
     ensemble = Ensemble.load()
     for n_frames in [int(one) for one in sys.argv[1:]] or FRAMES:
         table = Table(title=f"{n_frames} frames: remaining mean squared error, % of the raw one's", show_edge=False)
-        for name in ("scan", "denoised", "Gauss along age, tuned", "Gauss along and across, tuned", "s"):
+        for name in ("scan", "models", "denoised", "Gauss along age, tuned", "Gauss along and across, tuned", "s"):
             table.add_column(name)
         for scan in SCANS:
-            ours, along, both, took, _ = measured(scan, scan.frames or n_frames, ensemble)
-            table.add_row(scan.name, *(f"{100 * one:.3f}" for one in (ours, along, both)), f"{took:.2f}")
+            each = [measured(scan, scan.frames or n_frames, ensemble, seed) for seed in SEEDS]
+            *errors, took = np.median(each, axis=0)
+            table.add_row(scan.name, *(f"{100 * one:.3f}" for one in errors), f"{took:.2f}")
         console.print(table)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_ed import DenoisedTwoTime, Ensemble
+from cnn_ed.consistency import consistent
 from cnn_ed.ensemble import KnownWindows
 from cnn_ed.posterior import Estimates
 from cnn_ed.uncertainty import relative_errors
+from twotime.pipeline.certainty import measured_curve
 from twotime.pipeline.estimating import AgeFits, Measured, estimate_ages, estimate_whole
 from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
@@ -109,8 +111,12 @@ def analyse_roi(
     )
     estimates = estimate_whole(measured, raw.fits, fit, ensemble.estimator)
     estimates_age = None if raw_ages is None else estimate_ages(measured, raw_ages, fit, ensemble.estimator)
+    # Errors of denoised fits were calibrated on what the models say: the curve and its ages stay theirs.
+    denoised_ages = _denoised_age_fits(denoised_c2, denoised, fit, frame_time_s, ensemble)
     if denoised_c2 is not None and denoised is not None:
         refusal = _distrust(denoised_c2, denoised)
+        if known is None:  # A scan that still runs shows the band of the models.
+            denoised_c2 = _consistent(denoised_c2, raw, pixels[~bad], frame_time_s)
     return RoiResult(
         c2=c2,
         contrast=contrast,
@@ -122,7 +128,7 @@ def analyse_roi(
         raw_ages=raw_ages,
         denoised_c2=denoised_c2,
         denoised=denoised,
-        denoised_ages=_denoised_age_fits(denoised_c2, denoised, fit, frame_time_s, ensemble),
+        denoised_ages=denoised_ages,
         refusal=refusal,
         estimates=estimates,
         estimates_age=estimates_age,
@@ -182,6 +188,16 @@ def _denoise(
         rate_per_frame=guess,
         known=reusable,
     )
+
+
+def _consistent(
+    denoised: DenoisedTwoTime, raw: Curve, sound_pixels: NDArray[Any], frame_time_s: float
+) -> DenoisedTwoTime:
+    """Moved to the measured curve where that is certain."""
+    per_frame = raw.fits.in_unit(1 / frame_time_s)
+    measured = measured_curve(raw.lag, raw.g2, raw.covariance, per_frame, sound_pixels, len(denoised.values))
+    values, spread = consistent(denoised.values, denoised.spread, denoised.scale, measured)
+    return replace(denoised, values=values, spread=spread)
 
 
 def _denoised_curve(denoised: DenoisedTwoTime, frame_time_s: float, fit: FitOptions, ensemble: Ensemble) -> Curve:

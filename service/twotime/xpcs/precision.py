@@ -10,6 +10,8 @@ MOST_FRAMES = 1000
 SLOWEST = 0.02
 """Rate per frame below which neighbouring frames are added before: they see the same speckle."""
 FEWEST_FRAMES = 50
+MANY_COUNTS = 1e9
+"""Photons per pixel and frame at which counting adds nothing."""
 LONGEST_LAG = 0.75
 N_LAGS = 18
 ALPHA_SPREAD = 0.45
@@ -107,6 +109,17 @@ def g2_covariance(exposure: Exposure, lag: NDArray[np.int64]) -> NDArray[np.floa
     covariance = np.empty((len(lag), len(lag)))
     covariance[first, second] = covariance[second, first] = values * number / exposure.n_frames
     return covariance * exposure.baseline**2
+
+
+def speckle_variance(exposure: Exposure, lag: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Variance (L,) of the one-time curve that remains however many photons are counted.
+
+    Parameters
+    ----------
+    exposure : of one ROI; its counts are not used
+    lag : (L,) frames, each from 1 to below the number of frames and of `MOST_FRAMES`
+    """
+    return np.diagonal(g2_covariance(replace(exposure, counts=MANY_COUNTS), lag)).copy()
 
 
 def blurred(contrast_factor_rate: float) -> float:
