@@ -144,3 +144,22 @@ def test_series_grows_while_scans_come_in(
     write(settings, folder / "more", options)
 
     until(lambda: "2 scans" in text(browser, ".main .title"), lambda: text(browser, ".main"))
+
+
+def test_name_of_a_sample_is_text_wherever_it_stands(browse: Browse, beamline: tuple[Settings, Any, Path]) -> None:
+    evil = '<img src=x onerror="window.hit=1"><script>window.hit=2</script>\x07=1+1'
+    settings, _, _ = beamline
+    one = publish(settings, 390, 300.0, sample=evil, seed=1)
+    shown_name = evil.replace("\x07", "")
+    browser = browse(f"series~id={one}")
+    until(lambda: "1 scan" in text(browser, ".main .title"), lambda: text(browser, ".main"))
+    drawn(browser, 2)
+
+    browser.execute_script("location.hash = 'series~when=&first_scan_id=390&last_scan_id=390'")
+    until(lambda: shown_name[:20] in text(browser, "[aria-label='Scans of the series']"))
+    until(lambda: "onerror" in text(browser, "#analyses"))
+    assert browser.execute_script("return window.hit ?? null") is None
+    assert browser.execute_script("return document.querySelectorAll('img[src=\"x\"]').length") == 0
+    inline = "const s = document.createElement('script'); s.textContent = 'window.hit = 3'; document.body.append(s)"
+    browser.execute_script(inline)
+    assert browser.execute_script("return window.hit ?? null") is None, "the policy lets code of a page run"

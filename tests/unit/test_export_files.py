@@ -374,3 +374,20 @@ def test_verdict_stands_first_in_logbook_and_report(analysis: Analysis) -> None:
 
     assert logbook_text(analysis).splitlines()[2] == said[0]
     assert escape(said[0]) in report_html(analysis)
+
+
+EVIL = "<img src=x onerror=alert(1)>\"'&</title><script>alert(2)</script>"
+
+
+def test_names_with_markup_are_text_in_reports_and_files(analysis: Analysis, tmp_path: Path) -> None:
+    named = replace(analysis, resolved={**analysis.resolved, "sample": EVIL}, warnings=[EVIL])
+
+    page = report_html(named)
+    write_file(tmp_path / "result.nxs", named)
+
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert escape(EVIL) in page
+    assert EVIL in logbook_text(named)  # Plain text, shown as such.
+    with h5py.File(tmp_path / "result.nxs") as file:
+        assert file["entry/sample/name"][()].decode() == EVIL

@@ -29,8 +29,9 @@ from twotime.api.routes import (
     series,
 )
 from twotime.api.security.auth import KeyGuard
+from twotime.api.security.browser_policy import BrowserPolicy
 from twotime.api.security.keys import key_ring
-from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
+from twotime.api.security.request_limits import BodyLimit, HeadAsGet
 from twotime.jobs import Callers, Service
 from twotime.logs import hide_local_variables
 from twotime.metrics import Metrics
@@ -113,7 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most_mib=settings.most_body_mib)
     app.add_middleware(KeyGuard, keys=keys, service=service, callers=app.state.callers)
     app.add_middleware(_Counted, metrics=metrics)
-    app.add_middleware(NoSniff)
+    app.add_middleware(BrowserPolicy, frame_ancestors=settings.frame_ancestors)
     return app
 
 

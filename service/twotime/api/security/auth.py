@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
+from twotime.api.security.browser_policy import key_page_policy
 from twotime.api.security.keys import SESSION_S, Brake, Key, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
 from twotime.jobs import Callers, Service
@@ -189,7 +190,7 @@ def _refusal(
     """A problem document or, for a browser, the page that asks for the key."""
     if _is_page(request):
         page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
-        return HTMLResponse(page, status, headers)
+        return HTMLResponse(page, status, {"Content-Security-Policy": key_page_policy(page), **(headers or {})})
     title = "Key needed" if status == 401 else "Too many wrong keys"
     return problem(status, title, detail, _path(request), headers={"WWW-Authenticate": "Apikey", **(headers or {})})
 
