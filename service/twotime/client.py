@@ -199,6 +199,12 @@ class AnalysisHandle:
             raise ServiceError(f"Analysis {self.id} is {self.status}: {self.state.get('error') or 'on request'}")
         return self
 
+    def mark(self, value: Literal["good", "bad", "look again"] | None = None, note: str = "") -> "AnalysisHandle":
+        """Say of the scan whether it is good, and why; bad scans are left out of series. Nothing: take it back."""
+        said = {"mark": value, "note": note}
+        self.state = self.client.request("POST", f"/analyses/{self.id}/mark", json=said).json()
+        return self
+
     def cancel(self) -> "AnalysisHandle":
         """Ask it to stop."""
         self.state = self.client.request("POST", f"/analyses/{self.id}/cancel").json()

@@ -132,8 +132,8 @@ def test_ticked_scans_are_a_series_and_none_says_why(browse: Browse, furnace: li
     assert len(complaints(browser)) == 1  # The browser itself tells of the 404.
 
 
-def test_series_grows_while_scans_come_in(
-    browse: Browse, beamline: tuple[Settings, Any, Path], done: str, api: httpx.Client
+def test_series_grows_while_scans_come_in_and_leaves_out_bad_ones(
+    browse: Browse, beamline: tuple[Settings, Any, Path], done: str, api: httpx.Client, screenshots: Path
 ) -> None:
     settings, _, folder = beamline
     assert api.get(f"/analyses/{done}").json()["sample"] == "finished scan"
@@ -144,6 +144,17 @@ def test_series_grows_while_scans_come_in(
     write(settings, folder / "more", options)
 
     until(lambda: "2 scans" in text(browser, ".main .title"), lambda: text(browser, ".main"))
+    browser.execute_script(f"location.hash = '{done}'")
+    until(lambda: shown(browser, ".mark-form"))
+    browser.find_element(By.CSS_SELECTOR, "[aria-label='Note on the scan']").send_keys("beam lost\n")
+    until(lambda: "beam lost" in text(browser, "#analyses .marked"), lambda: text(browser, "#analyses"))
+    Select(browser.find_element(By.CSS_SELECTOR, "[aria-label='Mark of the scan']")).select_by_value("bad")
+    until(lambda: "✗ bad: beam lost" in text(browser, "#analyses .marked"), lambda: text(browser, "#analyses"))
+    drawn(browser, 6)
+    browser.save_screenshot(str(screenshots / "marked.png"))
+    browser.execute_script("location.hash = 'series~sample=finished+scan'")
+    until(lambda: "1 scan, 1 marked as bad left out" in text(browser, ".main .title"), lambda: text(browser, ".main"))
+    assert complaints(browser) == []
 
 
 def test_name_of_a_sample_is_text_wherever_it_stands(browse: Browse, beamline: tuple[Settings, Any, Path]) -> None:

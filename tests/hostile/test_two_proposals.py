@@ -58,6 +58,7 @@ TABLE: dict[str, Kind] = {
     f"GET {ONE}": "one",
     f"GET {ONE}/events": "one",
     f"POST {ONE}/cancel": "one",
+    f"POST {ONE}/mark": "one",
     f"GET {ONE}/result": "one",
     f"GET {ONE}/intensity": "one",
     f"GET {ONE}/age-cut": "one",
@@ -125,6 +126,7 @@ def ask(
     query |= {"size": 64} if path.endswith(".png") and method == "GET" else {}
     body = {"uid": run, "recipe": RINGS} if path in (f"{API}/analyses", f"{API}/plans", f"{API}/plans/rois.png") else {}
     body = {"sample": SAMPLE} if path.endswith("many") else body
+    body = {"mark": "good"} if path.endswith("/mark") else body
     wanted = body if method == "POST" and body else None
     with client.stream(method, place, params=query, json=wanted, headers=headers) as answer:
         # A stream that is open to the caller has no end; its first line will do.

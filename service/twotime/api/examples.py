@@ -24,6 +24,7 @@ ANALYSIS: dict[str, JsonValue] = {
     "error": None,
     "warnings": [],
     "automatic": True,
+    "mark": {"value": "bad", "note": "beam lost half-way", "by": "control-room", "time": 1795212009.0},
     "created_time": 1795212000.0,
     "updated_time": 1795212004.5,
     "started_time": 1795212001.0,
@@ -178,6 +179,7 @@ SERIES: dict[str, JsonValue] = {
     "y_unit": "Å²/s",
     "n_scans": 5,
     "without_x": 0,
+    "marked_bad": 1,
     "fields": [_FIELD],
     "groups": [{"group": 1, "q": 0.0045, "phi": None, "n_scans": 5}],
     "scans": {

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
 from twotime.api.examples import ADVICE, AGE_CUT, ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, SERIES, UID, VERDICT
+from twotime.catalog.results.analysis_record import MarkValue
 from twotime.recipe import Recipe, parse_recipe
 from twotime.series import Law
 
@@ -109,6 +110,24 @@ class Queue(Body):
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
 
 
+class MarkRequest(Body):
+    """What to say of a scan; neither mark nor note: take back what was said."""
+
+    model_config = _shows({"mark": "bad", "note": "beam lost half-way"})
+
+    mark: MarkValue | None = Field(None, description="bad scans are left out of series")
+    note: str = Field("", max_length=2000, description="free text")
+
+
+class Mark(Body):
+    """What somebody said of a scan."""
+
+    value: MarkValue | None
+    note: str
+    by: str = Field(description="name of the key that was shown")
+    time: float = Field(description="s since 1970")
+
+
 class Analysis(Body):
     """One analysis: what was asked, how far it is, what became of it."""
 
@@ -130,6 +149,7 @@ class Analysis(Body):
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")
     automatic: bool = Field(description="whether the service chose this run by its own rules")
+    mark: Mark | None = Field(None, description="what somebody said of the scan; null: nothing")
     created_time: float = Field(description="s since 1970")
     updated_time: float = Field(description="s since 1970")
     started_time: float | None = Field(description="s since 1970")
@@ -419,6 +439,7 @@ class Series(Body):
     y_unit: str
     n_scans: int
     without_x: int = Field(description="scans left out because they do not have x")
+    marked_bad: int = Field(0, description="scans left out because they are marked as bad")
     fields: list[SeriesField] = Field(description="what x may be besides scan_id and time")
     groups: list[SeriesGroup]
     scans: Columns = Field(description="one row per scan, by x: D, exponent, change of the rate over the scan")

@@ -1,7 +1,7 @@
 """The part of the service that depends on who asks: requests, listings, results."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twotime.catalog.results import read
-from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord, MarkValue
 from twotime.catalog.results.live_scans import LiveScan, live_scan, live_scans, read_live_array
 from twotime.catalog.results.series_scans import Selection
 from twotime.catalog.runs.search import RunSummary, list_runs, search_runs
@@ -43,6 +43,7 @@ class Parts:
 
     Attributes
     ----------
+    on_change : called with the record of an analysis that is marked
     series : reads many scans at once
     tables : published tables; those of a finished attempt never change, so they are kept for minutes
     """
@@ -51,6 +52,7 @@ class Parts:
     submission: Submission
     scheduler: Scheduler
     automatic: AutomaticMode
+    on_change: Callable[[AnalysisRecord], None] = lambda _: None
     exporter: Exporter = field(default_factory=Exporter)
     series: SeriesReader = field(default_factory=SeriesReader)
     tables: RequestCache = field(default_factory=lambda: RequestCache(_TABLES_MAX_AGE_S, max_entries=50))
@@ -160,11 +162,18 @@ class ScopedService:
         raw_uid: str | None = None,
         scan_id: int | None = None,
         sample: str | None = None,
+        mark: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
         """Analyses, newest first, and how many fit in all; see `AnalysisStore.search`."""
-        which: dict[str, Any] = {"status": status, "raw_uid": raw_uid, "scan_id": scan_id, "sample": sample}
+        which: dict[str, Any] = {
+            "status": status,
+            "raw_uid": raw_uid,
+            "scan_id": scan_id,
+            "sample": sample,
+            "mark": mark,
+        }
         which |= {"limit": limit, "offset": offset}
         ask = partial(self._viewer.call, lambda: self._viewer.store.search(**which))
         return await self._cache.get(("analyses", *which.values()), ask)
@@ -173,6 +182,14 @@ class ScopedService:
         """Cancel an analysis: at once if it waits, at the next block if it runs, without effect once it has ended."""
         await self.analysis(analysis_id)
         return await self._parts.scheduler.cancel(analysis_id)
+
+    async def mark(self, analysis_id: str, value: MarkValue | None, note: str, by: str) -> AnalysisRecord:
+        """Say of a scan whether it is good, and why; see `AnalysisStore.mark`."""
+        await self.analysis(analysis_id)
+        record = await self._parts.tiled.call(self._parts.tiled.store.mark, analysis_id, value, note, by)
+        self._cache.clear()
+        self._parts.on_change(record)
+        return record
 
     async def check_data(self, analysis_id: str) -> None:
         """Raise `AnalysisNotFound` unless the viewer may read the data of an analysis."""

@@ -54,19 +54,24 @@ class SeriesReader:
         records = await self._records_of(viewer, which)
         starts = await self._conditions(viewer, records)
         records = _in_time(records, starts, which)
-        numbers = await _side_by_side([self._numbers_of(viewer, tiled, one) for one in records])
+        good = [one for one in records if which.ids or which.with_bad or not _is_bad(one)]
+        numbers = await _side_by_side([self._numbers_of(viewer, tiled, one) for one in good])
         scans = [
             _scan(record, found, starts.get(record.raw_uid, Conditions()))
-            for record, found in zip(records, numbers, strict=True)
+            for record, found in zip(good, numbers, strict=True)
             if found is not None
         ]
         if not scans:
-            raise NotFound("No finished analysis fits; look at GET /api/v1/analyses?status=done.")
+            raise NotFound(
+                f"No finished analysis fits{' that is not marked as bad' if records else ''}; look at "
+                "GET /api/v1/analyses?status=done."
+            )
         scans = await self._with_baselines(viewer, scans, x)
         try:
-            return await asyncio.to_thread(series, scans, x)
+            found = await asyncio.to_thread(series, scans, x)
         except ValueError as error:
             raise InputError(str(error)) from error
+        return replace(found, marked_bad=len(records) - len(good))
 
     async def _records_of(self, viewer: Viewer, which: Selection) -> list[AnalysisRecord]:
         """Finished analyses; of those that the service knows only changes are read."""
@@ -149,6 +154,10 @@ async def _side_by_side(waiting: Sequence[Awaitable[Value]]) -> list[Value]:
             return await work
 
     return await asyncio.gather(*(one(work) for work in waiting))
+
+
+def _is_bad(record: AnalysisRecord) -> bool:
+    return record.mark is not None and record.mark.get("value") == "bad"
 
 
 def _in_time(

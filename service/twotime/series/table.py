@@ -86,6 +86,7 @@ class Series:
         `OF_ROIS` with errors
     groups : ROIs of the same q
     without_x : scans left out because they do not have x
+    marked_bad : scans left out because somebody marked them as bad
     """
 
     x: Field
@@ -94,6 +95,7 @@ class Series:
     rows: pd.DataFrame
     groups: tuple[Group, ...]
     without_x: int
+    marked_bad: int = 0
 
 
 def series(scans: Sequence[ScanResult], x: str = SCAN_NUMBER) -> Series:

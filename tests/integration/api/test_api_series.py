@@ -160,3 +160,38 @@ def test_notebook_has_tables_with_units_a_dataset_and_a_picture(
     assert fit.attrs["units"]["activation_energy"] == "kJ/mol"
     assert "4 scans against baseline.temperature" in repr(found)
     assert (tmp_path / "series.png").stat().st_size > 20_000
+
+
+def test_bad_scans_leave_the_series_and_marks_are_found(client: httpx.Client, published: Callable[..., str]) -> None:
+    good, bad = [published(820 + k, 300.0 + k, sample="marked") for k in range(2)]
+
+    said = client.post(f"/analyses/{bad}/mark", json={"mark": "bad", "note": "beam lost\x00 <b>half-way</b>"}).json()
+    client.post(f"/analyses/{good}/mark", json={"note": "the sample was new"})
+
+    assert (said["mark"]["value"], said["mark"]["note"]) == ("bad", "beam lost  <b>half-way</b>")
+    found = asked(client, sample="marked")
+    assert (found["scans"]["columns"]["analysis_id"], found["marked_bad"]) == ([good], 1)
+    assert asked(client, sample="marked", with_bad=True)["n_scans"] == 2
+    assert asked(client, id=[good, bad])["n_scans"] == 2
+    listed = client.get("/analyses", params={"mark": "bad", "sample": "marked"}).json()
+    assert [one["id"] for one in listed["analyses"]] == [bad]
+
+    client.post(f"/analyses/{bad}/mark", json={})
+    assert client.get(f"/analyses/{bad}").json()["mark"] is None
+    assert asked(client, sample="marked")["n_scans"] == 2
+
+
+def test_mark_takes_the_scope_submit_and_says_who(
+    client: httpx.Client, keys: dict[str, str], published: Callable[..., str]
+) -> None:
+    one = published(830, 300.0, sample="whose mark")
+
+    with httpx.Client(base_url=str(client.base_url)) as others:
+        path, said = f"/analyses/{one}/mark", {"mark": "look again"}
+        refused = others.post(path, json=said, headers={"X-API-Key": keys["read"]})
+        taken = others.post(path, json=said, headers={"X-API-Key": keys["submit"]})
+
+    assert refused.status_code == 403
+    assert taken.json()["mark"]["by"] == "for-submit"
+    assert client.post("/analyses/nosuch-analysis/mark", json=said).status_code == 404
+    assert client.post(path, json={"mark": "excellent"}).status_code == 422

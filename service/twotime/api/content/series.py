@@ -23,6 +23,7 @@ def series_body(found: Series, y: str, law: Law | None, x_unit: str | None) -> s
         y_unit=UNITS[y],
         n_scans=len(found.scans),
         without_x=found.without_x,
+        marked_bad=found.marked_bad,
         fields=[schemas.SeriesField.model_validate(vars(one)) for one in found.fields],
         groups=[
             schemas.SeriesGroup(group=one.number, q=number(one.q), phi=number(one.phi), n_scans=one.n_scans)

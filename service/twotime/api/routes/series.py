@@ -31,9 +31,10 @@ def selection(
         Query(alias="id", max_length=_MOST_IDS, description="of an analysis; may be given many times"),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_SCANS, description="how many scans at most, the newest")] = 200,
+    with_bad: Annotated[bool, Query(description="also scans that are marked as bad")] = False,
 ) -> Selection:
     """Which scans."""
-    return Selection(tuple(ids or ()), sample, first_scan_id, last_scan_id, since, until, limit)
+    return Selection(tuple(ids or ()), sample, first_scan_id, last_scan_id, since, until, limit, with_bad)
 
 
 Scans = Annotated[Selection, Depends(selection)]

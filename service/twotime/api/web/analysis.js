@@ -5,6 +5,7 @@ import { adviceCard, verdictCard } from "./answers.js";
 import { copy, el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
 import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
+import { MARKS } from "./lists.js";
 import { roiTable, select } from "./rois.js";
 import { twoTimes } from "./two_times.js";
 
@@ -37,7 +38,7 @@ export function showProgress(main, record) {
   label.className = `state ${record.status}`;
 }
 
-function header(record, { cancel, again, change, series }) {
+function header(record, { cancel, again, change, series, mark }) {
   const open = record.status === "queued" || record.status === "running";
   return el(
     "div",
@@ -59,7 +60,19 @@ function header(record, { cancel, again, change, series }) {
       ),
     ),
     facts(record),
+    open ? null : markForm(record, mark),
   );
+}
+
+/** What somebody says of the scan who has looked at it: a mark that series heed, and a note. */
+function markForm(record, mark) {
+  const said = record.mark ?? { value: null, note: "", by: "" };
+  const save = () => mark(record, pick.value || null, note.value.trim());
+  const pick = el("select", { class: "pick", "aria-label": "Mark of the scan", onchange: save },
+    [["", "no mark"], ...Object.entries(MARKS).map(([value, [words]]) => [value, words])].map(([value, words]) => el("option", { value, selected: value === (said.value ?? "") }, words)));
+  const note = el("input", { class: "pick note", "aria-label": "Note on the scan", placeholder: "Note", maxlength: 2000, value: said.note });
+  note.addEventListener("change", save);
+  return el("form", { class: "mark-form", onsubmit: (event) => { event.preventDefault(); note.blur(); } }, pick, note, record.mark ? el("span", { class: "under" }, `by ${said.by}, ${moment(said.time)}`) : null);
 }
 
 function facts(record) {

@@ -34,6 +34,7 @@ export const series = (asked) => json(`/series?${asked}`);
 export const seriesCurves = (asked) => json(`/series/g2?${asked}`);
 export const seriesAddress = (ending, asked) => `${BASE}/series${ending}?${asked}`;
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
+export const mark = (id, value, note) => json(`/analyses/${id}/mark`, posted({ mark: value, note }));
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
 
 export const queue = () => json("/queue");

@@ -5,7 +5,10 @@ import { moment } from "./format.js";
 
 const named = (one) => one.sample || `scan ${one.scan_id ?? one.uid ?? one.raw_uid}`;
 const fits = (one, words) =>
-  !words || [one.sample, one.scan_id, one.raw_uid, one.uid, one.id].some((value) => String(value ?? "").toLowerCase().includes(words));
+  !words || [one.sample, one.scan_id, one.raw_uid, one.uid, one.id, one.mark?.value, one.mark?.note].some((value) => String(value ?? "").toLowerCase().includes(words));
+
+/** What is said of scans, and the colour of it. */
+export const MARKS = { good: ["✓ good", "good"], bad: ["✗ bad", "bad"], "look again": ["? look again", "mind"] };
 
 const under = (...parts) => el("span", { class: "under" }, parts.filter(Boolean).join(" · "));
 
@@ -30,6 +33,7 @@ function analysisItem(one, chosen, choose) {
       ? el("progress", { max: 1, value: one.progress ?? 0, "aria-label": `${one.stage ?? "running"}` })
       : null,
     under(one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
+    one.mark ? el("span", { class: `under marked ${MARKS[one.mark.value]?.[1] ?? ""}` }, [MARKS[one.mark.value]?.[0], one.mark.note].filter(Boolean).join(": ")) : null,
   );
 }
 

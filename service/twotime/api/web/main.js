@@ -116,7 +116,7 @@ async function open(id) {
   const record = await api.analysis(id);
   if (!current()) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
-  state.redraw = await showAnalysis(main, record, { cancel, again, change, series: (record) => openSeries(new URLSearchParams({ sample: record.sample }).toString()) }, current, state.seen);
+  state.redraw = await showAnalysis(main, record, { cancel, again, change, mark, series: (record) => openSeries(new URLSearchParams({ sample: record.sample }).toString()) }, current, state.seen);
 }
 
 const done = () => [...state.analyses.values()].filter((one) => one.status === "done").sort((a, b) => b.created_time - a.created_time);
@@ -178,6 +178,11 @@ function shown(record) {
 
 const change = (record) => choose(`${RECIPE}${record.raw_uid}/${record.id}`);
 const again = (record) => ask(record.raw_uid, record.recipe, true);
+const mark = (record, value, note) => api.mark(record.id, value, note).then((said) => {
+  state.analyses.set(said.id, said);
+  say(said.mark ? "Marked; series heed it." : "The mark is taken back.");
+  draw();
+}).catch(failed);
 const cancel = (record) => api.cancel(record.id).catch(failed);
 
 /** Take in one event; an analysis that is new or has ended is read again in full. */
@@ -192,7 +197,8 @@ function changed(event) {
     if (state.chosen === LIVE + event.raw_uid && event.status === "done") choose(event.id);
   }
   if (!before) return;
-  Object.assign(before, { status: event.status, stage: event.stage, progress: event.progress, error: event.error, attempt: event.attempt });
+  if (JSON.stringify(before.mark ?? null) !== JSON.stringify(event.mark ?? null)) growSeries();
+  Object.assign(before, { status: event.status, stage: event.stage, progress: event.progress, error: event.error, attempt: event.attempt, mark: event.mark });
   draw();
   if (event.id === state.chosen && !ended) showProgress(main, before);
 }

@@ -23,7 +23,7 @@ function since(when) {
 /** What the service is asked for, from the parts of the address. */
 function wanted(view) {
   const asked = new URLSearchParams();
-  for (const name of ["sample", "first_scan_id", "last_scan_id", "x", "y", "law", "x_unit"]) if (view[name]) asked.set(name, view[name]);
+  for (const name of ["sample", "first_scan_id", "last_scan_id", "with_bad", "x", "y", "law", "x_unit"]) if (view[name]) asked.set(name, view[name]);
   for (const id of view.id ? view.id.split(",") : []) asked.append("id", id);
   const start = since(view.when);
   if (start !== null) asked.set("since", start);
@@ -98,7 +98,7 @@ export function showSeries(main, words, known, current, move) {
     }
     body.hidden = !state.found;
     csv.hidden = !state.found;
-    count.textContent = state.found ? `${state.found.n_scans} scan${state.found.n_scans === 1 ? "" : "s"}${state.found.without_x ? `, ${state.found.without_x} without ${nameOf(state.found.x)}` : ""}` : "";
+    count.textContent = state.found ? `${state.found.n_scans} scan${state.found.n_scans === 1 ? "" : "s"}${state.found.without_x ? `, ${state.found.without_x} without ${nameOf(state.found.x)}` : ""}${state.found.marked_bad ? `, ${state.found.marked_bad} marked as bad left out` : ""}` : "";
     drawControls();
     if (state.found) await draw();
   }
@@ -126,6 +126,7 @@ export function showSeries(main, words, known, current, move) {
       select("y", "show", Object.entries(QUANTITIES), view.y),
       view.y in OF_ROIS ? select("by", "colours", [["q", "by q"], ["scan", "by scan"]], view.by) : null,
       select("law", "law", Object.entries(LAWS), view.law ?? ""),
+      state.found?.marked_bad || view.with_bad ? select("with_bad", "bad scans", [["", "left out"], ["true", "shown"]], view.with_bad ?? "") : null,
       view.law === "arrhenius" && state.found?.x.unit === "1" ? select("x_unit", "unit of x", [["", "?"], ["K", "K"], ["°C", "°C"]], view.x_unit ?? "") : null,
     ].filter(Boolean));
     if (focused) controls.elements[focused]?.focus();
@@ -242,7 +243,7 @@ export function showSeries(main, words, known, current, move) {
   }
 
   function python() {
-    const parts = [...wanted(view)].filter(([name]) => !["y", "law", "x_unit", "id"].includes(name)).map(([name, value]) => `${name}=${["sample", "x"].includes(name) ? JSON.stringify(value) : value}`);
+    const parts = [...wanted(view)].filter(([name]) => !["y", "law", "x_unit", "id"].includes(name)).map(([name, value]) => `${name}=${["sample", "x"].includes(name) ? JSON.stringify(value) : name === "with_bad" ? "True" : value}`);
     const ids = view.id ? [`id=${JSON.stringify(view.id.split(","))}`] : [];
     const law = [view.law ? `, law=${JSON.stringify(view.law)}` : "", view.x_unit ? `, x_unit=${JSON.stringify(view.x_unit)}` : ""].join("");
     return [

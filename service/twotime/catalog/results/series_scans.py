@@ -33,6 +33,7 @@ class Selection:
     first_scan_id, last_scan_id : range, both ends included
     since, until : range of start times of the runs, s since 1970
     limit : number of scans at most, the newest
+    with_bad : also those that are marked as bad; ids that are given count in any case
     """
 
     ids: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Selection:
     since: float | None = None
     until: float | None = None
     limit: int = 200
+    with_bad: bool = False
 
     def check(self) -> None:
         """Raise `InputError` if nothing is chosen or a range ends before it begins."""
