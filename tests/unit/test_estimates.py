@@ -176,8 +176,7 @@ def test_frame_time_must_be_positive() -> None:
 
 
 def test_estimating_loads_neither_tiled_nor_fastapi() -> None:
-    script = (
-        "import sys, twotime, twotime.xpcs, cnn_ed; twotime.estimate; print({'tiled', 'fastapi'} & set(sys.modules))"
-    )
+    modules = "twotime, twotime.xpcs, cnn_ed, frame_denoiser"
+    script = f"import sys, {modules}; twotime.estimate; print({{'tiled', 'fastapi'}} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
     assert told.stdout.strip() == "set()"

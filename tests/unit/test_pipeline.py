@@ -11,7 +11,7 @@ from twotime.errors import Cancelled, RecipeError, UnusableRun
 from twotime.pipeline import analyse, plan
 from twotime.pipeline.one_roi import _age_fits, _raw_curve
 from twotime.recipe import GEOMETRY_UNITS, FitOptions, Found, RunFacts, parse_recipe
-from twotime.results import NODES
+from twotime.results import nodes_of
 from twotime.simulate import SpeckleModel, simulate_frames
 from twotime.xpcs import Geometry, two_time
 
@@ -53,9 +53,9 @@ def frames() -> np.ndarray:
 def test_every_node_has_the_axes_it_announces(ensemble: Ensemble, frames: np.ndarray) -> None:
     analysis = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
 
-    assert {node.name for node in NODES} == set(analysis.arrays) | set(analysis.tables) | {"fits_variant"}
+    assert {node.name for node in nodes_of("xpcs")} == set(analysis.arrays) | set(analysis.tables) | {"fits_variant"}
     sizes = {"roi": 2, "frame": 90, "frame_1": 90, "frame_2": 90, "row": 40, "column": 40, "lag": 90}
-    for node in NODES:
+    for node in nodes_of("xpcs"):
         if not node.is_table:
             assert analysis.arrays[node.name].shape == tuple(sizes[axis] for axis in node.axes)
     assert len(analysis.tables["fits"]) == 2

@@ -20,7 +20,7 @@ export function showAnalyses(list, analyses, chosen, words, choose, ticking = nu
 }
 
 const box = (one, { has, toggle }) =>
-  el("input", { type: "checkbox", "data-key": `tick ${one.id}`, checked: has(one.id), disabled: one.status !== "done", "aria-label": `Tick ${named(one)}, scan ${one.scan_id ?? one.id}`, onchange: () => toggle(one.id) });
+  el("input", { type: "checkbox", "data-key": `tick ${one.id}`, checked: has(one.id), disabled: one.status !== "done" || one.kind !== "xpcs", "aria-label": `Tick ${named(one)}, scan ${one.scan_id ?? one.id}`, onchange: () => toggle(one.id) });
 
 function analysisItem(one, chosen, choose) {
   const running = one.status === "running";
@@ -32,7 +32,7 @@ function analysisItem(one, chosen, choose) {
     running
       ? el("progress", { max: 1, value: one.progress ?? 0, "aria-label": `${one.stage ?? "running"}` })
       : null,
-    under(one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
+    under(one.kind === "frames" ? "frames" : null, one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
     one.mark ? el("span", { class: `under marked ${MARKS[one.mark.value]?.[1] ?? ""}` }, [MARKS[one.mark.value]?.[0], one.mark.note].filter(Boolean).join(": ")) : null,
   );
 }

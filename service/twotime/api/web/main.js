@@ -119,7 +119,7 @@ async function open(id) {
   state.redraw = await showAnalysis(main, record, { cancel, again, change, mark, series: (record) => openSeries(new URLSearchParams({ sample: record.sample }).toString()) }, current, state.seen);
 }
 
-const done = () => [...state.analyses.values()].filter((one) => one.status === "done").sort((a, b) => b.created_time - a.created_time);
+const done = () => [...state.analyses.values()].filter((one) => one.status === "done" && one.kind === "xpcs").sort((a, b) => b.created_time - a.created_time);
 const samples = () => [...new Set(done().map((one) => one.sample).filter(Boolean))];
 const newestSample = () => samples()[0];
 

@@ -2,11 +2,11 @@
 
 import { timeUnit } from "./format.js";
 
-const MAGMA = [
+export const MAGMA = [
   [0, "#000004"], [0.13, "#1c1044"], [0.25, "#4f127b"], [0.38, "#812581"], [0.5, "#b5367a"],
   [0.63, "#e55064"], [0.75, "#fb8761"], [0.88, "#fec287"], [1, "#fcfdbf"],
 ];
-const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
+export const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
 export const CONFIG = {
   responsive: true,
   displaylogo: false,
@@ -125,7 +125,7 @@ const stackOf = (panels) => {
   return { shared: own < 0 ? [0, 1] : [1 - own / number, 1], own: [0, 1 / number] };
 };
 
-const bar = (title, x, span, stacked) => ({
+export const bar = (title, x, span, stacked) => ({
   title: { text: title, side: "top" },
   thickness: 11,
   x,

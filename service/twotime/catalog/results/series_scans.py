@@ -90,7 +90,7 @@ def finished_analyses(
         for first in range(0, total, _PAGE):
             keys = [*newest[first : min(first + _PAGE, total)]]
             _read(store, [key for key in keys if key not in known], known)
-            for record in [known[key] for key in keys if key in known]:
+            for record in [known[key] for key in keys if key in known and known[key].kind == "xpcs"]:
                 records.setdefault(record.id if which.ids else record.raw_uid, record)
             if len(records) >= most:
                 break

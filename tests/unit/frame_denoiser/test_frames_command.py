@@ -1,0 +1,141 @@
+"""``twotime frames``: a file of frames denoised without Tiled, and a training that is written and used."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from frame_denoiser import FrameDenoiser
+from frame_denoiser.network import Architecture, FrameNetwork
+from frame_denoiser.simulation import peak_image
+from frame_denoiser.stored import write_version
+from twotime.cli import app
+from twotime.cli.frames_training import adapt_version
+from twotime.export.frame_denoising import coverage_picture, detection_picture, example_picture, report_markdown
+
+RATE = 0.1 + 60 * peak_image((64, 80), 30.0, 40.0, (1.8, 1.8), 0.0)
+DEAD, HOT = (5, 6), (50, 70)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Six frames of a detector with a dead and a hot pixel and a gap that holds the largest value of its type."""
+    frames = np.random.default_rng(6).poisson(RATE, (6, *RATE.shape)).astype(np.uint16)
+    frames[:, *DEAD], frames[:, *HOT] = 0, 900
+    frames[:, :, 20:23] = 65535
+    path = tmp_path / "frames.h5"
+    with h5py.File(path, "w") as target:
+        target["entry/data/data"] = frames
+    return path
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["frames", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_file_of_frames_is_denoised(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "denoised.h5"
+    output = run("denoise", file, "--out", out, "--sum", 3)
+    assert "Wrote 2 denoised images" in output
+    with h5py.File(out) as found, h5py.File(file) as source:
+        group = found["entry/denoised"]
+        frames = source["entry/data/data"][:]
+        assert group["rate"].shape == (2, *RATE.shape)
+        assert group["rate"].attrs["units"] == "counts per pixel"
+        assert group.attrs["version"] == FrameDenoiser.load().version
+        assert group.attrs["frames_summed"] == 3
+        mask = group["mask"][()]
+        assert not mask[HOT]
+        assert not mask[:, 20:23].any()
+        np.testing.assert_array_equal(group["raw"][1][mask], frames[3:].sum(axis=0)[mask])
+        assert np.isfinite(group["rate"][()]).all()
+        assert np.isnan(group["residual"][0][~mask]).all()
+        peaks = group["peaks"]
+        assert sorted(peaks["frame"]) == [0, 1]
+        np.testing.assert_allclose(peaks["row"], 30, atol=1)
+        assert peaks["counts"].attrs["units"] == "counts"
+        assert (np.abs(peaks["counts"][()] - 180) < 4 * peaks["counts_error"][()]).all()
+    assert not list(tmp_path.glob(".*partial"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--out", "denoised.csv"), "out is 'denoised.csv', expected a name that ends with .h5"),
+        (("--out", "denoised.h5", "--sum", "7"), "sum_frames is 7, expected at most 6"),
+        (("--out", "denoised.h5", "--version", "none"), "version_or_folder is 'none', expected one of"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["frames", "denoise", str(file), *options])
+    assert result.exit_code == 1
+    assert sentence in " ".join(result.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.h5"]
+
+
+def test_network_adapted_to_measured_frames_is_written_and_used(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    write_version(folder, FrameNetwork(Architecture((4, 6))), {"calibration": None, "limits": None})
+    adapt_version(tmp_path / "own", file, folder, 2, 5, Console(quiet=True), assessed=12)
+    denoiser = FrameDenoiser.load(tmp_path / "own")
+    assert denoiser.version.startswith("own+")
+    assert np.isfinite(denoiser.denoise(np.random.default_rng(1).poisson(RATE)).rate).all()
+
+
+def test_report_has_all_tables_and_figures() -> None:
+    rates = [
+        {
+            "level": level,
+            "methods": {
+                name: {"relative_error": 0.2, "exposure": 20.0, "psnr": 30.0} for name in ("raw counts", "denoised")
+            },
+            "coverage": {"one": 0.68, "two": 0.95, "peak_one": 0.7, "peak_two": 0.94},
+        }
+        for level in (0.1, 1.0)
+    ]
+    detection = [
+        {
+            "case": {"level": 0.1, "width": 3.0, "significance": 5.0, "structured": structured},
+            "found": {"denoised": 0.9, "Gaussian": 0.8},
+            "raw": {1: 0.1, 10: 0.6},
+            "exposure": 10.0,
+        }
+        for structured in (False, True)
+    ]
+    peaks = [{"significance": 5.0, "found": 0.8, "counts_bias": 0.01, "counts_bias_error": 0.02}]
+    peaks[0] |= {"counts_denoised_bias": -0.1, "within": 0.7, "position_within": 0.66, "width_bias": 0.1}
+    measured = [
+        {
+            "frames": 1,
+            "level": 0.07,
+            "exposure": {"denoised": 8.0},
+            "scatter": 1.1,
+            "within_one": 0.66,
+            "within_two": 0.94,
+        }
+    ]
+    text = report_markdown(
+        {
+            "version": "v1",
+            "seed": 1,
+            "count": 2,
+            "rates": rates,
+            "detection": detection,
+            "peaks": peaks,
+            "false_peaks_per_megapixel": 0.0,
+            "measured": measured,
+            "measured_file": "frames.h5",
+        }
+    )
+    for heading in ("## Rates", "## Errors", "## Weak satellites", "## Peaks", "## Measured frames (frames.h5)"):
+        assert heading in text
+    for picture in (coverage_picture(rates), detection_picture(detection), example_picture(FrameDenoiser.load(), 1)):
+        assert picture.startswith(b"\x89PNG")
