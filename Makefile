@@ -1,6 +1,7 @@
 # make demo            a simulated scan, from frames to dynamics, in the browser
 # make demo ONCE=1     the same, checked against the known truth, then exit
 # make demo FRAMES=F   the same with measured frames
+# make demo KIND=frames ONCE=1   weak diffraction: denoised frames of a temperature series, checked likewise
 # make test            the test suite, some ten minutes
 # make test-unit       the unit tests, arrays in and arrays out, within a minute
 # make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
@@ -17,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For example --extra-index-url https://download.pytorch.org/whl/cpu, where the registry's own torch brings CUDA along.
 PIP_OPTIONS ?=
-DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(FRAMES),--frames $(FRAMES)) $(if $(PORT),--port $(PORT))
+DEMO_OPTIONS := $(if $(ONCE),--once) $(if $(KIND),--kind $(KIND)) $(if $(FRAMES),--frames $(FRAMES)) $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 

@@ -21,26 +21,28 @@ from twotime.simulate.beamline import Scan, write_scan
 
 SAMPLE = "secret of proposal A"
 SCAN_ID = 4242
+DENOISED = {"kind": "frames", "frames": {"sum": 30}, "regions": [{"rows": [4, 12], "columns": [4, 12]}]}
 
 
 @dataclass(frozen=True)
 class Site:
-    """A server of Tiled, the service beside it, and a run of proposal A with its analysis and its live view."""
+    """A server of Tiled, the service beside it, and a run of proposal A with its analyses and its live view."""
 
     tiled: GuardedTiled
     server: Server
     run: str
     analysis: str
+    frames_analysis: str
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         """A client of the service."""
         shown = headers if key is None else {"X-API-Key": key}
         return httpx.Client(base_url=self.server.url, headers=shown, timeout=60)
 
-    def analysed(self, uid: str) -> str:
+    def analysed(self, uid: str, recipe: dict[str, Any] = RINGS) -> str:
         """Have a run analysed; returns the id of its analysis."""
         with self.client(self.server.key) as client:
-            answer = client.post("/api/v1/analyses", json={"uid": uid, "recipe": RINGS})
+            answer = client.post("/api/v1/analyses", json={"uid": uid, "recipe": recipe})
             assert answer.status_code == 202, answer.text
             one = f"/api/v1/analyses/{answer.json()['id']}"
             until(lambda: client.get(one).json()["status"] in ("done", "failed"), lambda: client.get(one).text)
@@ -71,13 +73,13 @@ def site_beside(tiled: GuardedTiled, var_dir: Path) -> Iterator[Site]:
         detector_dirs=[tiled.detector_folder],
     )
     with Server(settings) as server:
-        made = Site(tiled, server, "", "")
+        made = Site(tiled, server, "", "", "")
         with made.client(server.key) as client:
             until(lambda: client.get("/readyz").status_code == 200, lambda: client.get("/readyz").text)
         uid = made.write(tiled_access_tags=["proposal_a"], sample=SAMPLE, scan_id=SCAN_ID)
-        analysis = made.analysed(uid)
+        analysis, frames = made.analysed(uid), made.analysed(uid, DENOISED)
         follow(tiled, uid)
-        yield Site(tiled, server, uid, analysis)
+        yield Site(tiled, server, uid, analysis, frames)
 
 
 def follow(tiled: GuardedTiled, uid: str, sample: str = SAMPLE) -> None:

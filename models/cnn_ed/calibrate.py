@@ -17,9 +17,10 @@ from scipy.optimize import minimize
 from scipy.special import erfinv
 
 from cnn_ed.applicability import input_noise
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
 from cnn_ed.ensemble import Ensemble
-from cnn_ed.evaluate import Truths, honest_truths, one_time_of
+from cnn_ed.evaluate import Truths, honest_truths
 from cnn_ed.network import Architecture
 from cnn_ed.schedule import Schedule
 from cnn_ed.train import train

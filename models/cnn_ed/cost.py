@@ -19,6 +19,13 @@ def lag_averages(lag: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(matrix.astype(np.float32))
 
 
+def one_time_of(windows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """One-time correlation functions (M, W - 1) of windows (M, W, W)."""
+    averages = lag_averages(decoded_lags(windows.shape[-1], symmetric=False)).numpy().astype(float)
+    curves: NDArray[np.float64] = windows.reshape(len(windows), -1).astype(float) @ averages.T
+    return curves
+
+
 def pixel_shares(lag: NDArray[np.int64], symmetric: bool) -> Tensor:
     """Share (D, 1) of a window that each pixel stands for; in an upper triangle most stand for two."""
     weight = np.where(lag > 0, 2.0, 1.0) if symmetric else np.ones(len(lag))

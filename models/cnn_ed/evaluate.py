@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_ed.applicability import input_noise, latent_distance, residual_structure
-from cnn_ed.cost import decoded_lags, lag_averages
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
 from cnn_ed.ensemble import Ensemble
 from cnn_ed.windows import with_lag_zero_redrawn
@@ -252,13 +252,6 @@ def _measured_deviations(ensemble: Ensemble, examples: Examples) -> dict[str, fl
 
 def _rms(deviations: dict[str, NDArray[np.float64]]) -> dict[str, float]:
     return {name: float(np.sqrt(np.mean(values**2))) for name, values in deviations.items()}
-
-
-def one_time_of(windows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """One-time correlation functions (M, W - 1) of windows (M, W, W)."""
-    averages = lag_averages(decoded_lags(windows.shape[-1], symmetric=False)).numpy().astype(float)
-    curves: NDArray[np.float64] = windows.reshape(len(windows), -1) @ averages.T
-    return curves
 
 
 def well_determined(examples: Examples, curves: NDArray[np.float64], agreement: float = AGREEMENT) -> list[int]:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
 
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
-from cnn_ed.evaluate import LAG, Truths, errors_of, one_time_of
+from cnn_ed.evaluate import LAG, Truths, errors_of
 from twotime.xpcs import fit_decay, one_time
 
 Windows = NDArray[np.float32]

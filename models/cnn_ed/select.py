@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from cnn_ed.applicability import SCALES, Limits, input_noise, latent_distance, residual_structure
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
-from cnn_ed.evaluate import FEWEST_WINDOWS, one_time_of
+from cnn_ed.evaluate import FEWEST_WINDOWS
 from cnn_ed.inference import AppliedStack
 from cnn_ed.network import EncoderDecoderStack
 from cnn_ed.schedule import Schedule

@@ -24,7 +24,8 @@ import xarray as xr
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 Kind = Literal["raw", "denoised", "spread", "difference"]
-Table = Literal["fits", "g2", "g2-multitau", "fits-age", "fits-variant", "q-fit"]
+FrameKind = Literal["raw", "rate", "error", "residual"]
+Table = Literal["fits", "g2", "g2-multitau", "fits-age", "fits-variant", "q-fit", "frames", "peaks", "regions"]
 ENDED = ("done", "failed", "cancelled")
 _POLL_S = 0.5
 
@@ -248,8 +249,43 @@ class AnalysisHandle:
             found[axis].attrs["units"] = "s"
         return found
 
+    def frames(self) -> pd.DataFrame:
+        """One row per denoised frame: scan variable, counts, peaks, doubts; ``attrs["scan_variable"]`` is its name."""
+        return self._against_scan(self.table("frames"))
+
+    def peaks(self) -> pd.DataFrame:
+        """Peaks of all denoised frames: position, width, counts above the background with errors, significance."""
+        return self._against_scan(self.table("peaks"))
+
+    def regions(self) -> pd.DataFrame:
+        """Counts of each region in each frame, raw and denoised, with errors."""
+        return self._against_scan(self.table("regions"))
+
+    def frame(self, number: int, kind: FrameKind = "rate") -> xr.DataArray:
+        """One denoised frame at full resolution, counts per pixel; NaN where masked.
+
+        Parameters
+        ----------
+        number : from 0
+        kind : raw counts, denoised rate, its standard error, or the residual in standard deviations
+        """
+        answer = self.client.request("GET", f"/analyses/{self.id}/frame/{number}.f32", params={"kind": kind})
+        shape = tuple(int(edge) for edge in answer.headers["x-shape"].split(","))
+        values = np.frombuffer(answer.content, answer.headers["x-dtype"]).reshape(shape)
+        found = xr.DataArray(values, dims=("row", "column"), name=kind)
+        found.attrs = {"analysis": self.id, "frame": number, "units": "1" if kind == "residual" else "counts"}
+        return found
+
+    def _against_scan(self, table: pd.DataFrame) -> pd.DataFrame:
+        variable = self.client.request("GET", f"/analyses/{self.id}/frames/summary").json()["scan_variable"]
+        table.attrs["scan_variable"] = None if variable is None else variable["name"]
+        return table
+
     def save(self, path: str) -> None:
-        """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html``, ``.pdf``, ``.txt``."""
+        """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html``, ``.pdf``, ``.txt``.
+
+        Of denoised frames there are ``.nxs`` and ``.h5``.
+        """
         ending = path.rsplit(".", 1)[-1]
         answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}")
         with open(path, "wb") as file:  # noqa: PTH123 - any path that open takes

@@ -151,6 +151,48 @@ def _fits_variant() -> Iterator[Column]:
     yield Column("reason", "1", "why the fit is not trusted; empty where it is")
 
 
+_FRAME = (
+    Column("frame", "1", "number along the axis of the published frames, from 0"),
+    Column("frame_number", "1", "number in the run of the first frame that was added"),
+    Column("frames_summed", "frame", "frames of the run that were added"),
+    Column("scan_value", "see scan_variable", "mean of the scan variable over these frames; NaN where there is none"),
+)
+
+
+def _counts(of: str) -> Iterator[Column]:
+    yield Column("counts", "counts", f"raw counts of {of}")
+    yield Column("counts_error", "counts", "standard error of counts, from counting")
+    yield Column("counts_denoised", "counts", f"the same of the denoised frame, {of}")
+    yield Column("counts_denoised_error", "counts", "standard error of counts_denoised")
+
+
+def _frames() -> Iterator[Column]:
+    yield from _FRAME
+    yield Column("counts", "counts", "raw counts of all pixels that were used")
+    yield Column("counts_denoised", "counts", "counts of the denoised frame over the same pixels")
+    yield Column("residual_deviation", "1", "standard deviation of the residual; 1 where only noise was taken away")
+    yield Column("n_peaks", "1", "peaks that stand out")
+    yield Column("unlike", "1", "why the frame is unlike what the denoiser was trained on; empty where it is not")
+
+
+def _peaks() -> Iterator[Column]:
+    yield from _FRAME
+    for axis in ("row", "column"):
+        yield Column(axis, "pixel", f"{axis} of the middle of the peak, from 0 at the middle of the first pixel")
+        yield Column(f"{axis}_error", "pixel", f"standard error of {axis}")
+    yield Column("width", "pixel", "full width at half maximum")
+    yield Column("width_error", "pixel", "standard error of width")
+    yield from _counts("the peak above its local background")
+    yield Column("significance", "1", "raw counts in the aperture over the background alone, in standard deviations")
+
+
+def _regions() -> Iterator[Column]:
+    yield from _FRAME
+    yield Column("region", "1", "number of the region, from 1")
+    yield Column("n_pixels", "pixel", "pixels of the region that were used")
+    yield from _counts("the region")
+
+
 COLUMNS: dict[str, dict[str, Column]] = {
     name: {column.name: column for column in columns}
     for name, columns in {
@@ -160,6 +202,9 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "fits_age": _fits_age(),
         "fits_variant": _fits_variant(),
         "q_fit": _q_fit(),
+        "frames": _frames(),
+        "peaks": _peaks(),
+        "regions": _regions(),
     }.items()
 }
 """Columns by table and name."""

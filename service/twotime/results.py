@@ -22,6 +22,7 @@ class Node:
     unit : of the values; "1" where they have none, "" for a table
     equation : what the values are, in symbols; empty where there is nothing to say
     description : one sentence for a reader who knows only Tiled
+    kinds : of the analyses that publish it
     """
 
     name: str
@@ -29,6 +30,7 @@ class Node:
     unit: str
     equation: str
     description: str
+    kinds: tuple[str, ...] = ("xpcs",)
 
     @property
     def is_table(self) -> bool:
@@ -36,6 +38,11 @@ class Node:
         return not self.axes
 
 
+DENOISED_FRAMES = "twotime_denoised_frames"
+"""Marks denoised frames, as a spec in Tiled, as a field of a start document and as an attribute in HDF5 files."""
+_FRAMES = ("frames",)
+_BOTH = ("xpcs", "frames")
+_IMAGES = ("frame", "row", "column")
 NODES: tuple[Node, ...] = (
     Node(
         "two_time",
@@ -49,14 +56,15 @@ NODES: tuple[Node, ...] = (
         ("roi", "frame_1", "frame_2"),
         "1",
         "mean over ten CNN encoder-decoders of forward and backward passes   (Konstantinova 2021, Eq. 5 to 7)",
-        "Denoised two-time correlation function, far lags on blocks of frames; see `denoised_mask`, `denoised_scale`.",
+        "Denoised two-time correlation function, far lags on blocks of frames, moved to the measured curve where "
+        "that is certain; see `denoised_mask`, `denoised_scale`.",
     ),
     Node(
         "two_time_spread",
         ("roi", "frame_1", "frame_2"),
         "1",
-        "standard deviation over the ten models",
-        "Disagreement of the ten models at each point; NaN outside `denoised_mask`.",
+        "standard deviation over the ten models, and standard error of the move to the measured curve",
+        "Standard error of `two_time_denoised` at each point; NaN outside `denoised_mask`.",
     ),
     Node(
         "denoised_mask",
@@ -129,13 +137,54 @@ NODES: tuple[Node, ...] = (
         "relaxation_rate = D q^2   and   relaxation_rate = A q^p",
         "Dependence of the relaxation rate on q over the trusted ROIs, weighted by the errors.",
     ),
-    Node("mean_frame", ("row", "column"), "counts", "", "Mean of the analysed frames."),
-    Node("roi_labels", ("row", "column"), "1", "", "0 outside all ROIs, 1 ... R inside; masked pixels are 0."),
-    Node("mask", ("row", "column"), "1", "", "True where a pixel was used, False where it was masked."),
+    Node("mean_frame", ("row", "column"), "counts", "", "Mean of the analysed frames.", _BOTH),
+    Node("roi_labels", ("row", "column"), "1", "", "0 outside all ROIs, 1 ... R inside; masked pixels are 0.", _BOTH),
+    Node("mask", ("row", "column"), "1", "", "True where a pixel was used, False where it was masked.", _BOTH),
     Node("intensity", ("frame", "roi"), "counts", "<I>_P", "Mean count per pixel of each frame and ROI."),
-    Node("frame_number", ("frame",), "1", "", "Number in the run of each analysed frame."),
+    Node("frame_number", ("frame",), "1", "", "Number in the run of each analysed frame.", _BOTH),
     Node("bad_frames", ("frame",), "1", "", "True where a frame was left out of every average."),
+    Node(
+        "frames_raw",
+        _IMAGES,
+        "counts",
+        "sum of consecutive frames",
+        "Frames as measured, added up as the recipe says; 0 where masked.",
+        _FRAMES,
+    ),
+    Node(
+        "rate",
+        _IMAGES,
+        "counts",
+        "posterior mean of the expected counts, given the counts of the frame",
+        "Denoised frames: expected counts of each pixel in the exposure of `frames_raw`, also in gaps; not speckle, "
+        "never to be correlated.",
+        _FRAMES,
+    ),
+    Node("rate_error", _IMAGES, "counts", "", "Standard error of `rate`.", _FRAMES),
+    Node(
+        "residual",
+        _IMAGES,
+        "1",
+        "(frames_raw - rate) / sqrt(rate + rate_error^2)",
+        "What denoising took away, in standard deviations; NaN where masked.",
+        _FRAMES,
+    ),
+    Node("frames", (), "", "", "One row for each denoised frame: where it stands in the scan, and doubts.", _FRAMES),
+    Node(
+        "peaks",
+        (),
+        "",
+        "counts = raw counts in the aperture of the peak - local background",
+        "Peaks of each denoised frame, counted on the raw frame: position, width, counts, significance.",
+        _FRAMES,
+    ),
+    Node("regions", (), "", "counts = sum over the region", "Counts of each region in each frame.", _FRAMES),
 )
+
+
+def nodes_of(kind: str) -> tuple[Node, ...]:
+    """The nodes that analyses of a kind publish."""
+    return tuple(node for node in NODES if kind in node.kinds)
 
 
 @dataclass(frozen=True)
@@ -149,7 +198,7 @@ class Analysis:
     resolved : the recipe with all values and their sources, as plain data
     warnings : sentences for the reader
     timings_s : seconds spent in each stage
-    versions : of the software, the numerics, the ensemble and the networks of the estimate
+    versions : of the software, and of what decides the numbers
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -158,6 +207,11 @@ class Analysis:
     warnings: list[str] = field(default_factory=list)
     timings_s: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Of analysis: "xpcs" or "frames"."""
+        return str(self.resolved.get("recipe", {}).get("kind", "xpcs"))
 
     def __post_init__(self) -> None:
         known = {node.name: node for node in NODES}

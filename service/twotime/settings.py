@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     ensemble: Path | None = Field(
         None, description="folder of models trained here by `twotime train`; none: the shipped ones"
     )
+    frame_denoiser: Path | None = Field(
+        None, description="folder of another frame denoiser than the shipped one; none: the shipped one"
+    )
     most_body_mib: float = Field(16.0, gt=0, description="longest body of a request, MiB")
     most_queued: int = Field(1000, ge=1, description="analyses asked for that may wait; further ones are refused")
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")

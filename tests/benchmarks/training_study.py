@@ -17,9 +17,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn_ed.augment import Augmentation
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import full_windows, load_examples
 from cnn_ed.ensemble import Ensemble
-from cnn_ed.evaluate import LAG, Truths, errors_of, honest_truths, one_time_of
+from cnn_ed.evaluate import LAG, Truths, errors_of, honest_truths
 from cnn_ed.network import Architecture
 from cnn_ed.schedule import IMPROVED, Schedule
 from cnn_ed.train import train

@@ -25,7 +25,7 @@ from twotime.catalog.results.read import read_analysis
 from twotime.catalog.server.embedded import EmbeddedTiled
 from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TwotimeError
-from twotime.results import NODES
+from twotime.results import nodes_of
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 from twotime.xpcs.types import Geometry
@@ -201,7 +201,7 @@ class Site:
             run = store.results[RUNS][run_uid(analysis_id)]
             digest.update(run["primary"].read()["relaxation_rate"].values.tobytes())
             assert "stop" in run.metadata
-            expected = {node.name for node in NODES} - {"fits_variant"}
+            expected = {node.name for node in nodes_of("xpcs")} - {"fits_variant"}
             assert set(store.node(analysis_id)[store.get(analysis_id).final]) == expected
             return digest.hexdigest()[:16]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 from tests.guarded import ALICE, BOB, GuardedTiled
-from tests.proposals import SAMPLE, SCAN_ID, Site, follow, site_beside
+from tests.proposals import DENOISED, SAMPLE, SCAN_ID, Site, follow, site_beside
 from tests.writing import RINGS
 
 from twotime.api import routes
@@ -66,6 +66,11 @@ TABLE: dict[str, Kind] = {
     f"GET {ONE}/export.{{ending}}": "one",
     **{f"GET {ONE}/{name}": "one" for name in ("g2", "g2-multitau", "fits", "fits-age", "fits-variant", "q-fit")},
     **{f"GET {ONE}/{name}.csv": "one" for name in ("g2", "g2-multitau", "fits", "fits-age", "fits-variant", "q-fit")},
+    f"GET {ONE}/frames/summary": "one",
+    **{f"GET {ONE}/{name}": "one" for name in ("frames", "peaks", "regions")},
+    **{f"GET {ONE}/{name}.csv": "one" for name in ("frames", "peaks", "regions")},
+    f"GET {ONE}/frame/{{frame}}.png": "one",
+    f"GET {ONE}/frame/{{frame}}.f32": "one",
     f"GET {LIVE}": "one",
     f"GET {LIVE}/g2": "one",
     f"GET {LIVE}/intensity": "one",
@@ -75,6 +80,8 @@ TABLE: dict[str, Kind] = {
 }
 ONES = [operation for operation, kind in TABLE.items() if kind == "one"]
 NOT_FITTED = "fits-variant"
+OF_FRAMES = tuple(f"GET {ONE}/{name}" for name in ("frame/", "frames", "peaks", "regions"))
+"""Operations about denoised frames, which the analyses of kind frames have."""
 TIMED = [f"GET {ONE}", f"GET {ONE}/result", f"GET {LIVE}", f"POST {API}/plans", f"POST {ONE}/cancel"]
 TURNS = 25
 SLACK_S = 0.05
@@ -91,25 +98,31 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def of_b(site: Site) -> tuple[str, str]:
-    """Run and analysis of proposal B, with the scan_id that the run of A has."""
+def of_b(site: Site) -> tuple[str, str, str]:
+    """Run of proposal B, with the scan_id that the run of A has, and its analyses of both kinds."""
     run = site.write(tiled_access_tags=["proposal_b"], sample="of proposal B", scan_id=SCAN_ID)
     analysis = site.analysed(run)
+    frames = site.analysed(run, DENOISED)
     follow(site.tiled, run, "of proposal B")
-    return run, analysis
+    return run, analysis, frames
 
 
 @pytest.fixture(scope="module")
-def bob(site: Site, of_b: tuple[str, str]) -> Iterator[httpx.Client]:
+def bob(site: Site, of_b: tuple[str, str, str]) -> Iterator[httpx.Client]:
     """B, after A and the service have asked for everything: whatever is kept of their answers is there."""
     assert of_b
     for key in (site.tiled.keys[ALICE], site.server.key):
         with site.client(key) as client:
             for operation in ONES:
                 if operation.startswith("GET"):
-                    ask(client, operation, site.run, site.analysis)
+                    ask(client, operation, site.run, _analysis(site, operation))
     with site.client(site.tiled.keys[BOB]) as client:
         yield client
+
+
+def _analysis(site: Site, operation: str) -> str:
+    """The analysis of A that an operation is about."""
+    return site.frames_analysis if operation.startswith(OF_FRAMES) else site.analysis
 
 
 def ask(
@@ -117,7 +130,7 @@ def ask(
 ) -> tuple[int, str, dict[str, str]]:
     """Status, body and headers of an answer; RUN and ANALYSIS stand there for what was asked with."""
     method, path = operation.split(" ")
-    place = path.format(analysis_id=analysis, uid=run, roi=1, ending="txt", name="main.js")
+    place = path.format(analysis_id=analysis, uid=run, roi=1, frame=0, ending="txt", name="main.js")
     query: dict[str, Any] = {"roi": 1, "age_s": 0.3} if path.endswith("age-cut") else {}
     query |= {"size": 64} if path.endswith(".png") and method == "GET" else {}
     body = {"uid": run, "recipe": RINGS} if path in (f"{API}/analyses", f"{API}/plans", f"{API}/plans/rois.png") else {}
@@ -147,16 +160,17 @@ def test_table_names_every_operation(site: Site) -> None:
 
 @pytest.mark.parametrize("operation", ONES)
 def test_what_is_of_a_is_answered_to_b_as_what_does_not_exist(
-    site: Site, bob: httpx.Client, of_b: tuple[str, str], operation: str
+    site: Site, bob: httpx.Client, of_b: tuple[str, str, str], operation: str
 ) -> None:
-    status, text, headers = ask(bob, operation, site.run, site.analysis)
-    nothing = ask(bob, operation, site.run[::-1], site.analysis[::-1])
+    analysis = _analysis(site, operation)
+    status, text, headers = ask(bob, operation, site.run, analysis)
+    nothing = ask(bob, operation, site.run[::-1], analysis[::-1])
 
     assert status == 404
     assert (status, text) == nothing[:2]
     assert headers.keys() == nothing[2].keys()
-    assert [word for word in (SAMPLE, site.run, site.analysis) if word in text] == []
-    own = ask(bob, operation, *of_b)
+    assert [word for word in (SAMPLE, site.run, analysis) if word in text] == []
+    own = ask(bob, operation, of_b[0], of_b[2] if operation.startswith(OF_FRAMES) else of_b[1])
     assert own[0] < 400 or NOT_FITTED in operation, own[1]
 
 
@@ -166,12 +180,13 @@ def test_what_a_browser_kept_of_a_is_not_confirmed_to_b(site: Site, bob: httpx.C
         for operation in ONES:
             if not operation.startswith("GET"):
                 continue
-            tag = ask(alice, operation, site.run, site.analysis)[2].get("etag")
+            analysis = _analysis(site, operation)
+            tag = ask(alice, operation, site.run, analysis)[2].get("etag")
             if tag is not None:
                 asked += 1
                 kept = {"If-None-Match": tag}
-                assert ask(alice, operation, site.run, site.analysis, kept)[0] in (200, 304)
-                assert ask(bob, operation, site.run, site.analysis, kept)[0] == 404, operation
+                assert ask(alice, operation, site.run, analysis, kept)[0] in (200, 304)
+                assert ask(bob, operation, site.run, analysis, kept)[0] == 404, operation
 
     assert asked > 5
 
@@ -191,25 +206,27 @@ def test_what_is_the_same_for_all_tells_of_no_run(site: Site, bob: httpx.Client,
     assert [word for word in (SAMPLE, site.run, site.analysis) if word in text] == []
 
 
-def test_lists_and_their_counts_hold_what_is_of_b(site: Site, bob: httpx.Client, of_b: tuple[str, str]) -> None:
-    run, analysis = of_b
+def test_lists_and_their_counts_hold_what_is_of_b(site: Site, bob: httpx.Client, of_b: tuple[str, str, str]) -> None:
+    run, analysis, frames = of_b
     listed = bob.get(f"{API}/analyses").json()
-    assert (listed["total"], [one["id"] for one in listed["analyses"]]) == (1, [analysis])
+    assert (listed["total"], [one["id"] for one in listed["analyses"]]) == (2, [frames, analysis])
     assert [one["uid"] for one in bob.get(f"{API}/runs").json()["runs"]] == [run]
-    assert [one["analyses"] for one in bob.get(f"{API}/runs").json()["runs"]] == [[analysis]]
+    assert [one["analyses"] for one in bob.get(f"{API}/runs").json()["runs"]] == [[frames, analysis]]
     assert [one["uid"] for one in bob.get(f"{API}/live").json()["scans"]] == [run]
     assert bob.get(f"{API}/latest").json()["id"] == analysis
     for of_a in ({"sample": SAMPLE}, {"raw_uid": site.run}, {"raw_uid": site.run[:8]}, {"status": "failed"}):
         empty = bob.get(f"{API}/analyses", params=of_a).json()
         assert (empty["total"], empty["analyses"]) == (0, []), of_a
-    assert bob.get(f"{API}/analyses", params={"scan_id": SCAN_ID}).json()["total"] == 1
+    assert bob.get(f"{API}/analyses", params={"scan_id": SCAN_ID}).json()["total"] == 2
     assert bob.get(f"{API}/analyses", params={"offset": 1}).json()["analyses"] == []
     assert bob.post(f"{API}/analyses/many", json={"sample": SAMPLE}).json() == {"runs": []}
     words = [bob.get(f"{API}/latest", params={"sample": sample}).json()["detail"] for sample in (SAMPLE, "nothing")]
     assert words[0].replace(SAMPLE, "nothing") == words[1]
 
 
-def test_reference_that_fits_runs_of_both_means_that_of_b(site: Site, bob: httpx.Client, of_b: tuple[str, str]) -> None:
+def test_reference_that_fits_runs_of_both_means_that_of_b(
+    site: Site, bob: httpx.Client, of_b: tuple[str, str, str]
+) -> None:
     for reference in (str(SCAN_ID), "-1"):
         assert bob.post(f"{API}/plans", json={"uid": reference, "recipe": RINGS}).json()["raw_uid"] == of_b[0]
     words = [

@@ -36,7 +36,7 @@ def test_covariance_of_the_curve_is_that_of_simulated_scans(counts: float, rate:
 
     model = np.sqrt(np.diag(g2_covariance(Exposure(100, 400, counts, rate, 0.2), lag)))
 
-    np.testing.assert_allclose(np.std(curves, axis=0), model, rtol=0.35)
+    np.testing.assert_allclose(np.std(curves, axis=0), model, rtol=0.25)
 
 
 def test_error_falls_with_frames_pixels_and_photons() -> None:

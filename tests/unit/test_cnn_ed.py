@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from cnn_ed import Ensemble
 from cnn_ed.augment import Augmentation, Augmenter
-from cnn_ed.cost import lag_averages
+from cnn_ed.cost import lag_averages, one_time_of
 from cnn_ed.dataset import Examples, full_windows, load_examples, means_of_others
 from cnn_ed.ensemble import WEIGHTS
-from cnn_ed.evaluate import one_time_of
 from cnn_ed.inference import AppliedStack
 from cnn_ed.network import Architecture, EncoderDecoderStack
 from cnn_ed.scaling import scaling_by_window, scaling_of_all

@@ -7,7 +7,7 @@ from cnn_ed import Ensemble
 from twotime.columns import COLUMNS, unit_of
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
-from twotime.results import NODES, Analysis
+from twotime.results import Analysis, nodes_of
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def analysis() -> Analysis:
     return analyse(Speckle(), parse_recipe(RECIPE), Ensemble.load())
 
 
-@pytest.mark.parametrize("table", [node.name for node in NODES if node.is_table])
+@pytest.mark.parametrize("table", [node.name for node in nodes_of("xpcs") if node.is_table])
 def test_columns_of_a_table_are_those_that_are_described(analysis: Analysis, table: str) -> None:
     assert set(analysis.tables[table].columns) == set(COLUMNS[table])
 

@@ -12,8 +12,8 @@ import yaml
 import cnn_ed
 from twotime import xpcs
 from twotime.cli import app
-from twotime.recipe import Recipe, parse_recipe
-from twotime.recipe.regions import KINDS, Angles
+from twotime.recipe import FrameRecipe, Recipe, parse_recipe
+from twotime.recipe.regions import FRAME_REGIONS, KINDS, Angles
 from twotime.results import NODES
 from twotime.settings import PREFIX, Settings
 
@@ -78,7 +78,7 @@ def test_changelog_begins_with_the_version_of_the_software() -> None:
 
 def test_defaults_of_a_recipe_are_those_of_its_readme() -> None:
     readme = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.S)
+    example, _ = re.findall(r"```yaml\n(.*?)```", readme, re.S)
     (paragraph,) = re.findall(r"\*\*Defaults\.\*\* (.*?)\n\n", readme, re.S)
     shown, defaults = flat(yaml.safe_load(example)), flat(Recipe().model_dump(mode="json"))
 
@@ -171,7 +171,7 @@ def test_torch_is_pinned_exactly() -> None:
 
 def test_recipe_page_names_every_field_and_every_kind_of_roi() -> None:
     page = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
-    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    text, _ = re.findall(r"```yaml\n(.*?)```", page, re.S)
     recipe = parse_recipe(yaml.safe_load(text))
 
     assert {region.kind for region in recipe.rois} == set(KINDS)
@@ -179,3 +179,16 @@ def test_recipe_page_names_every_field_and_every_kind_of_roi() -> None:
     for document in (*documents, *(type(region) for region in recipe.rois), Angles):
         for name in document.model_fields:
             assert re.search(rf"\b{name}:", text), f"{document.__name__}.{name} is missing"
+
+
+def test_recipe_page_names_every_field_of_denoised_frames_with_its_default() -> None:
+    page = (ROOT / "service" / "twotime" / "recipe" / "README.md").read_text()
+    _, text = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    recipe = parse_recipe(yaml.safe_load(text))
+
+    assert isinstance(recipe, FrameRecipe)
+    assert {region.kind for region in recipe.regions} == set(FRAME_REGIONS)
+    for document in (recipe, recipe.masks, recipe.frames, recipe.peaks):
+        for name in type(document).model_fields:
+            assert re.search(rf"\b{name}:", text), f"{type(document).__name__}.{name} is missing"
+    assert recipe.peaks == FrameRecipe(kind="frames").peaks

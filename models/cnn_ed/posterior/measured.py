@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnn_ed.applicability import input_noise
-from cnn_ed.cost import decoded_lags, lag_averages
+from cnn_ed.cost import one_time_of
 from twotime.xpcs import DecayFits, decay
 
 LAG = np.arange(1, 50)
@@ -37,8 +37,7 @@ class WindowCurves:
     @classmethod
     def of(cls, windows: NDArray[np.floating]) -> "WindowCurves":
         """From windows (M, 50, 50)."""
-        averages = lag_averages(decoded_lags(windows.shape[-1], symmetric=False)).numpy().astype(float)
-        return cls(windows.reshape(len(windows), -1).astype(float) @ averages.T, input_noise(windows))
+        return cls(one_time_of(windows), input_noise(windows))
 
     def misfit(self, rows: DecayFits) -> NDArray[np.float64]:
         """Largest absolute mean deviation (M, S) of 1, 3 and 8 neighbouring bins from the decays of `rows`.

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from cnn_ed.applicability import input_noise
 from cnn_ed.augment import pairs_apart
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
-from cnn_ed.evaluate import honest_truths, one_time_of
+from cnn_ed.evaluate import honest_truths
 from cnn_ed.posterior.measured import LAG, WindowCurves, no_fit, parameters_in_units, window_features
 
 FEWEST_WINDOWS, AGREEMENT = 6, 0.7

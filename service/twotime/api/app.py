@@ -17,6 +17,7 @@ from twotime.api.routes import (
     analyses,
     answers,
     events,
+    frames,
     health,
     hooks,
     latest,
@@ -39,7 +40,7 @@ PREFIX = "/api/v1"
 
 _DESCRIPTION = """
 X-ray photon correlation spectroscopy from Tiled to Tiled: two-time correlation functions of a run, denoised and
-fitted, with errors, units and flags.
+fitted, with errors, units and flags. A recipe of `kind: frames` denoises the detector frames of a run instead.
 
 Show a key of the service as header `X-API-Key`; its scopes say whether it may read, and submit. Where the site allows
 it, your own key of Tiled will do: you see what Tiled shows you. Errors are problem
@@ -48,6 +49,7 @@ documents (RFC 9457) whose `detail` is one sentence: field, value, remedy. Numbe
 _TAGS = [
     {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
     {"name": "results", "description": "Numbers of a finished analysis, as JSON or CSV."},
+    {"name": "frames", "description": "Denoised frames of a finished analysis, their peaks, counts of regions."},
     {"name": "pictures", "description": "Two-time correlation functions and mean frames, for embedding."},
     {"name": "live", "description": "Scans while they run."},
     {"name": "runs", "description": "Raw runs, and what an analysis of one would do."},
@@ -136,7 +138,7 @@ def _add_routes(app: FastAPI) -> None:
     """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, answers, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, frames, answers, latest, live, pictures, runs, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

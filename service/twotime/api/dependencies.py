@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.catalog.results.analysis_record import AnalysisRecord
-from twotime.errors import NotForCallers, NotReady
+from twotime.errors import NotForCallers, NotFound, NotReady
 from twotime.jobs import ScopedService, Service
 
 
@@ -100,6 +100,30 @@ async def get_finished(record: TheRecord, service: TheService) -> AnalysisRecord
 
 
 Finished = Annotated[AnalysisRecord, Depends(get_finished)]
+
+
+async def get_finished_xpcs(record: Finished) -> AnalysisRecord:
+    """As `get_finished`, of correlation functions; raises `NotFound` where the analysis is of another kind."""
+    if record.kind != "xpcs":
+        raise NotFound(
+            f"Analysis {record.id} holds denoised frames and no correlation functions; ask for /frames, /peaks, "
+            "/regions or /frame/0.png."
+        )
+    return record
+
+
+async def get_finished_frames(record: Finished) -> AnalysisRecord:
+    """As `get_finished`, of denoised frames; raises `NotFound` where the analysis is of another kind."""
+    if record.kind != "frames":
+        raise NotFound(
+            f"Analysis {record.id} holds correlation functions and no denoised frames; analyse its run with a recipe "
+            "of kind frames."
+        )
+    return record
+
+
+FinishedXpcs = Annotated[AnalysisRecord, Depends(get_finished_xpcs)]
+FinishedFrames = Annotated[AnalysisRecord, Depends(get_finished_frames)]
 
 
 def entity_tag(request: Request, record: AnalysisRecord) -> str:

@@ -9,6 +9,7 @@ RINGS: dict[str, JsonValue] = {"kind": "rings", "unit": "1/A", "inner_radius": 0
 
 ANALYSIS: dict[str, JsonValue] = {
     "id": ID,
+    "kind": "xpcs",
     "raw_uid": UID,
     "scan_id": 4711,
     "sample": "silica in glycerol",
@@ -56,6 +57,22 @@ LIVE: dict[str, JsonValue] = {
     "bad_frames": 0,
     "warnings": [],
     "updated_time": 1795212004.5,
+}
+FRAMES_SUMMARY: dict[str, JsonValue] = {
+    "id": ID,
+    "raw_uid": UID,
+    "scan_id": 4712,
+    "sample": "LSCO",
+    "detector": "pilatus_image",
+    "n_frames": 24,
+    "frames_summed": 5,
+    "shape": [195, 487],
+    "scan_variable": {"name": "sample_temperature", "unit": "K"},
+    "frame_time_s": 5.0,
+    "regions": [{"region": 1, "n_pixels": 441}],
+    "significance": 5.0,
+    "warnings": [],
+    "versions": {"twotime": "0.2.0", "numerics": "1", "frame_denoiser": "2026.11"},
 }
 RATE: dict[str, JsonValue] = {"value": 12.3, "error": 0.4, "unit": "1/s"}
 DYNAMICS: dict[str, JsonValue] = {

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import ADVICE, AGE_CUT, ANALYSIS, ID, LIVE, RESULT, RINGS, RUN, UID, VERDICT
-from twotime.recipe import Recipe, parse_recipe
+from twotime.api.examples import ADVICE, AGE_CUT, ANALYSIS, FRAMES_SUMMARY, ID, LIVE, RESULT, RINGS, RUN, UID, VERDICT
+from twotime.recipe import FrameRecipe, Recipe, parse_recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 LiveKind = Literal["raw", "denoised"]
+FrameKind = Literal["raw", "rate", "error", "residual"]
 
 
 def _shows(example: dict[str, JsonValue]) -> ConfigDict:
@@ -24,8 +25,8 @@ class Body(BaseModel):
 
 
 RecipeBody = Annotated[
-    Recipe,
-    PlainValidator(parse_recipe, Recipe),
+    Recipe | FrameRecipe,
+    PlainValidator(parse_recipe, Recipe | FrameRecipe),
     Field(description="what differs from the run's own metadata and the defaults; may be empty"),
 ]
 RunReference = Annotated[
@@ -113,6 +114,7 @@ class Analysis(Body):
     model_config = _shows(ANALYSIS)
 
     id: str = Field(description="key of the analysis in Tiled")
+    kind: Literal["xpcs", "frames"] = Field("xpcs", description="correlation functions, or denoised frames")
     raw_uid: str = Field(description="uid of the run")
     scan_id: int | None
     sample: str | None
@@ -123,7 +125,7 @@ class Analysis(Body):
     request: dict[str, Any] = Field(description="the recipe asked for: only what it names")
     recipe: dict[str, Any] = Field(description="the recipe with nothing missing")
     sources: dict[str, str] = Field(description="where each value of the recipe came from")
-    versions: dict[str, str] = Field(description="of software, numerics, ensemble and the networks of the estimate")
+    versions: dict[str, str] = Field(description="of software, numerics and the models")
     timings_s: dict[str, float] = Field(description="seconds spent in each stage")
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")
@@ -199,8 +201,10 @@ class Plan(Body):
     sources: dict[str, str] = Field(description="where each value came from")
     geometry: list[GeometryValue]
     n_frames: int = Field(description="frames that will be read")
-    frame_time_s: float = Field(description="between two of these, s")
-    rois: list[RoiPlan]
+    frame_time_s: float | None = Field(
+        description="between two of these, s; null where denoised frames have none recorded"
+    )
+    rois: list[RoiPlan] = Field(description="of denoised frames: the regions, without q")
     warnings: list[str]
     versions: dict[str, str] = Field(description="of what would compute it")
     analysis_id: str = Field(description="the id that this analysis would have")
@@ -465,6 +469,41 @@ class Table(Body):
     n_rows: int
     units: dict[str, str] = Field(description="of each column; 1 where it has none")
     columns: dict[str, list[Any]]
+
+
+class ScanVariable(Body):
+    """What frames stand against."""
+
+    name: str
+    unit: str = Field(description="empty where the run does not say")
+
+
+class RegionPixels(Body):
+    """One region of denoised frames."""
+
+    region: int
+    n_pixels: int = Field(description="before pixels are masked for their values")
+
+
+class FramesSummary(Body):
+    """What an analysis of denoised frames holds."""
+
+    model_config = _shows(FRAMES_SUMMARY)
+
+    id: str
+    raw_uid: str
+    scan_id: int | None
+    sample: str | None
+    detector: str
+    n_frames: int = Field(description="denoised frames, numbered from 0")
+    frames_summed: int = Field(description="frames of the run that were added to one")
+    shape: list[int] = Field(description="rows, columns")
+    scan_variable: ScanVariable | None = Field(description="null where the run recorded none that changes")
+    frame_time_s: float | None = Field(description="between two denoised frames, s; null where it is not recorded")
+    regions: list[RegionPixels]
+    significance: float = Field(description="of the least significant peak that is listed, standard deviations")
+    warnings: list[str]
+    versions: dict[str, str]
 
 
 class AgeCut(Body):

@@ -41,6 +41,13 @@ class Layout(StrEnum):
     EVENTS = "events"
 
 
+class Kind(StrEnum):
+    """Kinds of analysis."""
+
+    XPCS = "xpcs"
+    FRAMES = "frames"
+
+
 class Dialect(StrEnum):
     """Programs whose files `export` writes, as in `twotime.export.files`, which is too slow to import for help."""
 
@@ -82,13 +89,14 @@ def serve(port: Port = None, tiled: TiledUri = None, var: VarDir = None) -> None
 def demo(
     once: Annotated[bool, typer.Option("--once", help="check the result against the truth, then exit 0 or 1")] = False,
     frames: Annotated[Path | None, typer.Option(help="HDF5 file of measured frames instead of a simulation")] = None,
+    kind: Annotated[Kind, typer.Option(help="dynamics of speckle, or frames of weak diffraction")] = Kind.XPCS,
     port: Port = None,
     var: VarDir = None,
 ) -> None:
     """Show the whole route: a scan lands in Tiled, is found, analysed, published, and read back over REST."""
     from twotime.cli.demo import demonstrate
 
-    sys.exit(demonstrate(_settings(port=port, var_dir=var), frames, once=once, console=console))
+    sys.exit(demonstrate(_settings(port=port, var_dir=var), frames, kind=kind.value, once=once, console=console))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # -1 is a run, not an option

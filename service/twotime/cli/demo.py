@@ -16,6 +16,7 @@ from rich.console import Console
 
 from twotime.api.server import Server
 from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.cli.demo_frames import transition_series
 from twotime.cli.progress import ProgressBar
 from twotime.cli.simulate import detector_folder, next_scan_id, write_simulated
 from twotime.errors import TwotimeError
@@ -39,27 +40,28 @@ class Scan:
     ----------
     recipe : for the automatic analysis
     write : writes the scan into Tiled and returns its uid
-    truth : relaxation rate at a momentum transfer (1/Å), 1/s; None where nobody knows it
-    check : failures of a finished analysis, as sentences; given its tables ``fits`` and ``g2``
+    show : prints a finished analysis and returns what does not fit, as sentences; given a client and the record
     """
 
     recipe: dict[str, Any]
     write: Callable[[Settings, Console], str]
-    truth: Callable[[float], float] | None
-    check: Callable[[pd.DataFrame, pd.DataFrame], list[str]]
+    show: Callable[[httpx.Client, dict[str, Any], Console], list[str]]
 
 
-def demonstrate(settings: Settings, frames_file: Path | None, *, once: bool, console: Console) -> int:
+def demonstrate(
+    settings: Settings, frames_file: Path | None, *, kind: str = "xpcs", once: bool, console: Console
+) -> int:
     """Start everything, write a scan, wait for its analysis, show it; 0 where it fits what is known of the scan.
 
     Parameters
     ----------
     frames_file : measured frames in place of the simulation
+    kind : of analysis: xpcs, or frames for a temperature series that is denoised
     once : leave afterwards, instead of staying up until Ctrl-C
     """
     settings = settings.model_copy(update={"log_level": "WARNING"})
     configure_logs(level=settings.log_level)
-    scan = simulated_scan() if frames_file is None else measured_scan(frames_file)
+    scan = _scan_of(kind, frames_file)
     recipe_file = settings.var_dir / "demo_recipe.json"
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     recipe_file.write_text(json.dumps(scan.recipe, indent=1))
@@ -71,7 +73,7 @@ def demonstrate(settings: Settings, frames_file: Path | None, *, once: bool, con
             _wait_until_ready(client, console)
             uid = scan.write(server.app.state.service.settings, console)
             record = _follow(client, uid, console)
-            failures = _show(client, record, scan, console)
+            failures = show(client, record, scan, console)
         if once:
             return 1 if failures else 0
         _print_addresses(server, console)
@@ -82,6 +84,14 @@ def demonstrate(settings: Settings, frames_file: Path | None, *, once: bool, con
         except KeyboardInterrupt:
             console.print("Ending.")
     return 0
+
+
+def _scan_of(kind: str, frames_file: Path | None) -> Scan:
+    if kind == "frames":
+        if frames_file is not None:
+            raise ValueError("--frames names measured frames for kind xpcs; denoise a file with twotime process FILE.")
+        return Scan(*transition_series())
+    return simulated_scan() if frames_file is None else measured_scan(frames_file)
 
 
 def simulated_scan() -> Scan:
@@ -96,7 +106,7 @@ def simulated_scan() -> Scan:
     def truth(q: float) -> float:
         return float(model.rate(q))
 
-    return Scan({"rois": [RINGS]}, write, truth, lambda fits, _: check_against_truth(fits, model))
+    return _dynamics({"rois": [RINGS]}, write, truth, lambda fits, _: check_against_truth(fits, model))
 
 
 def measured_scan(path: Path) -> Scan:
@@ -125,8 +135,8 @@ def measured_scan(path: Path) -> Scan:
             )
 
     if known is None:
-        return Scan({}, write, None, lambda fits, _: check_honesty(fits))
-    return Scan(known.recipe, write, None, lambda fits, g2: known.check(fits, g2) + check_honesty(fits))
+        return _dynamics({}, write, None, lambda fits, _: check_honesty(fits))
+    return _dynamics(known.recipe, write, None, lambda fits, g2: known.check(fits, g2) + check_honesty(fits))
 
 
 def check_against_truth(fits: pd.DataFrame, model: SpeckleModel) -> list[str]:
@@ -230,21 +240,42 @@ def _follow(client: httpx.Client, uid: str, console: Console) -> dict[str, Any]:
     raise TwotimeError(f"No analysis of run {uid[:8]} was done within {PATIENCE_S:.0f} s.")
 
 
-def _show(client: httpx.Client, record: dict[str, Any], scan: Scan, console: Console) -> list[str]:
-    fits, g2 = (_table(client, record["id"], name) for name in ("fits", "g2"))
-    truth = scan.truth
+def show(client: httpx.Client, record: dict[str, Any], scan: Scan, console: Console) -> list[str]:
+    """Print a finished analysis; returns what does not fit to what is known of the scan."""
     console.print()
-    console.print(fits_text(fits, None if truth is None else {int(r): truth(q) for r, q in fits[["roi", "q"]].values}))
+    failures = scan.show(client, record, console)
     console.print()
     for warning in record["warnings"]:
         console.print(f"- {warning}", style="dim", highlight=False)
-    failures = scan.check(fits, g2)
     for failure in failures:
         console.print(failure, style="red", highlight=False)
     if not failures:
         console.print("The result fits what is known of this scan.", style="green")
     console.print(f"Analysis {record['id']} of run {record['raw_uid']}", highlight=False)
     return failures
+
+
+def _dynamics(
+    recipe: dict[str, Any],
+    write: Callable[[Settings, Console], str],
+    truth: Callable[[float], float] | None,
+    check: Callable[[pd.DataFrame, pd.DataFrame], list[str]],
+) -> Scan:
+    """A scan whose dynamics are shown.
+
+    Parameters
+    ----------
+    truth : relaxation rate at a momentum transfer (1/Å), 1/s; None where nobody knows it
+    check : failures of a finished analysis, as sentences; given its tables ``fits`` and ``g2``
+    """
+
+    def shown(client: httpx.Client, record: dict[str, Any], console: Console) -> list[str]:
+        fits, g2 = (_table(client, record["id"], name) for name in ("fits", "g2"))
+        known = None if truth is None else {int(r): truth(q) for r, q in fits[["roi", "q"]].values}
+        console.print(fits_text(fits, known))
+        return check(fits, g2)
+
+    return Scan(recipe, write, shown)
 
 
 def _table(client: httpx.Client, analysis_id: str, name: str) -> pd.DataFrame:

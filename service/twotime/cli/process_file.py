@@ -8,12 +8,13 @@ from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.cli.process import print_plan
 from twotime.cli.progress import ProgressBar
 from twotime.export.files import check_name, write_file
+from twotime.export.frame_text import frames_text
 from twotime.export.tables import fits_text
 from twotime.files import open_frames
-from twotime.pipeline import analyse, plan
+from twotime.pipeline import analysis_of, plan_of
 from twotime.recipe import load_recipe
 from twotime.settings import Settings
-from twotime.weights import load_ensemble
+from twotime.weights import Models
 
 
 def process_file(
@@ -37,18 +38,21 @@ def process_file(
     source = open_frames(path, settings.detector_dirs)
     recipe, library = load_recipe(recipe_file), MaskLibrary(None, settings)
     if dry_run:
-        print_plan(plan(source.facts, recipe, library, budget_bytes=library.budget_bytes).document(), console)
+        print_plan(plan_of(source.facts, recipe, library, budget_bytes=library.budget_bytes).document(), console)
         return
     with ProgressBar(console) as bar:
-        analysis = analyse(
+        analysis = analysis_of(
             source,
             recipe,
-            load_ensemble(settings.ensemble),
+            Models(settings.ensemble, settings.frame_denoiser),
             bar,
             library=library,
             budget_bytes=library.budget_bytes,
         )
-    console.print(fits_text(analysis.tables["fits"]))
+    if analysis.kind == "xpcs":
+        console.print(fits_text(analysis.tables["fits"]))
+    else:
+        console.print(frames_text(analysis.tables, analysis.resolved["verdict"], None), highlight=False)
     for warning in analysis.warnings:
         console.print(f"- {warning}", style="dim", highlight=False)
     if out is not None:

@@ -14,8 +14,9 @@ from rich.table import Table
 from cnn_ed import Ensemble
 from cnn_ed.applicability import input_noise
 from cnn_ed.calibrate import calibrate, coverage, cross_validate, held_out
+from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, checksum, full_windows, load_examples
-from cnn_ed.evaluate import Truths, comparisons, flagged, honest_truths, one_time_of, systematic_errors, table_of
+from cnn_ed.evaluate import Truths, comparisons, flagged, honest_truths, systematic_errors, table_of
 from cnn_ed.gain import frames_saved
 from cnn_ed.network import Architecture
 from cnn_ed.rivals import compare, example_of_each

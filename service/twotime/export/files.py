@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from twotime.errors import RecipeError
+from twotime.export.frames_nexus import write_frames_nexus
 from twotime.export.logbook import write_logbook
 from twotime.export.nexus import write_nexus
 from twotime.export.pychx import HDF5_ENDINGS, write_pychx
@@ -22,6 +23,13 @@ WRITERS: dict[str, Callable[[Path, Analysis], None]] = {
     ".txt": write_logbook,
 }
 """NeXus (NXxpcs with the paths of the APS), one dataset for each published node, a report twice, its numbers."""
+
+FRAME_WRITERS: dict[str, Callable[[Path, Analysis], None]] = {
+    ".nxs": write_frames_nexus,
+    ".h5": write_results,
+    ".hdf5": write_results,
+}
+"""The same for denoised frames."""
 
 
 class Dialect(StrEnum):
@@ -55,5 +63,18 @@ def write_file(path: Path, analysis: Analysis, dialect: Dialect | None = None) -
     dialect : of another program; None: as the ending says
     """
     check_name(path, dialect)
+    if analysis.kind == "frames":
+        _frame_writer(path, dialect)(path, analysis)
+        return
     write = write_pychx if dialect is Dialect.PYCHX else WRITERS[path.suffix.lower()]
     write(path, analysis)
+
+
+def _frame_writer(path: Path, dialect: Dialect | None) -> Callable[[Path, Analysis], None]:
+    ending = path.suffix.lower()
+    if dialect is not None or ending not in FRAME_WRITERS:
+        raise RecipeError(
+            f"The file {path.name} is for correlation functions, which an analysis of denoised frames has none of; "
+            "name a .nxs file for NeXus or a .h5 file with one dataset for each node."
+        )
+    return FRAME_WRITERS[ending]

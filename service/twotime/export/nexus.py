@@ -50,7 +50,7 @@ def write_nexus(path: Path, analysis: Analysis, *, start_time: float | None = No
     draft = path.with_name(f".{path.name}.part")
     with h5py.File(draft, "w") as file:
         file.attrs["default"] = "entry"
-        entry = _group(file, "entry", "NXentry")
+        entry = group_of_class(file, "entry", "NXentry")
         entry.attrs["default"] = "data"
         entry["definition"] = "NXxpcs"
         entry["entry_identifier"] = str(analysis.resolved.get("scan_id") or "")
@@ -62,25 +62,25 @@ def write_nexus(path: Path, analysis: Analysis, *, start_time: float | None = No
         _data(entry, analysis)
         _two_time(entry, analysis)
         _denoised(entry, analysis)
-        _tables(entry, analysis)
-        _process(entry, analysis)
+        write_tables(entry, analysis)
+        write_process(entry, analysis)
         _aps_paths(file, analysis)
     draft.replace(path)
 
 
 def _sample(entry: h5py.Group, analysis: Analysis) -> None:
-    sample = _group(entry, "sample", "NXsample")
+    sample = group_of_class(entry, "sample", "NXsample")
     sample["name"] = str(analysis.resolved.get("sample") or "")
 
 
 def _instrument(entry: h5py.Group, analysis: Analysis) -> None:
     geometry = {row["name"]: float(row["value"]) for row in analysis.resolved["geometry"]}
     frame_time, pixel = float(analysis.resolved["frame_time_s"]), geometry["pixel_size_m"]
-    instrument = _group(entry, "instrument", "NXinstrument")
-    beam = _group(instrument, "incident_beam", "NXbeam")
+    instrument = group_of_class(entry, "instrument", "NXinstrument")
+    beam = group_of_class(instrument, "incident_beam", "NXbeam")
     _value(beam, "incident_energy", KEV_ANGSTROM / geometry["wavelength_angstrom"], "keV")
     _value(beam, "incident_wavelength", geometry["wavelength_angstrom"], "angstrom")
-    detector = _group(instrument, "detector_1", "NXdetector")
+    detector = group_of_class(instrument, "detector_1", "NXdetector")
     detector["description"] = str(analysis.resolved.get("detector", ""))
     _value(detector, "distance", geometry["distance_m"], "m")
     _value(detector, "frame_time", frame_time, "s")
@@ -89,7 +89,7 @@ def _instrument(entry: h5py.Group, analysis: Analysis) -> None:
     _value(detector, "y_pixel_size", pixel, "m")
     _value(detector, "beam_center_x", geometry["beam_center_x"] * pixel, "m")
     _value(detector, "beam_center_y", geometry["beam_center_y"] * pixel, "m")
-    masks = _group(instrument, "masks", "NXnote")
+    masks = group_of_class(instrument, "masks", "NXnote")
     fits = analysis.tables["fits"]
     _value(masks, "dynamic_roi_map", analysis.arrays["roi_labels"], "au")
     _value(masks, "static_roi_map", analysis.arrays["roi_labels"], "au")
@@ -100,7 +100,7 @@ def _instrument(entry: h5py.Group, analysis: Analysis) -> None:
 
 
 def _data(entry: h5py.Group, analysis: Analysis) -> None:
-    data = _group(entry, "data", "NXdata")
+    data = group_of_class(entry, "data", "NXdata")
     data.attrs["signal"] = "g2"
     delay, g2, error = by_roi(curve_table(analysis, "g2_multitau"), "g2", "g2_error")
     _value(data, "g2", g2, "1", storage_mode="one_array")
@@ -112,7 +112,7 @@ def _data(entry: h5py.Group, analysis: Analysis) -> None:
 
 
 def _two_time(entry: h5py.Group, analysis: Analysis) -> None:
-    group = _group(entry, "twotime", "NXdata")
+    group = group_of_class(entry, "twotime", "NXdata")
     group.attrs["signal"] = "two_time_corr_func"
     _correlation(group, analysis.arrays["two_time"])
     delay, g2, error = by_roi(analysis.tables["g2"], "g2_raw", "g2_raw_error")
@@ -122,7 +122,7 @@ def _two_time(entry: h5py.Group, analysis: Analysis) -> None:
 def _denoised(entry: h5py.Group, analysis: Analysis) -> None:
     if "two_time_denoised" not in analysis.arrays:
         return
-    group = _group(entry, "denoised", "NXdata")
+    group = group_of_class(entry, "denoised", "NXdata")
     group.attrs["signal"] = "two_time_corr_func"
     _correlation(group, analysis.arrays["two_time_denoised"])
     spread = np.moveaxis(analysis.arrays["two_time_spread"], 0, -1)
@@ -145,11 +145,12 @@ def _one_time(group: h5py.Group, delay: NDArray[Any], g2: NDArray[Any], error: N
     _value(group, "delay_difference", delay, "frames")
 
 
-def _tables(entry: h5py.Group, analysis: Analysis) -> None:
-    tables = _group(entry, "tables", "NXcollection")
+def write_tables(entry: h5py.Group, analysis: Analysis) -> None:
+    """Every published table as a group of columns below ``tables``."""
+    tables = group_of_class(entry, "tables", "NXcollection")
     described = {node.name: node for node in NODES}
     for name, table in analysis.tables.items():
-        group = _group(tables, name, "NXcollection")
+        group = group_of_class(tables, name, "NXcollection")
         group.attrs["description"] = described[name].description
         group.attrs["equation"] = described[name].equation
         for column in table.columns:
@@ -162,8 +163,9 @@ def _tables(entry: h5py.Group, analysis: Analysis) -> None:
             )
 
 
-def _process(entry: h5py.Group, analysis: Analysis) -> None:
-    process = _group(entry, "process", "NXprocess")
+def write_process(entry: h5py.Group, analysis: Analysis) -> None:
+    """Which software computed the numbers, and from what."""
+    process = group_of_class(entry, "process", "NXprocess")
     process["program"] = "twotime"
     process["version"] = analysis.versions.get("twotime", "")
     process["ensemble"] = analysis.versions.get("ensemble", "")
@@ -203,7 +205,8 @@ def _aps_paths(file: h5py.File, analysis: Analysis) -> None:
         file.create_virtual_dataset(f"xpcs/twotime/correlation_map/c2_{roi + 1:05d}", layout, fillvalue=np.nan)
 
 
-def _group(parent: Any, name: str, kind: str) -> h5py.Group:
+def group_of_class(parent: Any, name: str, kind: str) -> h5py.Group:
+    """A new group with a NeXus class."""
     group = parent.create_group(name)
     group.attrs["NX_class"] = kind
     return group

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import h5py
 
-from twotime.results import NODES, Analysis
+from twotime.results import DENOISED_FRAMES, NODES, Analysis
 
 
 def write_results(path: Path, analysis: Analysis) -> None:
@@ -22,6 +22,8 @@ def write_results(path: Path, analysis: Analysis) -> None:
         file.attrs["recipe"] = json.dumps(analysis.resolved)
         file.attrs["warnings"] = json.dumps(analysis.warnings)
         file.attrs["versions"] = json.dumps(analysis.versions)
+        if analysis.kind == "frames":
+            file.attrs[DENOISED_FRAMES] = True
         for node in NODES:
             if node.name in analysis.arrays:
                 array = analysis.arrays[node.name]

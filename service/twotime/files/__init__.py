@@ -2,6 +2,7 @@
 
 from twotime.files.detectors import Detector, detector_of
 from twotime.files.eiger import EigerSeries, master_geometry, master_of, master_pixel_mask
+from twotime.files.marks import denoised_file
 from twotime.files.multifile import Multifile, write_multifile
 from twotime.files.opening import open_frames
 from twotime.files.stacks import HDF5Stack, ImageStack, NumpyStack
@@ -13,6 +14,7 @@ __all__ = [
     "ImageStack",
     "Multifile",
     "NumpyStack",
+    "denoised_file",
     "detector_of",
     "master_geometry",
     "master_of",

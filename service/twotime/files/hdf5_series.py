@@ -1,6 +1,7 @@
 """Frames of one HDF5 file, and of those that it links to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
 from twotime.files.chunks import FrameBuffers, read_frames
+from twotime.files.marks import denoised_file
 from twotime.files.packed import PackedFrames, read_packed
 from twotime.files.series import Series
 from twotime.hdf5 import HDF5File, LeadsOutside
@@ -61,6 +63,7 @@ class HDF5Series(Series):
         self._buffers = FrameBuffers()
         (_, height, width), dtype = known[0]
         super().__init__(path, (int(self._ends[-1]), height, width), dtype, geometry, detector, orientation)
+        self.facts = replace(self.facts, denoised=denoised_file(path, places[0], self._folders))
 
     def read(self, numbers: range) -> NDArray[Any]:
         """Frames of these numbers, (k, H, W)."""

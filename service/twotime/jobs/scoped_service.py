@@ -24,7 +24,7 @@ from twotime.jobs.requests.automatic import AutomaticMode
 from twotime.jobs.requests.submission import Submission
 from twotime.jobs.scheduling.scheduler import Scheduler
 from twotime.jobs.status import RunListing, Submitted
-from twotime.recipe import Recipe, parse_recipe
+from twotime.recipe import AnyRecipe, parse_recipe
 
 MAX_AGE_S = 0.5
 """Screens poll once a second or two; all that ask within half a second share one request to Tiled."""
@@ -68,7 +68,7 @@ class ScopedService:
         self._cache = cache or RequestCache(MAX_AGE_S)
 
     async def submit(
-        self, reference: str, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False
+        self, reference: str, recipe: AnyRecipe | dict[str, Any] | None = None, *, force: bool = False
     ) -> AnalysisRecord:
         """Request the analysis of a run. The same request finds the same analysis and is not computed twice.
 
@@ -96,7 +96,7 @@ class ScopedService:
         return record
 
     async def submit_many(
-        self, recipe: Recipe | dict[str, Any] | None = None, *, force: bool = False, limit: int = 100, **which: Any
+        self, recipe: AnyRecipe | dict[str, Any] | None = None, *, force: bool = False, limit: int = 100, **which: Any
     ) -> list[Submitted]:
         """Request the analysis of every run that fits, oldest first; unusable runs are listed with the reason.
 
@@ -124,11 +124,13 @@ class ScopedService:
                 submitted.append(Submitted(uid, scan_id, record.id, ""))
         return submitted
 
-    async def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> dict[str, Any]:
+    async def plan(self, reference: str, recipe: AnyRecipe | dict[str, Any] | None = None) -> dict[str, Any]:
         """What `submit` would do: recipe, sources, ROIs with q and pixel counts, the analysis id and its status."""
         return await self._viewer.call(self._parts.submission.plan, reference, recipe, self._viewer)
 
-    async def planned_labels(self, reference: str, recipe: Recipe | dict[str, Any] | None = None) -> NDArray[np.int32]:
+    async def planned_labels(
+        self, reference: str, recipe: AnyRecipe | dict[str, Any] | None = None
+    ) -> NDArray[np.int32]:
         """ROIs of `plan`: (H, W) labels in the analysis frame, 0 outside all ROIs."""
         return await self._viewer.call(self._parts.submission.labels, reference, recipe, self._viewer)
 
@@ -171,12 +173,18 @@ class ScopedService:
         await self._viewer.check_data(analysis_id)
 
     async def read_array(
-        self, analysis_id: str, name: str, roi: int | None = None, window: tuple[slice, ...] = ()
+        self,
+        analysis_id: str,
+        name: str,
+        roi: int | None = None,
+        window: tuple[slice, ...] = (),
+        *,
+        frame: int | None = None,
     ) -> NDArray[Any]:
         """A published array, see `twotime.catalog.results.read.read_array`; raises `NotReady` before status is done."""
         await self.check_data(analysis_id)
         tiled = self._parts.tiled
-        return await tiled.call(read.read_array, tiled.store, analysis_id, name, roi, window)
+        return await tiled.call(read.read_array, tiled.store, analysis_id, name, roi, window, frame=frame)
 
     async def read_table(self, analysis_id: str, name: str) -> pd.DataFrame:
         """A published table; raises `NotReady` before status is done."""

@@ -192,7 +192,7 @@ class Service:
 
     async def _run(self) -> None:
         try:
-            self._ensemble = (await asyncio.to_thread(lambda: self._submission.versions))["ensemble"]
+            self._ensemble = (await asyncio.to_thread(self._submission.versions))["ensemble"]
             self._ensemble_loaded = True
         except WeightsDamaged as error:
             self._ensemble = str(error)

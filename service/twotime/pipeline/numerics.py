@@ -12,3 +12,6 @@ Leave it for what changes no number: names, speed, metadata, pictures, new colum
 off by default. Recipe values and the versions of the weights are part of the id by themselves. Numbers count as changed
 when `tests/unit/test_numerics.py` says so: more than 0.1 %, which is beyond what processors and libraries differ by.
 """
+
+FRAME_NUMERICS = "1"
+"""The same for denoised frames, which change by themselves."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotime.errors import RecipeError
+from twotime.errors import RecipeError, UnusableRun
 from twotime.pipeline.protocols import Library, NoLibrary
 from twotime.pipeline.regions import regions_of
-from twotime.recipe import GEOMETRY_UNITS, MaskOptions, Recipe, ResolvedRecipe, RunFacts, resolve
-from twotime.xpcs.orientation import oriented
+from twotime.pipeline.static_mask import static_mask
+from twotime.recipe import GEOMETRY_UNITS, Recipe, ResolvedRecipe, RunFacts, resolve
 from twotime.xpcs.roi import labelled
 from twotime.xpcs.types import Rois
 
@@ -99,11 +99,14 @@ def plan(
     ------
     RecipeError
         If a value is missing or impossible, an ROI holds no pixel or lies outside the detector, or a mask is not there.
+    UnusableRun
+        If the frames are denoised ones.
     """
+    _refuse_denoised(facts)
     library = library or NoLibrary()
     resolved = resolve(recipe, facts)
     shape = facts.frame_shape(resolved.orientation)
-    mask, masks = _static_mask(resolved, facts, library, shape)
+    mask, masks = static_mask(resolved.recipe.masks, resolved.orientation, facts, library)
     options = resolved.recipe
     try:
         rois, dropped = labelled(
@@ -143,45 +146,17 @@ def roi_rows(rois: Rois) -> list[dict[str, Any]]:
     ]
 
 
+def _refuse_denoised(facts: RunFacts) -> None:
+    """A denoised frame is a smooth estimate: its pixels share counts, so correlating them finds what is not there."""
+    if facts.denoised:
+        raise UnusableRun(
+            f"Run {facts.uid[:8]} holds denoised frames ({facts.denoised}), which have no speckle left: neighbouring "
+            "pixels share their counts. Correlate the frames as the detector wrote them."
+        )
+
+
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _static_mask(
-    resolved: ResolvedRecipe, facts: RunFacts, library: Library, shape: tuple[int, int]
-) -> tuple[NDArray[np.bool_], MaskOptions]:
-    """What the recipe's boxes, registry and files leave in, and its masks with the versions that were found."""
-    options = resolved.recipe.masks
-    mask = np.ones(shape, bool)
-    for number, box in enumerate(options.boxes):
-        for name, (low, high), size in (("rows", box.rows, shape[0]), ("columns", box.columns, shape[1])):
-            if not 0 <= low < high <= size:
-                raise RecipeError(
-                    f"masks.boxes.{number}.{name} is [{low}, {high}], but the detector has {size} {name}; "
-                    f"give 0 <= first < last <= {size}."
-                )
-        mask[slice(*box.rows), slice(*box.columns)] = False
-    named = []
-    for wanted in options.registry:
-        found, version = library.mask(wanted.name, wanted.version, facts.detector)
-        mask &= _fitting(found, facts, resolved, shape, f"masks.registry: {wanted.name} (version {version})")
-        named.append(wanted.model_copy(update={"version": version}))
-    for name in options.files:
-        mask &= _fitting(library.mask_file(name), facts, resolved, shape, f"masks.files: {name}")
-    return mask, options.model_copy(update={"registry": tuple(named)})
-
-
-def _fitting(
-    mask: NDArray[np.bool_], facts: RunFacts, resolved: ResolvedRecipe, shape: tuple[int, int], name: str
-) -> NDArray[np.bool_]:
-    """A mask in the analysis frame; one of another shape may be meant for the frame as written."""
-    if mask.shape == shape:
-        return mask
-    if mask.shape == facts.shape[1:]:
-        return oriented(mask, resolved.orientation)
-    raise RecipeError(
-        f"{name} has shape {mask.shape}, but the analysis frame of {facts.detector} is {shape}; give one of its shape."
-    )
 
 
 def _bin_of(wanted: str | int, n_frames: int, n_rois: int, budget_bytes: int) -> int:

@@ -139,6 +139,22 @@ def _no_library(what: str) -> RecipeError:
     return RecipeError(f"{what}, but there is no library of masks here; give the values in the recipe itself.")
 
 
+@dataclass(frozen=True)
+class ScanVariable:
+    """A scalar that a run records beside its frames, such as the temperature.
+
+    Attributes
+    ----------
+    name : as the run has it
+    unit : empty where the run does not say
+    values : (N,) one for each frame of the run; NaN where it is not known
+    """
+
+    name: str
+    unit: str
+    values: NDArray[np.float64]
+
+
 class Progress(Protocol):
     """Told how far an analysis has come; may raise `twotime.errors.Cancelled` to stop it."""
 

@@ -39,6 +39,8 @@ class RunFacts:
     frames_per_file : of the detector files; None where not recorded
     analysis : what the start document asks for, such as "iso" or "qphi"; empty where it says nothing
     access_tags : by which Tiled decides who sees the run, and so what is written of it
+    scalars : names of the numbers that the run records beside the frames
+    denoised : where it says that its frames are denoised ones; empty where they are as measured
     """
 
     uid: str
@@ -55,6 +57,8 @@ class RunFacts:
     frames_per_file: int | None = None
     analysis: str = ""
     access_tags: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
+    denoised: str = ""
 
     def frame_shape(self, orientation: Orientation) -> tuple[int, int]:
         """Rows and columns of the analysis frame."""

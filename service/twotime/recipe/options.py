@@ -1,14 +1,11 @@
-"""The recipe itself, and reading it."""
+"""The recipe of correlation functions."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from twotime.errors import RecipeError
 from twotime.recipe.document import MOST, Document, Finite, Name, NotNegative, Positive, Whole
-from twotime.recipe.regions import KINDS, MOST_ROIS, AnyRegion, Box
+from twotime.recipe.regions import FRAME_REGIONS, KINDS, MOST_ROIS, AnyRegion, Box
 from twotime.xpcs.orientation import Orientation
 
 DECAY_PARAMETERS = ("relaxation_rate", "beta", "baseline", "alpha")
@@ -43,11 +40,9 @@ class MaskName(Document):
     version: Whole | None = Field(None, description="none: the newest")
 
 
-class MaskOptions(Document):
-    """Which pixels to leave out, besides those that carry the detector's own saturation value."""
+class StaticMaskOptions(Document):
+    """Which pixels to leave out in either kind of analysis, besides those with the saturation value of the detector."""
 
-    from_data: bool = Field(True, description="find dead and hot pixels and gaps in the frames themselves")
-    noisy: bool = Field(True, description="with from_data: also ROI pixels that flicker or drift by themselves")
     pixel_mask: bool = Field(True, description="leave out what the detector's own master file masks")
     hot_above_counts: int | None = Field(None, ge=1, le=MOST, description="leave out pixels above this in any frame")
     dark_below_mean: NotNegative | None = Field(None, description="leave out pixels whose mean count is below this")
@@ -58,6 +53,13 @@ class MaskOptions(Document):
     files: tuple[Name, ...] = Field(
         (), max_length=MOST_MASKS, description=".npy or .npz files in the folder of masks; False or 0 leaves out"
     )
+
+
+class MaskOptions(StaticMaskOptions):
+    """Which pixels to leave out, besides those that carry the detector's own saturation value."""
+
+    from_data: bool = Field(True, description="find dead and hot pixels and gaps in the frames themselves")
+    noisy: bool = Field(True, description="with from_data: also ROI pixels that flicker or drift by themselves")
 
 
 class FrameOptions(Document):
@@ -73,9 +75,9 @@ class FrameOptions(Document):
         (), max_length=MOST_FRAMES, description="frames to leave out, numbered as in the run"
     )
     keep: tuple[Whole, ...] = Field(
-        (), max_length=MOST_FRAMES, description="frames to keep although their intensity stands out"
+        (), max_length=MOST_FRAMES, description="frames to keep although their intensity or their speckle stands out"
     )
-    find_bad: bool = Field(True, description="find beam losses and spikes in the summed intensity")
+    find_bad: bool = Field(True, description="find beam losses, spikes, and frames in which beam or detector had moved")
     accept_failed_run: bool = Field(False, description="analyse a run whose exit status is not success")
     on_damage: Literal["continue", "stop"] = Field(
         "continue", description="with missing, repeated or damaged frames: go on with the sound ones, or stop"
@@ -123,8 +125,10 @@ class FitOptions(Document):
 
 
 class Recipe(Document):
-    """What to do with a run; every field may be left out."""
+    """How to correlate the frames of a run; every field may be left out."""
 
+    # Left out of dumps: recipes, digests and ids of analyses from before there were kinds stay as they are.
+    kind: Literal["xpcs"] = Field("xpcs", exclude=True, description="correlation functions; frames: denoised frames")
     version: Literal[1] = 1
     detector: Name | None = Field(None, description="image key; none: the area detector found in the run")
     geometry: GeometryOptions = GeometryOptions()
@@ -150,52 +154,22 @@ class Recipe(Document):
         return self
 
 
-def parse_recipe(document: dict[str, Any] | None) -> Recipe:
-    """Read a recipe from plain data.
-
-    Raises
-    ------
-    RecipeError
-        On unknown keys, wrong units or contradictions; names the field, its value and what is expected.
-    """
-    try:
-        return Recipe.model_validate({} if document is None else document)
-    except ValidationError as error:
-        raise RecipeError(" ".join(sentence(item) for item in error.errors())) from None
-
-
-def load_recipe(path: Path | None) -> Recipe:
-    """Read a recipe from a JSON or YAML file; the default recipe where there is no file.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read or holds no recipe; names the file.
-    """
-    if path is None:
-        return Recipe()
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read as JSON or YAML: {error}") from None
-    if not isinstance(document, dict):
-        raise RecipeError(f"The recipe {path} holds no fields, such as rois: ...; see the README for an example.")
-    try:
-        return parse_recipe(document)
-    except RecipeError as error:
-        raise RecipeError(f"The recipe {path} cannot be used. {error}") from None
-
-
 def sentence(item: Any, prefix: str = "") -> str:
     """What pydantic found wrong, for a reader who knows only the recipe."""
     loc = item["loc"]
     # Behind the number of a ROI pydantic names its kind, which the reader did not write there.
-    parts = [part for k, part in enumerate(loc) if not (k == 2 and loc[0] == "rois" and part in KINDS)]
+    parts = [part for k, part in enumerate(loc) if not (k == 2 and loc[0] in ("rois", "regions") and part in KINDS)]
     place = ".".join(str(part) for part in ([prefix] * bool(prefix) + parts)) or "recipe"
     if item["type"] == "union_tag_invalid":
-        return f"{place}.kind: there is no kind {item['ctx']['tag']!r}; ROIs are {', '.join(KINDS)}."
+        return f"{place}.kind: there is no kind {item['ctx']['tag']!r}; {_kinds(place)}."
     if item["type"] == "extra_forbidden":
         return f"{place} is not a field of the recipe; remove it or correct its name."
     given = item.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) or given is None else ""
     return f"{place}: {item['msg'].removeprefix('Value error, ')}{shown}."
+
+
+def _kinds(place: str) -> str:
+    if place.startswith("regions"):
+        return f"regions are {', '.join(FRAME_REGIONS)}"
+    return f"ROIs are {', '.join(KINDS)}"

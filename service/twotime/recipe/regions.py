@@ -10,6 +10,8 @@ from twotime.recipe.document import Document, Finite, Name, NotNegative, Positiv
 MOST_REGIONS = 500
 MOST_ROIS = 1000
 KINDS = ("rings", "qphi", "box", "polygon", "labels", "named", "qmap")
+FRAME_REGIONS = ("box", "polygon", "labels")
+"""Kinds of regions that need no geometry."""
 
 
 class Rings(Document):
@@ -171,4 +173,15 @@ AnyRegion = Annotated[
     | Annotated[Named, Tag("named")]
     | Annotated[QMap, Tag("qmap")],
     Discriminator(_kind),
+]
+
+
+def _frame_kind(region: Any) -> str:
+    """A box where nothing else is said."""
+    return str(region.get("kind", "box")) if isinstance(region, Mapping) else str(getattr(region, "kind", "box"))
+
+
+FrameRegion = Annotated[
+    Annotated[Box, Tag("box")] | Annotated[Polygon, Tag("polygon")] | Annotated[Labels, Tag("labels")],
+    Discriminator(_frame_kind),
 ]

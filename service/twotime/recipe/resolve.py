@@ -13,6 +13,7 @@ from twotime.recipe.document import Document
 from twotime.recipe.facts import GEOMETRY_UNITS, RunFacts
 from twotime.recipe.options import FrameOptions, GeometryOptions, Recipe, sentence
 from twotime.recipe.regions import Angles, QPhi, Rings
+from twotime.recipe.resolve_frames import ResolvedFrameRecipe
 from twotime.xpcs.orientation import Orientation, oriented_point
 from twotime.xpcs.types import Geometry
 
@@ -44,6 +45,9 @@ class ResolvedRecipe(Document):
         return self.recipe.geometry.orientation
 
 
+AnyResolved = ResolvedRecipe | ResolvedFrameRecipe
+
+
 def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
     """Fill a recipe from the run and say where each value came from.
 
@@ -67,7 +71,7 @@ def resolve(recipe: Recipe, facts: RunFacts) -> ResolvedRecipe:
     return ResolvedRecipe(recipe=complete, sources=sources)
 
 
-def digest(raw_uid: str, resolved: ResolvedRecipe, versions: Mapping[str, str]) -> str:
+def digest(raw_uid: str, resolved: AnyResolved, versions: Mapping[str, str]) -> str:
     """Sha256 over all that decides the numbers; the same request has the same digest.
 
     Parameters

@@ -5,12 +5,14 @@ from twotime.simulate.defects import Defects, with_defects, with_flux
 from twotime.simulate.demo import demo_frames, demo_model
 from twotime.simulate.eiger_file import EigerFile, read_frames_file
 from twotime.simulate.speckle import SpeckleModel, simulate_frames
+from twotime.simulate.transition import TransitionModel
 
 __all__ = [
     "Defects",
     "EigerFile",
     "Scan",
     "SpeckleModel",
+    "TransitionModel",
     "demo_frames",
     "demo_model",
     "read_frames_file",

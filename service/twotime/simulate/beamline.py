@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -58,6 +58,7 @@ class Scan:
     frames_per_file : of each data file; a burst is one event and so one file
     as_written : frames and geometry are those that the detector writes, not those of the analysis frame
     metadata : further fields of the start document, which win
+    variables : unit and values of scalars, one value for each event; there are then as many events as values
     """
 
     detector: str = "eiger4m_single"
@@ -70,6 +71,7 @@ class Scan:
     frames_per_file: int = 1000
     as_written: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, tuple[str, Sequence[float]]] = field(default_factory=dict)
 
     def files_of(self, n_frames: int) -> int:
         """Frames per data file for a scan of so many."""
@@ -159,16 +161,29 @@ def run_documents(
                 "external": "STREAM:",
             },
             "i0": {"source": "simulated:i0", "dtype": "number", "dtype_numpy": "<f8", "shape": []},
+            **{name: _variable_key(name, unit) for name, (unit, _) in scan.variables.items()},
         },
         configuration={scan.detector: _configuration(frames, geometry, scan)},
-        object_keys={scan.detector: [key], "i0": ["i0"]},
+        object_keys={scan.detector: [key], "i0": ["i0"], **{name: [name] for name in scan.variables}},
     )
     yield "descriptor", stream.descriptor_doc
     yield from _stream(run, stream, file, frames, scan, progress or (lambda _: None))
-    yield "event", stream.compose_event(data={"i0": 1.0}, timestamps={"i0": time.time()}, filled={})
+    for data in _events(scan):
+        yield "event", stream.compose_event(data=data, timestamps=dict.fromkeys(data, time.time()), filled={})
     if scan.exit_status is not None:
         reason = "" if scan.exit_status == "success" else "simulated failure"
         yield "stop", run.compose_stop(exit_status=scan.exit_status, reason=reason)
+
+
+def _variable_key(name: str, unit: str) -> dict[str, Any]:
+    return {"source": f"simulated:{name}", "dtype": "number", "dtype_numpy": "<f8", "shape": [], "units": unit}
+
+
+def _events(scan: Scan) -> Iterator[dict[str, float]]:
+    """Scalars of each event; one event where nothing is scanned."""
+    columns = [values for _, values in scan.variables.values()] or [[0.0]]
+    for row in zip(*columns, strict=True):
+        yield {"i0": 1.0, **dict(zip(scan.variables, row, strict=False))}
 
 
 def _as_written(frames: NDArray[Any], geometry: Geometry, scan: Scan) -> tuple[NDArray[Any], Geometry]:

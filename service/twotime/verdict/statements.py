@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 Level = Literal["good", "note", "mind"]
 """good: an answer; note: worth knowing; mind: look before you rely on the numbers."""
-Picture = Literal["table", "two_time", "g2", "dispersion", "age", "intensity"]
+Picture = Literal["table", "two_time", "g2", "dispersion", "age", "intensity", "frames", "peaks", "regions"]
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,12 @@ def g2_covariance(exposure: Exposure, lag: NDArray[np.int64]) -> NDArray[np.floa
         c₁₃ c₂₄ + c₁₄ c₂₃ + κ₁₂₃₄                                                speckle
         + (1/k) Σ over frames in common of (c + κ₃ of the three that remain)     speckle and counting
         + (1/k²) (1 + c₁₂) where both frames are in common                       counting
+        - c₃₄ (τ₁₂₃ + τ₁₂₄) - c₁₂ (τ₃₄₁ + τ₃₄₂) + c₁₂ c₃₄ (sum of the four c' between them)   means of the frames
 
-    with the cumulants of 1/b independent modes κ₃ = 2 b² f f f and κ₄ = 2 b³ (the three cyclic products of f). Summed
-    over all pairs, divided by the pairs and the pixels. Pixels are taken as independent, the frames' means as known.
+    with the cumulants of 1/b independent modes κ₃ = 2 b² f f f and κ₄ = 2 b³ (the three cyclic products of f), and with
+    τ and c' those of counts: κ₃ + c / k where the third frame is one of the two, c + 1/k of a frame with itself. The
+    last line comes from dividing by the measured mean of each frame, to first order. Summed over all pairs, divided by
+    the pairs and the pixels. Pixels are taken as independent.
     """
     number = int(min(exposure.n_frames, MOST_FRAMES))
     lag = np.asarray(lag, np.int64)
@@ -137,18 +140,25 @@ def _kernel(one: Exposure, a: NDArray[np.int64], b: NDArray[np.int64], m: NDArra
     contrast, counts = one.beta / one.baseline, one.counts
     table = np.exp(-((one.rate * np.arange(3 * int(min(one.n_frames, MOST_FRAMES)))) ** one.alpha))
     f12, f34, f13, f24, f14, f23 = (table[np.abs(d)] for d in (a, b, m, m + b - a, m + b, m - a))
-    c13, c24, c14, c23 = (contrast * f * f for f in (f13, f24, f14, f23))
+    c12, c34, c13, c24, c14, c23 = (contrast * f * f for f in (f12, f34, f13, f24, f14, f23))
+    third_123, third_124, third_134, third_234 = (
+        2 * contrast**2 * product for product in (f12 * f23 * f13, f12 * f24 * f14, f13 * f34 * f14, f23 * f34 * f24)
+    )
+    same_13, same_24, same_14, same_23 = m == 0, m + b == a, m + b == 0, m == a
     speckle = c13 * c24 + c14 * c23
     speckle += 2 * contrast**3 * (f12 * f23 * f34 * f14 + f13 * f23 * f24 * f14 + f12 * f24 * f34 * f13)
-    third_123, third_124 = 2 * contrast**2 * f12 * f23 * f13, 2 * contrast**2 * f12 * f24 * f14
     mixed = (
-        (m == 0) * (c24 + third_124)
-        + (m + b == a) * (c13 + third_123)
-        + (m + b == 0) * (c23 + third_123)
-        + (m == a) * (c14 + third_124)
+        same_13 * (c24 + third_124)
+        + same_24 * (c13 + third_123)
+        + same_14 * (c23 + third_123)
+        + same_23 * (c14 + third_124)
     )
-    both = ((m == 0) & (a == b)) * (1 + contrast * f12 * f12)
-    return np.asarray(speckle + mixed / counts + both / counts**2, float)
+    both = (same_13 & (a == b)) * (1 + c12)
+    products = speckle + mixed / counts + both / counts**2
+    shared = (same_13.astype(float) + same_24 + same_14 + same_23) / counts
+    means = c12 * c34 * (c13 + c24 + c14 + c23 + shared)
+    means -= c34 * (third_123 + third_124 + c12 * shared) + c12 * (third_134 + third_234 + c34 * shared)
+    return np.asarray(products + means, float)
 
 
 def _binned(one: Exposure) -> Exposure:

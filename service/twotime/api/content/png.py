@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from twotime.results import shrink
 
-COLOUR_MAPS = {"raw": "viridis", "denoised": "viridis", "spread": "magma", "difference": "RdBu_r"}
+COLOUR_MAPS = {
+    **dict.fromkeys(("raw", "denoised", "rate"), "viridis"),
+    **dict.fromkeys(("spread", "error"), "magma"),
+    **dict.fromkeys(("difference", "residual"), "RdBu_r"),
+}
 LABELS = {
     "raw": "C2 measured",
     "denoised": "C2 denoised",
@@ -61,11 +65,11 @@ def two_time_png(values: NDArray[Any], kind: str, vmin: float, vmax: float, size
     size : edge of the picture, pixels
     """
     small, _ = shrink(values, size)
-    picture = _rgba(small, kind, Normalize(vmin, vmax))[::-1]
+    picture = coloured(small, kind, Normalize(vmin, vmax))[::-1]
     if len(picture) < size:
         nearest = np.arange(size) * len(picture) // size
         picture = picture[np.ix_(nearest, nearest)]
-    return _encoded(picture)
+    return encoded(picture)
 
 
 def two_time_figure(
@@ -126,10 +130,10 @@ def frame_png(
     low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, low * 1.001), clip=False) if logarithmic else Normalize(0, high)
     dark = np.isfinite(small) & (small <= 0)
-    picture = _rgba(np.where(dark, low, small) if logarithmic else small, "raw", norm)
+    picture = coloured(np.where(dark, low, small) if logarithmic else small, "raw", norm)
     if labels is not None:
         picture[shrink(_outline(labels), size)[0] > 0] = (255, 255, 255, 255)
-    return _encoded(picture)
+    return encoded(picture)
 
 
 def outlines_png(labels: NDArray[Any], size: int) -> bytes:
@@ -143,10 +147,11 @@ def outlines_png(labels: NDArray[Any], size: int) -> bytes:
     drawn = shrink(_outline(labels), size)[0] > 0
     picture = np.zeros((*drawn.shape, 4), np.uint8)
     picture[drawn] = (255, 255, 255, 255)
-    return _encoded(picture)
+    return encoded(picture)
 
 
-def _rgba(values: NDArray[Any], kind: str, norm: Normalize) -> NDArray[np.uint8]:
+def coloured(values: NDArray[Any], kind: str, norm: Normalize) -> NDArray[np.uint8]:
+    """RGBA in the colours of a kind of picture; NaN grey."""
     colours = matplotlib.colormaps[COLOUR_MAPS[kind]].with_extremes(bad=MISSING)
     picture: NDArray[np.uint8] = colours(norm(np.ma.masked_invalid(values)), bytes=True)
     return picture
@@ -159,7 +164,8 @@ def _outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return edge
 
 
-def _encoded(picture: NDArray[np.uint8]) -> bytes:
+def encoded(picture: NDArray[np.uint8]) -> bytes:
+    """RGBA as PNG."""
     content = BytesIO()
     imsave(content, np.ascontiguousarray(picture), format="png")
     return content.getvalue()

@@ -83,5 +83,5 @@ async def first(analysis_id: AnalysisId, service: TheWholeService) -> schemas.Qu
 
 def as_schema(record: AnalysisRecord) -> schemas.Analysis:
     """A record as the body of a response."""
-    fields = asdict(record)
+    fields = asdict(record) | {"kind": record.kind}
     return schemas.Analysis.model_validate({name: fields[name] for name in schemas.Analysis.model_fields})

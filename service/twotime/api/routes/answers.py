@@ -11,7 +11,7 @@ from twotime.api import schemas
 from twotime.api.content.frame_time import frame_time_s
 from twotime.api.content.table_responses import number
 from twotime.api.content.verdicts import verdict_of
-from twotime.api.dependencies import MOST, Finished, TheService
+from twotime.api.dependencies import MOST, Finished, FinishedXpcs, TheService
 from twotime.errors import InputError
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
@@ -25,7 +25,7 @@ async def verdict(record: Finished, service: TheService) -> schemas.Verdict:
 
 @router.get("/advice", response_model=schemas.Advice)
 async def advice(
-    record: Finished,
+    record: FinishedXpcs,
     service: TheService,
     roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")] = 1,
     relative_error: Annotated[

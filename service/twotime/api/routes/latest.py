@@ -9,10 +9,13 @@ from twotime.api.content.frame_time import frame_time_s, n_frames
 from twotime.api.content.summary import summary
 from twotime.api.content.verdicts import verdict_of
 from twotime.api.dependencies import SampleName, TheService
+from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.live_scans import LiveScan
 from twotime.errors import NotReady
 
 router = APIRouter(tags=["results"])
+
+_PAGE = 20
 
 
 @router.get("/latest", response_model=schemas.Latest)
@@ -27,11 +30,10 @@ async def latest(
         scan = next((one for one in scans if one.metadata.get("fits") and _is_of(one, sample)), None)
         if scan is not None:
             return _of_live(scan)
-    records, _ = await service.analyses(status="done", sample=sample, limit=1)
-    if not records:
+    record = await _newest(service, sample)
+    if record is None:
         of_sample = f" of sample {sample!r}" if sample else ""
         raise NotReady(f"No analysis{of_sample} has ended yet; look at GET /api/v1/analyses.")
-    record = records[0]
     fits = await service.read_table(record.id, "fits")
     q_fit = await service.read_table(record.id, "q_fit")
     result = summary(record, fits, q_fit, n_frames(record), frame_time_s(record))
@@ -52,6 +54,18 @@ async def latest(
         diffusion_error=None if headline is None else headline.diffusion.error,
         verdict=(await verdict_of(record, service)).text,
     )
+
+
+async def _newest(service: TheService, sample: str | None) -> AnalysisRecord | None:
+    """The newest finished analysis of correlation functions; None if there is none."""
+    offset, total = 0, 1
+    while offset < total:
+        records, total = await service.analyses(status="done", sample=sample, limit=_PAGE, offset=offset)
+        found = next((one for one in records if one.kind == "xpcs"), None)
+        if found is not None:
+            return found
+        offset += _PAGE
+    return None
 
 
 def _is_of(scan: LiveScan, sample: str | None) -> bool:

@@ -12,6 +12,7 @@ from twotime.api.content.png import frame_png, two_time_figure, two_time_png
 from twotime.api.dependencies import (
     MOST,
     Finished,
+    FinishedXpcs,
     Roi,
     Size,
     TheService,
@@ -34,7 +35,7 @@ Kind = Annotated[schemas.Kind, Query(description="measured, denoised, spread ove
 )
 async def two_time_picture(
     request: Request,
-    record: Finished,
+    record: FinishedXpcs,
     two_times: TheTwoTimeCache,
     roi: Roi,
     kind: Kind = "raw",
@@ -84,7 +85,7 @@ async def two_time_picture(
 )
 async def two_time_numbers(
     request: Request,
-    record: Finished,
+    record: FinishedXpcs,
     two_times: TheTwoTimeCache,
     roi: Roi,
     kind: Kind = "raw",
@@ -143,7 +144,8 @@ async def mean_frame(
     if same is not None:
         return same
     frame = await service.read_array(record.id, "mean_frame")
-    labels = await service.read_array(record.id, "roi_labels") if rois else None
+    labelled = rois and (record.kind == "xpcs" or bool(record.recipe["regions"]))
+    labels = await service.read_array(record.id, "roi_labels") if labelled else None
     mask = np.asarray(await service.read_array(record.id, "mask"), bool)
     content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic, mask=mask)
     return Response(content, media_type="image/png", headers={"ETag": tag})

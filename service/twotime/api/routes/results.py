@@ -17,8 +17,17 @@ from twotime.api import schemas
 from twotime.api.content.age_cuts import age_cut as cut_at_age
 from twotime.api.content.frame_time import frame_time_s, n_frames
 from twotime.api.content.summary import summary
-from twotime.api.content.table_responses import Format, number, table_response
-from twotime.api.dependencies import MOST, Finished, RoiRows, TheService, TheTwoTimeCache, entity_tag, unchanged
+from twotime.api.content.table_responses import Format, accepted, number, table_response
+from twotime.api.dependencies import (
+    MOST,
+    Finished,
+    FinishedXpcs,
+    RoiRows,
+    TheService,
+    TheTwoTimeCache,
+    entity_tag,
+    unchanged,
+)
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect
@@ -38,7 +47,7 @@ TABLES = {
 
 
 @router.get("/result", response_model=schemas.Result)
-async def result(record: Finished, service: TheService) -> schemas.Result:
+async def result(record: FinishedXpcs, service: TheService) -> schemas.Result:
     """The headline numbers of each ROI: q, Γ, β, C∞ and α with errors and flags, raw and denoised, and D."""
     fits = await service.read_table(record.id, "fits")
     q_fit = await service.read_table(record.id, "q_fit")
@@ -61,8 +70,11 @@ async def export(
     """The whole analysis in one file.
 
     NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
-    pictures that needs nothing else as HTML or PDF, or its numbers as text.
+    pictures that needs nothing else as HTML or PDF, or its numbers as text. Denoised frames come as NeXus (NXdata) or
+    as one HDF5 dataset per node.
     """
+    if record.kind == "frames" and ending not in ("nxs", "h5"):
+        raise NotFound(f"Analysis {record.id} holds denoised frames; there are export.nxs and export.h5 of it.")
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
     name = f"{record.id}.{ending}"
     dialect = Dialect.PYCHX if ending == "pychx.h5" else None
@@ -80,7 +92,7 @@ async def export(
 
 
 @router.get("/intensity", response_model=schemas.Intensity)
-async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
+async def intensity(record: FinishedXpcs, service: TheService) -> schemas.Intensity:
     """Mean count per pixel of each frame and ROI, and the excluded frames."""
     counts, frame, bad = [await service.read_array(record.id, name) for name in _PER_FRAME]
     return schemas.Intensity(
@@ -92,7 +104,7 @@ async def intensity(record: Finished, service: TheService) -> schemas.Intensity:
 
 @router.get("/age-cut", response_model=schemas.AgeCut)
 async def age_cut(
-    record: Finished,
+    record: FinishedXpcs,
     service: TheService,
     two_times: TheTwoTimeCache,
     roi: Annotated[int, Query(ge=1, le=MOST, description="number of the ROI, from 1")],
@@ -126,7 +138,7 @@ def _add_table(path: str, node: str) -> None:
 
     async def table(
         request: Request,
-        record: Finished,
+        record: FinishedXpcs,
         service: TheService,
         wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
         roi: RoiRows = None,
@@ -136,13 +148,13 @@ def _add_table(path: str, node: str) -> None:
         if same is not None:
             return same
         rows = await _rows(service, record, node, roi)
-        response = table_response(node, rows, wanted or _accepted(request))
+        response = table_response(node, rows, wanted or accepted(request))
         response.headers["ETag"] = tag
         response.headers["Vary"] = "Accept"
         return response
 
     async def csv(
-        record: Finished,
+        record: FinishedXpcs,
         service: TheService,
         roi: RoiRows = None,
     ) -> Response:
@@ -173,11 +185,6 @@ async def _rows(service: TheService, record: AnalysisRecord, node: str, roi: int
     if roi > number:
         raise InputError(f"roi is {roi}, but analysis {record.id} has the ROIs 1 to {number}.")
     return table[table["roi"] == roi] if "roi" in table else table
-
-
-def _accepted(request: Request) -> Format:
-    accept = request.headers.get("accept", "")
-    return "csv" if "text/csv" in accept and "json" not in accept else "json"
 
 
 for _path, _node in TABLES.items():

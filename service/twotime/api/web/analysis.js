@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { adviceCard, verdictCard } from "./answers.js";
 import { copy, el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
+import { showFrames } from "./frames.js";
 import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
 import { roiTable, select } from "./rois.js";
 import { twoTimes } from "./two_times.js";
@@ -18,6 +19,7 @@ export async function showAnalysis(main, record, actions, current, seen = {}) {
     main.append(state(record));
     return null;
   }
+  if (record.kind === "frames") return showFrames(main, record, current);
   const [result, verdict] = await Promise.all([api.result(record.id), api.verdict(record.id)]);
   if (!current()) return null;
   const view = layout(record, result, verdict, seen);
@@ -52,14 +54,19 @@ function header(record, { cancel, again, change }) {
           ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
           : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
         el("button", { class: "button", type: "button", onclick: () => change(record) }, "Change the recipe"),
-        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/export.pdf`, download: `${record.id}.pdf` }, "Report as PDF") : null,
-        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/fits.csv`, download: `${record.id}-fits.csv` }, "Fits as CSV") : null,
-        record.status === "done" ? el("a", { class: "button", href: `/api/v1/analyses/${record.id}/g2.csv`, download: `${record.id}-g2.csv` }, "g₂ as CSV") : null,
+        record.status === "done" ? filesOf(record).map(([name, words]) => el("a", { class: "button", href: `/api/v1/analyses/${record.id}/${name}`, download: `${record.id}-${name}` }, words)) : null,
       ),
     ),
     facts(record),
   );
 }
+
+const FILES = {
+  xpcs: [["export.pdf", "Report as PDF"], ["fits.csv", "Fits as CSV"], ["g2.csv", "g₂ as CSV"]],
+  frames: [["export.nxs", "NeXus file"], ["peaks.csv", "Peaks as CSV"], ["regions.csv", "Regions as CSV"]],
+};
+
+const filesOf = (record) => FILES[record.kind].filter(([name]) => name !== "regions.csv" || record.recipe.regions.length);
 
 function facts(record) {
   const { frames, geometry } = record.recipe;
@@ -70,8 +77,9 @@ function facts(record) {
     ["scan", record.scan_id ?? "–"],
     ["run", el("code", { title: record.raw_uid }, record.raw_uid.slice(0, 8))],
     ["frames", number ?? "–"],
-    ["frame time", duration(step)],
-    ["ensemble", record.versions.ensemble ?? "–"],
+    ...(record.kind === "frames"
+      ? [["added to one", frames?.sum ?? "–"], ["denoiser", record.versions.frame_denoiser ?? "–"]]
+      : [["frame time", duration(step)], ["ensemble", record.versions.ensemble ?? "–"]]),
     ["software", record.versions.twotime ?? "–"],
     ["requested", moment(record.created_time)],
     record.finished_time ? ["analysed", moment(record.finished_time)] : null,

@@ -32,6 +32,13 @@ export const advice = (id, roi, error) => json(`/analyses/${id}/advice?roi=${roi
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
 
+export const framesSummary = (id) => json(`/analyses/${id}/frames/summary`);
+/** Part {rows, columns} of a denoised frame, averaged to at most `size` points: {rows, step, start}. */
+export function frame(id, number, kind, size, { rows, columns }, signal) {
+  const [[row, row_stop], [column, column_stop]] = [rows, columns];
+  return picture(`/analyses/${id}/frame/${number}.f32?${new URLSearchParams({ kind, size, row, row_stop, column, column_stop })}`, { signal });
+}
+
 export const queue = () => json("/queue");
 export const first = (id) => json(`/analyses/${id}/first`, { method: "POST" });
 export const pause = (paused) => json(`/queue/${paused ? "pause" : "resume"}`, { method: "POST" });
@@ -63,7 +70,7 @@ async function picture(path, options) {
   const [height, width] = numbers("X-Shape");
   const values = new Float32Array(await response.arrayBuffer());
   const rows = Array.from({ length: height }, (_, i) => values.subarray(i * width, (i + 1) * width));
-  return { rows, scale: numbers("X-Scale"), step: numbers("X-Step")[0], start: numbers("X-Start", "0,0") };
+  return { rows, scale: numbers("X-Scale", "0,1"), step: numbers("X-Step")[0], start: numbers("X-Start", "0,0") };
 }
 
 /** Call `heard[kind]` with each event and `connected` with true or false; the browser reconnects by itself. */

@@ -37,6 +37,31 @@ export const GROUPS = [
   ]],
 ];
 
+/** Fields of a recipe of denoised frames; its regions are written as JSON. */
+export const FRAME_GROUPS = [
+  ["Frames", [
+    number("frames.start", "First frame"),
+    number("frames.stop", "Stop before"),
+    number("frames.stride", "Every n-th"),
+    number("frames.sum", "Add so many to one"),
+    number("gain", "Value of one photon", "", "for detectors that integrate"),
+  ]],
+  ["Masks", [
+    number("masks.hot_above_counts", "Leave out above", "counts"),
+    tick("masks.pixel_mask", "Leave out what the detector masks"),
+  ]],
+  ["Peaks", [
+    number("peaks.significance", "Least significance", "σ"),
+    number("peaks.most", "At most per frame"),
+    tick("peaks.find", "Look for peaks"),
+  ]],
+  ["Regions", [
+    { path: "regions.0.rows", label: "Rows of region 1", pair: true, hint: "first and one past the last, such as 310 331" },
+    { path: "regions.0.columns", label: "Columns of region 1", pair: true, hint: "further regions as JSON below" },
+    { path: "scan_variable", label: "Against", words: true, hint: "a scalar of the run; none: one that changes" },
+  ]],
+];
+
 const UNITS = [["1/A", "1/Å"], ["pixel", "pixel"]];
 const RINGS = [
   { path: "unit", label: "Unit", options: UNITS, needed: true },
@@ -92,6 +117,18 @@ function evenly(plan) {
   return { unit: "1/A", inner_radius: Number(inner.toPrecision(4)), width: Number(((outer - inner) / count).toPrecision(4)), num_rings: count };
 }
 
+/** Put an edge of a region; one that has lost both is gone. */
+export function putRegion(recipe, path, value) {
+  const [, place, name] = path.split(".");
+  const regions = [...(recipe.regions ?? [])];
+  const one = { ...regions[place] };
+  if (value === undefined) delete one[name];
+  else one[name] = value;
+  if (one.rows || one.columns || one.vertices || one.array) regions[place] = one;
+  else regions.splice(Number(place), 1);
+  put(recipe, "regions", regions.length ? regions : undefined);
+}
+
 export const at = (tree, path) => path.split(".").reduce((branch, part) => branch?.[part], tree);
 
 /** Put a value into a tree, or take it away with the branches that it leaves bare. */
@@ -127,9 +164,9 @@ export function fieldOf(field, value, changed, full = field.path) {
     input = el("select", { ...base, onchange: () => changed(input.value || undefined) }, [...none, ...field.options].map(([key, name]) => el("option", { value: key }, name)));
     input.value = value ?? (field.needed ? field.options[0][0] : "");
   } else {
-    const read = field.pairs ? pairsOf : meant;
-    input = el("input", { ...base, type: "text", inputmode: field.pairs ? "text" : "decimal", autocomplete: "off", spellcheck: "false", oninput: () => changed(read(input.value)) });
-    input.value = value === undefined || value === null ? "" : field.pairs ? written(value) : String(value);
+    const read = field.pairs ? pairsOf : field.pair ? (typed) => pairsOf(typed)?.[0] : field.words ? (typed) => typed.trim() || undefined : meant;
+    input = el("input", { ...base, type: "text", inputmode: field.pairs || field.pair || field.words ? "text" : "decimal", autocomplete: "off", spellcheck: "false", oninput: () => changed(read(input.value)) });
+    input.value = value === undefined || value === null ? "" : field.pairs ? written(value) : field.pair ? value.join(" ") : String(value);
   }
   return el("div", { class: field.wide ? "field wide" : "field" }, label, input, about);
 }
@@ -152,7 +189,7 @@ const written = (pairs) => (Array.isArray(pairs) ? pairs.map((pair) => (Array.is
 export function explain(form, plan) {
   for (const input of form.querySelectorAll("[data-path]")) {
     const path = input.dataset.path;
-    if (path.startsWith("rois")) continue;
+    if (path.startsWith("rois") || path.startsWith("regions")) continue;
     const value = at(plan.recipe, path);
     if (input.type === "text") input.placeholder = typeof value === "number" ? String(Number(value.toPrecision(7))) : String(value ?? "none");
     const about = input.closest(".field").querySelector(".source");

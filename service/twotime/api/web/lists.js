@@ -25,7 +25,7 @@ function analysisItem(one, chosen, choose) {
     running
       ? el("progress", { max: 1, value: one.progress ?? 0, "aria-label": `${one.stage ?? "running"}` })
       : null,
-    under(one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
+    under(one.kind === "frames" ? "frames" : null, one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
   );
 }
 

@@ -2,21 +2,21 @@
 
 import { timeUnit } from "./format.js";
 
-const MAGMA = [
+export const MAGMA = [
   [0, "#000004"], [0.13, "#1c1044"], [0.25, "#4f127b"], [0.38, "#812581"], [0.5, "#b5367a"],
   [0.63, "#e55064"], [0.75, "#fb8761"], [0.88, "#fec287"], [1, "#fcfdbf"],
 ];
-const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
-const CONFIG = {
+export const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
+export const CONFIG = {
   responsive: true,
   displaylogo: false,
   displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-function layout(more) {
+export function layout(more) {
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -29,9 +29,9 @@ function layout(more) {
   };
 }
 
-const ABOVE = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
+export const ABOVE = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
 
-const axis = (title, more = {}) => ({
+export const axis = (title, more = {}) => ({
   title: { text: title, standoff: 8 },
   gridcolor: colour("line"),
   linecolor: colour("soft"),
@@ -125,7 +125,7 @@ const stackOf = (panels) => {
   return { shared: own < 0 ? [0, 1] : [1 - own / number, 1], own: [0, 1 / number] };
 };
 
-const bar = (title, x, span, stacked) => ({
+export const bar = (title, x, span, stacked) => ({
   title: { text: title, side: "top" },
   thickness: 11,
   x,

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
-import { at, blame, explain, fieldOf, firstOf, GROUPS, put, SHAPES, shapeOf } from "./fields.js";
+import { at, blame, explain, fieldOf, firstOf, FRAME_GROUPS, GROUPS, put, putRegion, SHAPES, shapeOf } from "./fields.js";
 import { duration } from "./format.js";
 
 const PAUSE_MS = 350;
@@ -38,17 +38,38 @@ function editor(uid, recipe, current, submitted) {
 
   /** Draw the form anew from the recipe, such as after its text was edited. */
   function fill() {
-    const groups = GROUPS.map(([title, fields]) => group(title, fields.map((field) => fieldOf(field, told(field), (value) => changed(field, value)))));
-    groups.splice(1, 0, regions());
+    const own = isFrames() ? FRAME_GROUPS : GROUPS;
+    const groups = own.map(([title, fields]) => group(title, fields.map((field) => fieldOf(field, told(field), (value) => changed(field, value)))));
+    if (!isFrames()) groups.splice(1, 0, regions());
+    groups.unshift(kinds());
     form.replaceChildren(...groups);
     if (plan) explain(form, plan);
+  }
+
+  const isFrames = () => recipe.kind === "frames";
+
+  /** Correlation functions or denoised frames; another kind begins with an empty recipe. */
+  function kinds() {
+    const select = el("select", { id: "field-kind", onchange: () => {
+      for (const key of Object.keys(recipe)) delete recipe[key];
+      if (select.value === "frames") recipe.kind = "frames";
+      plan = null;
+      drawn = "";
+      write();
+      fill();
+      form.querySelector("#field-kind").focus();
+      later();
+    } }, [["xpcs", "correlation functions"], ["frames", "denoised frames"]].map(([key, name]) => el("option", { value: key }, name)));
+    select.value = isFrames() ? "frames" : "xpcs";
+    return group("Analysis", [el("div", { class: "field wide" }, el("label", { for: "field-kind" }, "What to compute"), select)]);
   }
 
   // A box that nobody touched shows what holds: ticked, as all boxes of the form are by default.
   const told = (field) => at(recipe, field.path) ?? (field.tick ? true : undefined);
 
   function changed(field, value) {
-    put(recipe, field.path, field.tick && value === true ? undefined : value);
+    if (field.path.startsWith("regions.")) putRegion(recipe, field.path, value);
+    else put(recipe, field.path, field.tick && value === true ? undefined : value);
     write();
     later();
   }
@@ -143,8 +164,9 @@ function editor(uid, recipe, current, submitted) {
 
   async function outline(asked, fresh) {
     const { detector } = plan;
-    picture.show(api.runFrameAddress(uid, detector, plan.recipe.geometry.orientation));
-    const where = JSON.stringify([plan.recipe.geometry, plan.recipe.rois, plan.recipe.masks, plan.recipe.min_pixels]);
+    const { geometry, orientation, regions, rois, masks, min_pixels } = plan.recipe;
+    picture.show(api.runFrameAddress(uid, detector, orientation ?? geometry.orientation));
+    const where = JSON.stringify([geometry ?? orientation, rois ?? regions, masks, min_pixels]);
     if (where !== drawn) {
       const image = await api.planOutlines(uid, asked);
       if (!fresh()) return;
@@ -196,19 +218,21 @@ function preview() {
 
 /** Warnings and the table of ROIs that the plan leads to. */
 function results(plan) {
-  const head = ["ROI", "q (1/Å)", "from", "to", "φ", "pixels"];
-  const row = (roi) => [roi.roi, roi.q?.toFixed(5) ?? "–", roi.q_inner?.toFixed(5) ?? "–", roi.q_outer?.toFixed(5) ?? "–", roi.phi === null ? "–" : `${roi.phi.toFixed(0)}°`, roi.n_pixels];
+  const isFrames = plan.recipe.kind === "frames";
+  const head = isFrames ? ["region", "pixels"] : ["ROI", "q (1/Å)", "from", "to", "φ", "pixels"];
+  const row = (roi) => isFrames ? [roi.roi, roi.n_pixels] : [roi.roi, roi.q?.toFixed(5) ?? "–", roi.q_inner?.toFixed(5) ?? "–", roi.q_outer?.toFixed(5) ?? "–", roi.phi === null ? "–" : `${roi.phi.toFixed(0)}°`, roi.n_pixels];
   const table = el("table", { class: "plain" },
     el("caption", { class: "hidden" }, "ROIs of this recipe"),
     el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, plan.rois.map((roi) => el("tr", {}, row(roi).map((value) => el("td", {}, String(value)))))));
   const facts = `${plan.n_frames} frames, ${duration(plan.frame_time_s)} apart · ${plan.detector}`;
+  const name = isFrames ? "region" : "ROI";
   const notes = plan.warnings.length ? [el("ul", { class: "notes few", tabindex: 0, "aria-label": "Warnings" }, plan.warnings.map((one) => el("li", {}, one)))] : [];
   return [
     ...notes,
     el("section", { class: "card" },
-      el("div", { class: "head" }, el("h3", {}, `${plan.rois.length} ROI${plan.rois.length === 1 ? "" : "s"}`), el("span", { class: "under" }, facts)),
-      el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Table of ROIs" }, table),
+      el("div", { class: "head" }, el("h3", {}, `${plan.rois.length} ${name}${plan.rois.length === 1 ? "" : "s"}`), el("span", { class: "under" }, facts)),
+      el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": `Table of ${name}s` }, table),
     ),
   ];
 }

@@ -79,6 +79,11 @@ class AnalysisRecord:
     final: str = FINAL
 
     @property
+    def kind(self) -> str:
+        """Of analysis: "xpcs" or "frames"."""
+        return str(self.recipe.get("kind", "xpcs"))
+
+    @property
     def ended(self) -> bool:
         """Whether it is done, failed or cancelled."""
         return self.status in ENDED

@@ -40,7 +40,7 @@ from twotime.catalog.server.access_tags import giving_tags, tags_of
 from twotime.catalog.server.nodes import child, create_once, raise_unless_conflict
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import AnalysisNotFound
-from twotime.recipe import Recipe, ResolvedRecipe, RunFacts, analysis_id
+from twotime.recipe import AnyRecipe, AnyResolved, RunFacts, analysis_id
 
 log = structlog.get_logger()
 
@@ -69,11 +69,11 @@ class AnalysisStore:
     def request(
         self,
         facts: RunFacts,
-        resolved: ResolvedRecipe,
+        resolved: AnyResolved,
         digest: str,
         versions: Mapping[str, str],
         *,
-        asked: Recipe | None = None,
+        asked: AnyRecipe | None = None,
         force: bool = False,
         automatic: bool = False,
         parents: Sequence[str] = (),

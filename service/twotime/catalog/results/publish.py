@@ -29,7 +29,7 @@ from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.columns import COLUMNS, unit_of
 from twotime.errors import TiledUnavailable
 from twotime.pipeline.protocols import Progress, no_progress
-from twotime.results import NODES, Analysis, Node
+from twotime.results import DENOISED_FRAMES, Analysis, Node, nodes_of
 from twotime.verdict import Evidence, verdict
 from twotime.verdict.evidence import ARRAYS, TABLES
 
@@ -39,27 +39,39 @@ OTHER_FINALS = ("final_2", "final_3")
 """Keys of the results container if Tiled cannot create nodes below `FINAL`; `AnalysisRecord.final` says which."""
 RUNS = "runs"
 _SERVER_FAILED = 500
-RESULT_SPEC = Spec("xpcs_result")
+RESULT_SPECS = {"xpcs": Spec("xpcs_result"), "frames": Spec("frames_result")}
 TWO_TIME_SPEC = Spec("xpcs_two_time")
+DENOISED_FRAMES_SPEC = Spec(DENOISED_FRAMES)
 LONGEST_CHUNK = 1000
 CHUNK_BYTES = 4 * 2**20
 _RUN_NAMESPACE = uuid.UUID("6f5b2f0e-8a1c-5d0e-9a55-6b1c0d7a7e11")
-_RUN_COLUMNS = (
-    "roi",
-    "q",
-    "headline",
-    "relaxation_rate",
-    "relaxation_rate_error",
-    "beta",
-    "beta_error",
-    "baseline",
-    "baseline_error",
-    "alpha",
-    "alpha_error",
-    "trusted",
-    "flag",
-)
-"""Of the table `fits`, in the Bluesky run."""
+_RUN_COLUMNS = {
+    "fits": (
+        "roi",
+        "q",
+        "headline",
+        "relaxation_rate",
+        "relaxation_rate_error",
+        "beta",
+        "beta_error",
+        "baseline",
+        "baseline_error",
+        "alpha",
+        "alpha_error",
+        "trusted",
+        "flag",
+    ),
+    "frames": (
+        "frame_number",
+        "frames_summed",
+        "scan_value",
+        "counts",
+        "counts_denoised",
+        "residual_deviation",
+        "n_peaks",
+    ),
+}
+"""Of the table with the headline numbers, in the Bluesky run."""
 
 
 class TiledSink:
@@ -126,9 +138,12 @@ class TiledSink:
 
     def _write_below(self, container: Container, key: str, analysis: Analysis) -> None:
         final = container.create_container(
-            key, specs=[RESULT_SPEC], metadata=plain(_described(analysis)), access_tags=tags_of(container)
+            key,
+            specs=[RESULT_SPECS[analysis.kind]],
+            metadata=plain(_described(analysis)),
+            access_tags=tags_of(container),
         )
-        nodes = [node for node in NODES if _has(analysis, node)]
+        nodes = [node for node in nodes_of(analysis.kind) if _has(analysis, node)]
         for number, node in enumerate(nodes):
             self.progress("publishing", number / (len(nodes) + 1))
             if node.is_table:
@@ -164,7 +179,7 @@ def _node_metadata(node: Node, analysis: Analysis) -> dict[str, Any]:
     }
     if not node.is_table:
         metadata |= {"axes": list(node.axes), "unit": node.unit}
-    if "roi" in node.axes or node.is_table:
+    if analysis.kind == "xpcs" and ("roi" in node.axes or node.is_table):
         rois = analysis.resolved.get("rois", [])
         metadata |= {"roi": [row["roi"] for row in rois], "q": [row["q"] for row in rois], "q_unit": "1/Å"}
     return metadata
@@ -195,23 +210,31 @@ def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
         [DataSource(structure=structure, structure_family=StructureFamily.array)],
         key=node.name,
         metadata=plain(_node_metadata(node, analysis)),
-        specs=[TWO_TIME_SPEC] if node.axes == ("roi", "frame_1", "frame_2") else [],
+        specs=_specs(node),
         access_tags=tags_of(final),
     )
     for block, index in _blocks(chunks):
         client.write_block(np.ascontiguousarray(array[index]), block=block)
 
 
+def _specs(node: Node) -> list[Spec]:
+    if node.axes == ("roi", "frame_1", "frame_2"):
+        return [TWO_TIME_SPEC]
+    return [DENOISED_FRAMES_SPEC] if node.name == "rate" else []
+
+
 def _chunks(shape: tuple[int, ...], axes: tuple[str, ...], itemsize: int) -> tuple[tuple[int, ...], ...]:
-    """Chunks of at most 1000 x 1000 of a two-time function, with as many ROIs as fit `CHUNK_BYTES`, at least one.
+    """Chunks of at most 1000 x 1000 of a picture, with as many pictures as fit `CHUNK_BYTES`, at least one.
+
+    A picture is the two-time function of a ROI, or a detector frame.
 
     Each message costs Tiled 40 ms, with 0.4 MB as with 1.4 MB: one chunk for several small functions published ten ROIs
     of 600 frames in 2.1 s instead of 3.9 s. Other arrays have chunks of 1000 along each axis.
     """
     longest = dict.fromkeys(axes, LONGEST_CHUNK)
-    if len(axes) == 3 and "roi" in axes:
+    if len(axes) == 3:
         one = itemsize * math.prod(min(length, LONGEST_CHUNK) for length in shape[1:])
-        longest["roi"] = max(1, CHUNK_BYTES // max(one, 1))
+        longest[axes[0]] = max(1, CHUNK_BYTES // max(one, 1))
     return tuple(_split(length, longest[name]) for length, name in zip(shape, axes, strict=True))
 
 
@@ -228,32 +251,33 @@ def _blocks(chunks: tuple[tuple[int, ...], ...]) -> Iterator[tuple[tuple[int, ..
 
 
 def _write_run(results: Container, record: AnalysisRecord, analysis: Analysis, tags: list[str] | None) -> None:
-    fits = analysis.tables.get("fits")
-    if fits is None or fits.empty:
+    name_of_table = "fits" if analysis.kind == "xpcs" else "frames"
+    rows = analysis.tables.get(name_of_table)
+    if rows is None or rows.empty:
         return
-    columns = [name for name in _RUN_COLUMNS if name in fits.columns]
+    columns = [name for name in _RUN_COLUMNS[name_of_table] if name in rows and not _is_unknown(rows[name])]
     # The writer removes this field from the document and sets the tags on every node it creates.
     for_writer = {} if tags is None else {"tiled_access_tags": tags}
     builder = RunBuilder(metadata=_start_metadata(record) | for_writer, uid=run_uid(record.id))
     builder.add_stream(
         "primary",
-        data_keys={name: _data_key(name, fits[name]) for name in columns},
-        data={name: fits[name].tolist() for name in columns},
+        data_keys={name: _data_key(name_of_table, name, rows[name]) for name in columns},
+        data={name: rows[name].tolist() for name in columns},
     )
     builder.close()
     create_once(results, RUNS, {}, specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
-    writer = TiledWriter(results[RUNS], batch_size=len(fits))
+    writer = TiledWriter(results[RUNS], batch_size=len(rows))
     for name, document in builder.get_run().documents(fill="no"):
         writer(name, document)
     # The writer retries failed requests, by which rows may be written twice, as its documentation says.
-    n_rows = len(results[RUNS][run_uid(record.id)]["primary"].read()["roi"])
-    if n_rows != len(fits):
-        raise TiledUnavailable(f"Tiled kept {n_rows} rows of {len(fits)} headline numbers; they are written again.")
+    n_rows = len(results[RUNS][run_uid(record.id)]["primary"].read()[columns[0]])
+    if n_rows != len(rows):
+        raise TiledUnavailable(f"Tiled kept {n_rows} rows of {len(rows)} headline numbers; they are written again.")
 
 
 def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        "plan_name": "xpcs_analysis",
+        "plan_name": f"{record.kind}_analysis",
         "analysis_id": record.id,
         "raw_uid": record.raw_uid,
         "parents": list(record.parents),
@@ -268,8 +292,13 @@ def _start_metadata(record: AnalysisRecord) -> dict[str, Any]:
     return metadata
 
 
-def _data_key(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
+def _is_unknown(column: "pd.Series[Any]") -> bool:
+    """Whether a column of an optional value, such as that of the scan variable, holds none."""
+    return bool(column.name == "scan_value" and column.isna().all())
+
+
+def _data_key(table: str, name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     kinds = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
     key = {"source": "twotime", "dtype": kinds.get(column.dtype.kind, "string"), "shape": []}
-    unit = unit_of("fits", name)
-    return key | ({} if unit == "1" else {"units": unit})
+    unit = unit_of(table, name)
+    return key | ({} if unit in ("1", "see scan_variable") else {"units": unit})

@@ -12,11 +12,17 @@ from twotime.catalog.results.older import completed
 from twotime.catalog.server.nodes import child
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused
-from twotime.results import NODES, Analysis
+from twotime.results import NODES, Analysis, nodes_of
 
 
 def read_array(
-    store: AnalysisStore, analysis_id: str, name: str, roi: int | None = None, window: tuple[slice, ...] = ()
+    store: AnalysisStore,
+    analysis_id: str,
+    name: str,
+    roi: int | None = None,
+    window: tuple[slice, ...] = (),
+    *,
+    frame: int | None = None,
 ) -> NDArray[Any]:
     """A published array.
 
@@ -25,6 +31,7 @@ def read_array(
     name : as in `twotime.results.NODES`
     roi : number of the ROI to take out, from 1; none: the whole array
     window : slices of the axes after that of the ROIs; only these are read from Tiled
+    frame : number of the denoised frame to take out, from 0; none: all
 
     Raises
     ------
@@ -33,10 +40,15 @@ def read_array(
     NotFound
         If it holds no such array.
     InputError
-        If it has no such ROI.
+        If it has no such ROI or frame.
     """
     node = _published(store, analysis_id, name, table=False)
     with tiled_errors():
+        if frame is not None:
+            number = node.shape[0]
+            if node.metadata["axes"][0] != "frame" or frame >= number:
+                raise InputError(f"frame is {frame}, but analysis {analysis_id} has the frames 0 to {number - 1}.")
+            return np.asarray(node[frame])
         if roi is None:
             return np.asarray(node.read())
         axes = list(node.metadata["axes"])
@@ -81,7 +93,7 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
         raise NotReady(f"Analysis {analysis_id} is {record.status}; it has no result to export.")
     with tiled_errors():
         there = set(store.node(analysis_id)[record.final])
-    own = [node for node in NODES if node.name in there]
+    own = [node for node in nodes_of(record.kind) if node.name in there]
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
         tables={

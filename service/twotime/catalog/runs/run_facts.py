@@ -9,7 +9,7 @@ from databroker.client import BlueskyRun
 from tiled.client.array import ArrayClient
 from tiled.client.container import Container
 
-from twotime.catalog.runs.detector_files import master_file
+from twotime.catalog.runs.detector_files import master_file, reachable_files
 from twotime.catalog.runs.document_values import (
     first_number,
     integer_or_none,
@@ -21,8 +21,9 @@ from twotime.catalog.runs.document_values import (
 from twotime.catalog.server.access_tags import tags_of
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import RecipeError, RunStillRunning, UnusableRun
-from twotime.files import detector_of, master_geometry
+from twotime.files import denoised_file, detector_of, master_geometry
 from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts
+from twotime.results import DENOISED_FRAMES
 
 CONFIGURATION_KEYS = {
     "beam_center_y": "beam_center_y",
@@ -48,11 +49,13 @@ class ImageNode:
     key : image key, such as ``eiger4m_single_image``
     node : the array in Tiled, of shape (..., H, W)
     descriptor : metadata of the stream
+    stream : name of the stream
     """
 
     key: str
     node: ArrayClient
     descriptor: Mapping[str, Any]
+    stream: str = "primary"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -126,6 +129,8 @@ def run_facts(
         frames_per_file=integer_or_none(data.get("images_per_file")),
         analysis=str(start.get("analysis") or ""),
         access_tags=tuple(tags_of(run) or ()),
+        scalars=_scalars(image),
+        denoised=_denoised(start, image, (path_map or {}, folders) if direct else None),
     )
 
 
@@ -159,7 +164,7 @@ def image_nodes(run: BlueskyRun) -> list[ImageNode]:
                 continue  # Saves a request per key; a run may have hundreds of scalars.
             node = container.get(key)
             if isinstance(node, ArrayClient) and node.ndim >= 3 and node.dtype.kind in "uif":
-                images.append(ImageNode(key, node, stream.metadata))
+                images.append(ImageNode(key, node, stream.metadata, name))
     return sorted(images, key=lambda image: ("eiger" not in image.key.lower(), -image.node.size))
 
 
@@ -189,6 +194,25 @@ def _refuse_unfinished(uid: str, stop: Mapping[str, Any] | None, accept_failed: 
             f"Run {uid[:8]} ended with exit_status {status!r}{reason}; "
             "set frames.accept_failed_run to true in the recipe to analyse what it holds."
         )
+
+
+def _scalars(image: ImageNode) -> tuple[str, ...]:
+    """Names of the numbers that the run records with each event of the detector's stream."""
+    data_keys = mapping_or_empty(image.descriptor.get("data_keys")).items()
+    described = {key: mapping_or_empty(data_key) for key, data_key in data_keys}
+    return tuple(key for key, one in described.items() if one.get("dtype") in ("number", "integer"))
+
+
+def _denoised(
+    start: Mapping[str, Any], image: ImageNode, files: tuple[Mapping[str, str], Sequence[Path]] | None
+) -> str:
+    """Where a run says that its frames are denoised ones; empty where it does not."""
+    if start.get(DENOISED_FRAMES):
+        return f"{DENOISED_FRAMES} in its start document"
+    if DENOISED_FRAMES in {spec.name for spec in image.node.specs}:
+        return f"spec {DENOISED_FRAMES} of {image.key}"
+    found = reachable_files(image.node, *files) if files is not None else []
+    return denoised_file(found[0].path, found[0].dataset, files[1]) if found and files is not None else ""
 
 
 def _configuration(image: ImageNode) -> dict[str, Any]:

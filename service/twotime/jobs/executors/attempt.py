@@ -9,13 +9,13 @@ import httpx
 import structlog
 from tiled.client.container import Container
 
-from cnn_ed import Ensemble
 from twotime.catalog.results.analysis_record import AnalysisRecord, ClaimLost, plain
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.publish import TiledSink
 from twotime.catalog.runs.detector_files import pixel_cache
 from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.catalog.runs.run_facts import run_facts
+from twotime.catalog.runs.scan_variables import scan_variable
 from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
@@ -30,12 +30,12 @@ from twotime.errors import (
 )
 from twotime.jobs.executors.executor import OnProgress
 from twotime.jobs.executors.heartbeat import Heartbeat, StopSign
-from twotime.pipeline import Progress, analyse, plan, versions_of
+from twotime.pipeline import Progress, analysis_of, kind_versions, plan_of
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import deciding, parse_recipe
 from twotime.results import Analysis
 from twotime.settings import Settings
-from twotime.weights import load_ensemble
+from twotime.weights import Models
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ Result = TypeVar("Result")
 
 
 class AttemptRunner:
-    """Computes attempts, one after another. Connects to Tiled and loads the ensemble once.
+    """Computes attempts, one after another. Loads each model once, when it is first needed.
 
     Parameters
     ----------
@@ -64,13 +64,12 @@ class AttemptRunner:
         self.settings = settings
         self.cancel = cancel
         self.on_progress = on_progress
-        self._ensemble: Ensemble | None = None
+        self._models = Models(settings.ensemble, settings.frame_denoiser)
 
     def warm_up(self) -> None:
-        """Load models and compile kernels. If the models cannot be loaded, the first attempt reports it."""
+        """Load the ensemble and compile kernels. If the models cannot be loaded, the first attempt reports it."""
         with suppress(WeightsDamaged):
-            self._ensemble = load_ensemble(self.settings.ensemble)
-            warm_up(self._ensemble)
+            warm_up(self._models.ensemble)
 
     def run(self, record: AnalysisRecord) -> Outcome:
         """Compute and publish one claimed attempt; never raises."""
@@ -141,25 +140,24 @@ class AttemptRunner:
             folders=settings.detector_dirs,
         )
         library = MaskLibrary(root, settings)
-        the_plan = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
+        the_plan = plan_of(facts, recipe, library, budget_bytes=library.budget_bytes)
         # The id of the analysis was made from the recipe and the versions at the time of the request. Numbers for other
         # ones must not be published under it.
         _require_same_recipe(record, plain(the_plan.resolved.recipe.model_dump(mode="json")))
-        if self._ensemble is None:
-            progress("loading the models", 0.0)
-            self._ensemble = load_ensemble(self.settings.ensemble)
-        _require_same_versions(record, self._ensemble)
+        progress("loading the models", 0.0)
+        _require_same_versions(record, kind_versions(recipe.kind, self._models))
         source = TiledFrames(
             run, facts, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs
         )
-        return analyse(
+        return analysis_of(
             source,
             recipe,
-            self._ensemble,
+            self._models,
             progress,
             library=library,
             budget_bytes=library.budget_bytes,
             store=pixel_cache(settings),
+            scan_variable=lambda name: scan_variable(run, facts, name),
         )
 
     def _failed(self, store: AnalysisStore, sink: TiledSink, record: AnalysisRecord, sentence: str) -> Outcome:
@@ -196,8 +194,7 @@ def _require_same_recipe(record: AnalysisRecord, recipe: dict[str, Any]) -> None
         )
 
 
-def _require_same_versions(record: AnalysisRecord, ensemble: Ensemble) -> None:
-    here = versions_of(ensemble)
+def _require_same_versions(record: AnalysisRecord, here: dict[str, str]) -> None:
     if deciding(record.versions) != deciding(here):
         raise TwotimeError(
             f"This analysis was asked for with {record.versions}, but the worker that got it has {here}; "

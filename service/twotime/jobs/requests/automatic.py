@@ -20,6 +20,7 @@ from twotime.jobs.requests.site_rules import SiteRules
 from twotime.jobs.requests.submission import Submission
 from twotime.jobs.scheduling.job_queue import Rank
 from twotime.live.supervisor import LiveSupervisor
+from twotime.recipe import Recipe
 
 log = structlog.get_logger()
 
@@ -90,7 +91,9 @@ class AutomaticMode:
         """ "taken", "skipped" or "off", and the reason, for the list of runs."""
         if not self.tiled.settings.automatic:
             return "off", "the automatic mode is switched off"
-        verdict = self.verdicts.get(summary.uid) or judge(summary.start, summary.stop, summary.detectors)
+        _, recipe = self._rules.of(summary.start, summary.detectors)
+        kind = (recipe or self.submission.site_recipe).kind
+        verdict = self.verdicts.get(summary.uid) or judge(summary.start, summary.stop, summary.detectors, kind)
         return ("taken" if verdict.taken else "skipped"), verdict.reason
 
     async def stop(self) -> None:
@@ -126,8 +129,10 @@ class AutomaticMode:
         named = start.get("detectors")
         detectors = [str(one) for one in named] if isinstance(named, list | tuple) else []
         rule, recipe = self._rules.of(start, detectors)
-        if judge_beginning(start).taken and (rule is None or rule.skip is None):
-            self._live.follow(uid, recipe or self.submission.site_recipe)
+        wanted = recipe or self.submission.site_recipe
+        # Frames are denoised when the run has ended: frame after frame is not followed live yet.
+        if isinstance(wanted, Recipe) and judge_beginning(start).taken and (rule is None or rule.skip is None):
+            self._live.follow(uid, wanted)
 
     async def on_run_finished(self, uid: str, *_documents: Any) -> None:
         """Judge a finished run, once. The session of a run that is followed live hands its pixels over first."""
@@ -186,14 +191,16 @@ class AutomaticMode:
         if known is not None:
             return Verdict(known.automatic, f"it has the analysis {known.id} already")
         start, stop = run.metadata["start"], run.metadata.get("stop")
-        verdict = judge(start, stop, ("an area detector",))
+        kinds = self._rules.kinds | {self.submission.site_recipe.kind}
+        # Which rule fits is known once the detectors are, which takes four requests.
+        verdict = judge(start, stop, ("an area detector",), "frames" if "frames" in kinds else "xpcs")
         if not verdict.taken:
             return verdict
         summary = await self.tiled.call(summarise, run)
-        verdict = judge(start, stop, summary.detectors)
+        rule, recipe = self._rules.of(start, summary.detectors)
+        verdict = judge(start, stop, summary.detectors, (recipe or self.submission.site_recipe).kind)
         if not verdict.taken:
             return verdict
-        rule, recipe = self._rules.of(start, summary.detectors)
         if rule is not None and rule.skip is not None:
             return Verdict(False, f"by the rule {rule.name!r}: {rule.skip}")
         try:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twotime.recipe import AnalysisKind
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -19,19 +21,23 @@ class Verdict:
     reason: str
 
 
-def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: Sequence[str]) -> Verdict:
+def judge(
+    start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: Sequence[str], kind: AnalysisKind = "xpcs"
+) -> Verdict:
     """Decide whether a run is analysed automatically.
 
     Parameters
     ----------
     start, stop : documents of the run; `stop` is None while the run goes on
     detectors : image keys of the area detectors found in its streams
+    kind : of the analysis that its recipe asks for
 
     Returns
     -------
     Verdict
         Taken if the run ended with success, holds frames of an area detector, and its start document does not exclude
-        XPCS: ``XPCS_data`` false, or motors that moved while it counted (unless ``XPCS_data`` is true).
+        XPCS where that is asked for: ``XPCS_data`` false, or motors that moved while it counted (unless ``XPCS_data``
+        is true).
 
     Examples
     --------
@@ -45,7 +51,7 @@ def judge(start: Mapping[str, Any], stop: Mapping[str, Any] | None, detectors: S
     if stop.get("exit_status") != "success":
         return Verdict(False, _unsuccessful(stop))
     against = _reason_against(start)
-    if against is not None:
+    if against is not None and kind == "xpcs":
         return Verdict(False, against)
     if not detectors:
         return Verdict(False, "it holds no frames of an area detector")

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from twotime.errors import RecipeError
-from twotime.recipe import Recipe, load_recipe
+from twotime.recipe import AnalysisKind, AnyRecipe, load_recipe
 
 
 class SiteRule(BaseModel):
@@ -49,10 +49,15 @@ class SiteRules:
     rules : each with its recipe, if it names one
     """
 
-    def __init__(self, rules: Sequence[tuple[SiteRule, Recipe | None]] = ()) -> None:
+    def __init__(self, rules: Sequence[tuple[SiteRule, AnyRecipe | None]] = ()) -> None:
         self._rules = tuple(rules)
 
-    def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, Recipe | None]:
+    @property
+    def kinds(self) -> set[AnalysisKind]:
+        """Kinds of analysis that the recipes of the rules ask for."""
+        return {recipe.kind for _, recipe in self._rules if recipe is not None}
+
+    def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, AnyRecipe | None]:
         """The first rule that fits a run, and its recipe; None for what does not exist."""
         return next((found for found in self._rules if found[0].fits(start, detectors)), (None, None))
 

@@ -15,9 +15,9 @@ from twotime.catalog.runs.search import find_run
 from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.access.viewer import Viewer
-from twotime.pipeline import Plan, plan, versions_of
-from twotime.recipe import Recipe, analysis_id, digest, parse_recipe
-from twotime.weights import load_ensemble
+from twotime.pipeline import AnyPlan, FramePlan, kind_versions, plan_of
+from twotime.recipe import AnyRecipe, analysis_id, digest, parse_recipe
+from twotime.weights import Models
 
 
 class Submission:
@@ -29,22 +29,22 @@ class Submission:
     site_recipe : for requests without a recipe
     """
 
-    def __init__(self, tiled: TiledConnection, site_recipe: Recipe) -> None:
+    def __init__(self, tiled: TiledConnection, site_recipe: AnyRecipe) -> None:
         self.tiled = tiled
         self.site_recipe = site_recipe
-        self._versions: dict[str, str] | None = None
+        self._versions: dict[str, dict[str, str]] = {}
 
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of everything that decides numbers, see `twotime.pipeline.versions_of`; raises `WeightsDamaged`."""
-        if self._versions is None:
-            self._versions = versions_of(load_ensemble(self.tiled.settings.ensemble))
-        return dict(self._versions)
+    def versions(self, kind: str = "xpcs") -> dict[str, str]:
+        """Versions of all that decides the numbers of a kind of analysis; raises `WeightsDamaged`."""
+        if kind not in self._versions:
+            settings = self.tiled.settings
+            self._versions[kind] = kind_versions(kind, Models(settings.ensemble, settings.frame_denoiser))
+        return dict(self._versions[kind])
 
     def submit(
         self,
         reference: str,
-        recipe: Recipe | dict[str, Any] | None,
+        recipe: AnyRecipe | dict[str, Any] | None,
         *,
         force: bool = False,
         automatic: bool = False,
@@ -68,7 +68,7 @@ class Submission:
             If run or recipe cannot be used; nothing is written then.
         """
         asked, the_plan = self._plan(reference, recipe, self.tiled)
-        versions = self.versions
+        versions = self.versions(asked.kind)
         if only_known:
             return self._known(the_plan, force)
         return self.tiled.store.request(
@@ -82,7 +82,7 @@ class Submission:
             parents=parents,
         )
 
-    def plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> dict[str, Any]:
+    def plan(self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer) -> dict[str, Any]:
         """What `submit` would do: the plan, the id of the analysis, and its status if it exists already.
 
         Parameters
@@ -99,14 +99,15 @@ class Submission:
         return {
             **the_plan.document(),
             "request": request,
-            "versions": self.versions,
+            "versions": self.versions(asked.kind),
             "analysis_id": key,
             "status": status,
         }
 
-    def labels(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> NDArray[np.int32]:
+    def labels(self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer) -> NDArray[np.int32]:
         """Label array of the ROIs of a plan, (H, W) in the analysis frame, 0 outside."""
-        return self._plan(reference, recipe, viewer)[1].rois.labels
+        the_plan = self._plan(reference, recipe, viewer)[1]
+        return the_plan.labels if isinstance(the_plan, FramePlan) else the_plan.rois.labels
 
     def frame(self, reference: str, viewer: Viewer, **which: Any) -> NDArray[np.float32]:
         """See `twotime.catalog.runs.previews.mean_of_frames`."""
@@ -116,7 +117,9 @@ class Submission:
             settings = settings.model_copy(update={"read_in_place": False})
         return mean_of_frames(find_run(viewer.raw, reference), settings, **which)
 
-    def _plan(self, reference: str, recipe: Recipe | dict[str, Any] | None, viewer: Viewer) -> tuple[Recipe, Plan]:
+    def _plan(
+        self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer
+    ) -> tuple[AnyRecipe, AnyPlan]:
         asked = self.site_recipe if recipe is None else recipe
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
@@ -134,13 +137,13 @@ class Submission:
         # the caller's key, or a recipe could reveal arrays that Tiled hides.
         named = None if viewer.unrestricted or recipe is None else viewer.root
         library = MaskLibrary(self.tiled.root, settings, named)
-        return asked, plan(facts, asked, library, budget_bytes=library.budget_bytes)
+        return asked, plan_of(facts, asked, library, budget_bytes=library.budget_bytes)
 
     def resubmit(self, record: AnalysisRecord) -> AnalysisRecord:
         """Queue the request of an outdated analysis again, for the versions that run now."""
         return self.submit(record.raw_uid, record.request, automatic=record.automatic, parents=(record.id,))
 
-    def _known(self, the_plan: Plan, force: bool) -> AnalysisRecord:
+    def _known(self, the_plan: AnyPlan, force: bool) -> AnalysisRecord:
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         with suppress(AnalysisNotFound):
             record = self.tiled.store.get(key)
@@ -149,5 +152,5 @@ class Submission:
         most = self.tiled.settings.most_queued
         raise QueueFull(f"{most} analyses wait already, the most that TWOTIME_MOST_QUEUED allows; try again later.")
 
-    def _digest(self, the_plan: Plan) -> str:
-        return digest(the_plan.facts.uid, the_plan.resolved, self.versions)
+    def _digest(self, the_plan: AnyPlan) -> str:
+        return digest(the_plan.facts.uid, the_plan.resolved, self.versions(the_plan.resolved.recipe.kind))

@@ -27,9 +27,8 @@ OnRecord = Callable[[AnalysisRecord], None]
 class Resubmission(Protocol):
     """Repeats the request of an analysis; see `twotime.jobs.requests.submission.Submission`."""
 
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of everything that decides numbers."""
+    def versions(self, kind: str) -> dict[str, str]:
+        """Versions of all that decides the numbers of a kind of analysis."""
         ...
 
     def resubmit(self, record: AnalysisRecord) -> AnalysisRecord:
@@ -138,7 +137,7 @@ class Scheduler:
 
         The id of an analysis holds these versions, so computing it with others would publish numbers under a wrong id.
         """
-        if deciding(record.versions) == deciding(self._resubmission.versions):
+        if deciding(record.versions) == deciding(self._resubmission.versions(record.kind)):
             return False
         tiled = self._tiled
         try:

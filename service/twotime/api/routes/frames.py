@@ -1,0 +1,187 @@
+"""Denoised frames of a finished analysis: pictures, numbers, peaks, counts of regions."""
+
+import asyncio
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Path, Query, Request, Response
+from numpy.typing import NDArray
+
+from twotime.api import schemas
+from twotime.api.content.frame_pictures import colour_scale, frame_picture
+from twotime.api.content.frames_summary import frames_summary
+from twotime.api.content.table_responses import Format, accepted, table_response
+from twotime.api.dependencies import MOST, FinishedFrames, Size, TheService, entity_tag, unchanged
+from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.errors import InputError, NotFound
+from twotime.results import NODES, shrink
+
+router = APIRouter(prefix="/analyses/{analysis_id}", tags=["frames"])
+
+TABLES = ("frames", "peaks", "regions")
+"""Address of each published table, which is the name of its node."""
+NODE = {"raw": "frames_raw", "rate": "rate", "error": "rate_error", "residual": "residual"}
+
+Frame = Annotated[int, Path(ge=0, le=MOST, description="number of the denoised frame, from 0", examples=[0])]
+Kind = Annotated[
+    schemas.FrameKind, Query(description="raw counts, denoised rate, its standard error, or the residual in errors")
+]
+
+
+@router.get("/frames/summary", response_model=schemas.FramesSummary)
+async def summary(record: FinishedFrames) -> schemas.FramesSummary:
+    """What was denoised: number and size of the frames, scan variable, regions, model, warnings."""
+    return frames_summary(record)
+
+
+@router.get(
+    "/frame/{frame}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "Row 0 on top; masked pixels grey."}},
+)
+async def picture(
+    request: Request,
+    record: FinishedFrames,
+    service: TheService,
+    frame: Frame,
+    kind: Kind = "rate",
+    size: Size = 800,
+    logarithmic: Annotated[bool, Query(description="logarithmic colour scale, but for residuals")] = True,
+    vmin: Annotated[float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="lowest colour")] = None,
+    vmax: Annotated[float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="highest colour")] = None,
+) -> Response:
+    """One frame as a picture; raw counts and rate have the same colours, so that they can be compared."""
+    tag = entity_tag(request, record)
+    same = unchanged(request, tag)
+    if same is not None:
+        return same
+    values = await _frame(service, record, frame, kind)
+    reference = await _frame(service, record, frame, "rate") if kind == "raw" else values
+    low, high = await asyncio.to_thread(colour_scale, reference, kind, logarithmic=logarithmic)
+    low, high = (low if vmin is None else vmin), (high if vmax is None else vmax)
+    if not low < high:
+        raise InputError(f"vmin is {low:g} and vmax is {high:g}; vmin must be below vmax.")
+    if logarithmic and kind != "residual" and low <= 0:
+        raise InputError(f"vmin is {low:g}, but colours are logarithmic; give a positive vmin, or logarithmic=false.")
+    content = await asyncio.to_thread(frame_picture, values, kind, (low, high), size, logarithmic=logarithmic)
+    return Response(content, media_type="image/png", headers={"ETag": tag, "X-Scale": f"{low:.6g},{high:.6g}"})
+
+
+@router.get(
+    "/frame/{frame}.f32",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {}},
+            "description": (
+                "Little-endian float32, row after row. X-Shape: rows,columns. X-Dtype: <f4. X-Start: first row and "
+                "column. X-Step: each point is the mean of this many pixels squared. NaN where masked."
+            ),
+        }
+    },
+)
+async def numbers(
+    request: Request,
+    record: FinishedFrames,
+    service: TheService,
+    frame: Frame,
+    kind: Kind = "rate",
+    row: Annotated[int, Query(ge=0, le=MOST, description="first row")] = 0,
+    row_stop: Annotated[int | None, Query(ge=1, le=MOST, description="one past the last row; none: all")] = None,
+    column: Annotated[int, Query(ge=0, le=MOST, description="first column")] = 0,
+    column_stop: Annotated[int | None, Query(ge=1, le=MOST, description="one past the last column; none: all")] = None,
+    size: Annotated[int | None, Query(ge=16, le=8192, description="average to at most this many points")] = None,
+) -> Response:
+    """One frame as numbers, all or a part of it, at full resolution unless `size` is given; counts per pixel."""
+    tag = entity_tag(request, record)
+    same = unchanged(request, tag)
+    if same is not None:
+        return same
+    values = await _frame(service, record, frame, kind)
+    rows = _part(row, row_stop, values.shape[0], "row")
+    columns = _part(column, column_stop, values.shape[1], "column")
+    part, step = await asyncio.to_thread(shrink, values[rows, columns], size or max(values.shape))
+    headers = {
+        "ETag": tag,
+        "X-Shape": ",".join(str(edge) for edge in part.shape),
+        "X-Dtype": "<f4",
+        "X-Start": f"{rows.start},{columns.start}",
+        "X-Step": str(step),
+    }
+    return Response(np.ascontiguousarray(part, "<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: schemas.FrameKind) -> NDArray[Any]:
+    """One frame, NaN where raw counts are masked; raises `InputError` if there is no such frame."""
+    values = await service.read_array(record.id, NODE[kind], frame=frame)
+    if kind != "raw":
+        return values
+    mask = np.asarray(await service.read_array(record.id, "mask"), bool)
+    return np.where(mask, values.astype(np.float32), np.nan)
+
+
+def _part(start: int, stop: int | None, length: int, name: str) -> slice:
+    last = length if stop is None else stop
+    if start < last <= length:
+        return slice(start, last)
+    raise InputError(
+        f"{name} is {start} and {name}_stop is {last}, but there are {length} {name}s; "
+        f"give 0 <= {name} < {name}_stop <= {length}."
+    )
+
+
+def _add_table(node: str) -> None:
+    """Add the routes of one table: with content negotiation, and ``.csv``."""
+    description = next(one.description for one in NODES if one.name == node)
+    only = Query(ge=0, le=MOST, description="rows of this frame only")
+
+    async def table(
+        request: Request,
+        record: FinishedFrames,
+        service: TheService,
+        wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
+        frame: Annotated[int | None, only] = None,
+    ) -> Response:
+        tag = entity_tag(request, record)
+        same = unchanged(request, tag)
+        if same is not None:
+            return same
+        rows = await _rows(service, record, node, frame)
+        response = table_response(node, rows, wanted or accepted(request), _units(record))
+        response.headers["ETag"] = tag
+        response.headers["Vary"] = "Accept"
+        return response
+
+    async def csv(record: FinishedFrames, service: TheService, frame: Annotated[int | None, only] = None) -> Response:
+        return table_response(node, await _rows(service, record, node, frame), "csv")
+
+    example = {"text/csv": {"example": "frame,frame_number,frames_summed,scan_value,...\n0,0,5,112.5,...\n"}}
+    shown: dict[int | str, dict[str, Any]] = {200: {"model": schemas.Table, "content": example}}
+    router.add_api_route(
+        f"/{node}", table, response_class=Response, responses=shown, description=description, name=node
+    )
+    router.add_api_route(
+        f"/{node}.csv",
+        csv,
+        response_class=Response,
+        responses={200: {"content": example}},
+        description=f"{description} As CSV.",
+        name=f"{node} as CSV",
+    )
+
+
+async def _rows(service: TheService, record: AnalysisRecord, node: str, frame: int | None) -> pd.DataFrame:
+    if node == "regions" and not record.recipe["regions"]:
+        raise NotFound(f"Analysis {record.id} has no regions; name some in its recipe.")
+    table = await service.read_table(record.id, node)
+    return table if frame is None else table[table["frame"] == frame]
+
+
+def _units(record: AnalysisRecord) -> dict[str, str]:
+    """Units that depend on the run."""
+    return {"scan_value": (record.facts.get("scan_variable") or {}).get("unit") or "1"}
+
+
+for _node in TABLES:
+    _add_table(_node)
