@@ -1,5 +1,6 @@
 """``twotime frames``: a file of frames denoised without Tiled, and a training that is written and used."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from frame_denoiser import FrameDenoiser
+from frame_denoiser.detection import CASES
+from frame_denoiser.evaluate import LEVELS
 from frame_denoiser.network import Architecture, FrameNetwork
 from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
@@ -139,3 +142,18 @@ def test_report_has_all_tables_and_figures() -> None:
         assert heading in text
     for picture in (coverage_picture(rates), detection_picture(detection), example_picture(FrameDenoiser.load(), 1)):
         assert picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.long
+def test_network_is_evaluated_on_simulated_and_measured_frames(file: Path, tmp_path: Path) -> None:
+    run("evaluate", "--count", 2, "--frames", file, "--report", tmp_path / "report")
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["version"] == FrameDenoiser.load().version
+    assert [one["level"] for one in found["rates"]] == list(LEVELS)
+    assert len(found["detection"]) == len(CASES)
+    assert {path.name for path in (tmp_path / "report").glob("*.png")} == {
+        "coverage.png",
+        "detection.png",
+        "example.png",
+    }
+    assert "frames.h5" in (tmp_path / "report" / "report.md").read_text()
