@@ -1,6 +1,7 @@
 """``twotime frames``: a file of frames denoised without Tiled, and a training that is written and used."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from frame_denoiser import FrameDenoiser
 from frame_denoiser.detection import CASES
 from frame_denoiser.evaluate import LEVELS
 from frame_denoiser.network import Architecture, FrameNetwork
+from frame_denoiser.region_quality import RegionQuality
 from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
 from twotime.cli import app
@@ -133,12 +135,20 @@ def test_report_has_all_tables_and_figures() -> None:
             "rates": rates,
             "detection": detection,
             "peaks": peaks,
+            "regions": [asdict(RegionQuality(6, 0.1, 10.0, 0.7, 0.95, 0.68, 2.0))],
             "false_peaks_per_megapixel": 0.0,
             "measured": measured,
             "measured_file": "frames.h5",
         }
     )
-    for heading in ("## Rates", "## Errors", "## Weak satellites", "## Peaks", "## Measured frames (frames.h5)"):
+    for heading in (
+        "## Rates",
+        "## Errors",
+        "## Weak satellites",
+        "## Peaks",
+        "## Regions",
+        "## Measured frames (frames.h5)",
+    ):
         assert heading in text
     for picture in (coverage_picture(rates), detection_picture(detection), example_picture(FrameDenoiser.load(), 1)):
         assert picture.startswith(b"\x89PNG")
