@@ -17,8 +17,8 @@ DECADES = np.arange(-3, 3)
 CLIPPED = 5.0
 """Residuals are taken as at most so large, so that single spurious hits do not stand for all pixels."""
 
-OUTLIER = 8.0
-"""Residual beyond which a pixel is a spurious hit or unmasked hot pixel."""
+OUTLIER, OUTLIER_COUNTS = 8.0, 4.0
+"""Residual, and counts, beyond which a pixel is a spurious hit or unmasked hot pixel; single photons are none."""
 
 FEWEST_COUNTED = 20
 """Pixels with counts below which a common divisor may be chance."""
@@ -36,7 +36,7 @@ class Traits:
     level : mean rate of usable pixels, counts per pixel
     noise : mean square of the clipped residuals; near 1 for many photons that follow Poisson statistics
     structure : mean product of residuals of neighbouring pixels, clipped; near 0 where nothing real was removed
-    outliers : fraction of pixels with a residual beyond `OUTLIER`
+    outliers : fraction of pixels with a residual beyond `OUTLIER` that is more than `OUTLIER_COUNTS`
     saturated : pixels that share the largest count
     largest : largest count
     step : greatest number that divides all counts; 1 where there are few
@@ -71,22 +71,21 @@ class Limits:
 
     @classmethod
     def of_traits(cls, traits: Iterable[Traits]) -> "Limits":
-        """Smallest and largest values of each decade, wider by a fifth and a hundredth; of all where it has none."""
+        """Ranges that hold 98 of 100 frames of each decade, or of all where it has none, and a fifth more."""
         known = list(traits)
         by_decade: list[list[Traits]] = [[] for _ in DECADES]
         for one in known:
             by_decade[_decade(one.level)].append(one)
 
-        def over(name: str, choose: Any) -> NDArray[np.float64]:
-            return np.array(
-                [choose([getattr(one, name) for one in group]) for group in (own or known for own in by_decade)]
-            )
+        def over(name: str, fraction: float) -> NDArray[np.float64]:
+            groups = ([getattr(one, name) for one in own or known] for own in by_decade)
+            return np.array([np.quantile(values, fraction) for values in groups])
 
         return cls(
-            over("noise", min) / 1.2 - 0.01,
-            over("noise", max) * 1.2 + 0.01,
-            over("structure", max) * 1.2 + 0.01,
-            over("outliers", max) * 1.2 + 1e-4,
+            over("noise", 0.01) / 1.2 - 0.01,
+            over("noise", 0.99) * 1.2 + 0.01,
+            over("structure", 0.98) * 1.2 + 0.01,
+            over("outliers", 0.98) * 1.2 + 1e-4,
         )
 
     def document(self) -> dict[str, list[float]]:
@@ -108,7 +107,7 @@ def traits_of(counts: Image, rate: Image, residual: Image, mask: NDArray[np.bool
         level=float(rate[mask].mean(dtype=np.float64)),
         noise=float((clipped[mask] ** 2).mean(dtype=np.float64)),
         structure=float(neighbours.mean(dtype=np.float64)) if len(neighbours) else 0.0,
-        outliers=float((np.abs(residual[mask]) > OUTLIER).mean()),
+        outliers=float(((np.abs(residual) > OUTLIER) & (np.abs(counts - rate) > OUTLIER_COUNTS))[mask].mean()),
         saturated=int((usable == largest).sum()),
         largest=largest,
         step=_step(usable[usable > 0].astype(np.int64)),

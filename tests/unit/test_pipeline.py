@@ -77,11 +77,13 @@ def test_curves_are_the_mean_diagonals_of_the_published_two_time_functions(
     ensemble: Ensemble, frames: np.ndarray
 ) -> None:
     # By default the fitted denoised curve has another scale than the picture, and beyond 14 lags blocks have a share.
+    # The picture follows the measured curve where that is certain, by less than a tenth of a percent here.
     recipe = parse_recipe(RECIPE | {"denoise": {"contrast": "window"}})
     analysis = analyse(Frames(frames), recipe, ensemble)
 
     g2 = analysis.tables["g2"]
-    for name, column, longest in (("two_time", "g2_raw", 67), ("two_time_denoised", "g2_denoised", 14)):
+    curves = (("two_time", "g2_raw", 67, 1e-5), ("two_time_denoised", "g2_denoised", 14, 1e-3))
+    for name, column, longest, tolerance in curves:
         rows = g2[g2["lag_frames"] <= longest]
         assert len(rows) == 2 * longest
         two_times = analysis.arrays[name]
@@ -89,7 +91,7 @@ def test_curves_are_the_mean_diagonals_of_the_published_two_time_functions(
             np.nanmean(np.diagonal(two_times[roi - 1], lag))
             for roi, lag in zip(rows["roi"], rows["lag_frames"], strict=True)
         ]
-        np.testing.assert_allclose(rows[column], expected, rtol=1e-5)
+        np.testing.assert_allclose(rows[column], expected, rtol=tolerance)
     np.testing.assert_allclose(g2["lag_s"], 0.01 * g2["lag_frames"])
 
 
@@ -343,3 +345,18 @@ def test_frame_that_stands_out_may_be_kept(ensemble: Ensemble, frames: np.ndarra
 
     assert np.flatnonzero(analysis.arrays["bad_frames"]).tolist() == [20]
     assert any(warning.startswith("Frame 60 was kept, as asked: spike") for warning in analysis.warnings)
+
+
+def test_frames_in_which_the_beam_had_moved_are_left_out_and_named(ensemble: Ensemble) -> None:
+    model = SpeckleModel((40, 40), GEOMETRY, diffusion=6e4, contrast=0.3, mean_counts=2.0, seed=4)
+    frames = simulate_frames(model, 90)
+    frames[40:43] = np.roll(frames, 7, axis=2)[40:43]
+    frames[40:43] = frames[40:43, ::-1]
+
+    found = analyse(Frames(frames), parse_recipe(RECIPE), ensemble)
+    kept = analyse(Frames(frames), parse_recipe(RECIPE | {"frames": {"keep": [40, 41, 42]}}), ensemble)
+
+    assert any(line.startswith("Frames 40 to 42 were left out of ROI 1 to 2: ") for line in found.warnings)
+    assert np.isnan(found.arrays["two_time"][:, 40:43]).all()
+    assert not any("Frames 40" in line for line in kept.warnings)
+    assert np.isfinite(kept.arrays["two_time"]).all()

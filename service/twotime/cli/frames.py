@@ -23,7 +23,9 @@ def train(
         Path | None,
         typer.Option("--frames", help="file of measured frames: go on from a network by predicting held-out photons"),
     ] = None,
-    version: Version = None,
+    version: Annotated[
+        Path | None, typer.Option(help="network to go on from; default: a new one, with --frames the shipped one")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="batches; default 5500, with --frames 300")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights and frames")] = 20240180,
 ) -> None:
@@ -31,7 +33,7 @@ def train(
     from twotime.cli.frames_training import adapt_version, train_version
 
     if measured is None:
-        train_version(out, steps or 5500, seed, console)
+        train_version(out, version, steps or 5500, seed, console)
     else:
         adapt_version(out, measured, version, steps or 300, seed, console)
 

@@ -1,7 +1,7 @@
 """``twotime frames train`` and ``evaluate``: networks that denoise frames, and how good they are."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,24 @@ MOST_FRAMES_BYTES = 2**30
 """Frames that training or evaluation keep in memory."""
 
 
-def train_version(out: Path, steps: int, seed: int, console: Console) -> None:
+def train_version(out: Path, version: Path | None, steps: int, seed: int, console: Console) -> None:
     """Train a network on simulated frames and write it with its card into `out`.
+
+    A network to go on from is trained more slowly than a new one.
 
     Raises
     ------
     ValueError
-        If `out` holds a checkpoint of another schedule.
+        If `out` holds a checkpoint of another schedule, or there is no such version.
     """
-    schedule = Schedule(steps=steps, seed=seed)
+    start, schedule = None, Schedule(steps=steps, seed=seed)
     command = f"twotime frames train {out.name} --steps {steps} --seed {seed}"
-    _train(out, SimulatedExamples(), schedule, None, {"command": command, "data": "simulated frames"}, console)
+    provenance = {"command": command, "data": "simulated frames"}
+    if version is not None:
+        start, card = read_version(version)
+        schedule = replace(schedule, learning_rate=1e-3, warm_up=100)
+        provenance |= {"command": f"{command} --version {version.name}", "from": card["version"]}
+    _train(out, SimulatedExamples(), schedule, start, provenance, console)
 
 
 def adapt_version(

@@ -39,7 +39,7 @@ def example_picture(denoiser: FrameDenoiser, seed: int) -> bytes:
     frame = _example(np.random.default_rng([seed, 7]))
     found = denoiser.denoise(frame.counts, frame.mask)
     smooth = np.where(frame.mask, gaussian(frame.counts, frame.mask, 2.0), np.nan)
-    rates = LogNorm(frame.rate.min() * 0.7, frame.rate.max() * 0.3)
+    rates = LogNorm(frame.rate.min() * 0.8, frame.rate.max() * 0.03)
     counted = np.where(frame.mask, np.maximum(frame.counts, rates.vmin or 0), np.nan)
     panels: tuple[tuple[str, NDArray[Any], Normalize, str], ...] = (
         ("true rate", frame.rate, rates, "viridis"),
@@ -140,7 +140,7 @@ def _detection(detections: list[dict[str, Any]]) -> list[str]:
     return [
         "## Weak satellites",
         "",
-        "Satellites found at 5 % false peaks; their counts are five times the noise that a matched filter sees:",
+        "Satellites found at 5 % false peaks; their counts are four times the noise that a matched filter sees:",
         "",
         *_table(head, rows),
         "",

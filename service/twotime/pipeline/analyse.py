@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -116,6 +117,7 @@ def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) ->
         ensemble,
         flat=None if reading.flat is None else reading.flat[roi],
         flux=reading.flux,
+        doubtful=~np.isin(reading.frame_number, options.frames.keep) if options.frames.find_bad else None,
     )
 
 
@@ -180,4 +182,32 @@ def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> lis
         warnings.append(
             f"Slow ROIs were denoised on every n-th frame (n = {listed}) to bring their rates into the trained range."
         )
-    return warnings + reading.warnings
+    return warnings + reading.warnings + _excursions(reading, results)
+
+
+def in_ranges(numbers: Iterable[int]) -> str:
+    """Rising whole numbers in words.
+
+    >>> in_ranges([3, 4, 5, 9])
+    '3 to 5, 9'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _excursions(reading: Reading, results: list[RoiResult]) -> list[str]:
+    """For each set of frames that ROIs left out as an excursion, one sentence."""
+    rois: dict[tuple[int, ...], list[int]] = {}
+    for number, result in enumerate(results, start=1):
+        if result.excursions.any():
+            rois.setdefault(tuple(reading.frame_number[result.excursions].tolist()), []).append(number)
+    return [
+        f"Frames {in_ranges(frames)} were left out of ROI {in_ranges(own)}: they resemble neither the frames before "
+        "nor those after, which resemble each other, so beam or detector had moved; frames.keep takes them in."
+        for frames, own in rois.items()
+    ]

@@ -17,6 +17,7 @@ from twotime.recipe import DECAY_PARAMETERS, DenoiseOptions, FitOptions
 from twotime.xpcs.contrast import contrast_from_counts
 from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, fit_decay
+from twotime.xpcs.excursions import find_excursions
 from twotime.xpcs.multitau import MultiTau, multi_tau
 from twotime.xpcs.onetime import AgeCuts, age_cuts, one_time, one_time_covariance, pixel_covariance
 from twotime.xpcs.variants import Variant, VariantFit, fit_variant
@@ -54,6 +55,8 @@ class RoiResult:
     """
 
     c2: NDArray[np.float32]
+    excursions: NDArray[np.bool_]
+    """(N,), frames that were left out because beam or detector had moved."""
     contrast: float
     contrast_error: float
     route: str
@@ -84,6 +87,7 @@ def analyse_roi(
     flux: NDArray[np.float64] | None = None,
     c2: NDArray[np.float32] | None = None,
     known: KnownWindows | None = None,
+    doubtful: NDArray[np.bool_] | None = None,
 ) -> RoiResult:
     """Correlate, denoise and fit one ROI.
 
@@ -96,9 +100,15 @@ def analyse_roi(
     flux : (N,) incident flux in place of the frames' own means; None: these
     c2 : (N, N) two-time correlation function where it is known already
     known : windows of a shorter one that were denoised before, see `Ensemble.denoise`
+    doubtful : (N,) array, True where a frame may be left out as part of an excursion; None: none may
     """
     if c2 is None:
         c2 = two_time(pixels, bad=bad, flat=flat, flux=flux)
+    excursions = np.zeros(len(c2), bool) if doubtful is None else find_excursions(c2) & doubtful
+    if excursions.any():
+        bad = bad | excursions
+        c2 = c2.copy()
+        c2[excursions] = c2[:, excursions] = np.nan
     contrast, contrast_error = contrast_from_counts(pixels[~bad])
     relative = pixels if flat is None else (pixels / flat).astype(np.float32)
     raw = _raw_curve(c2, relative, bad, frame_time_s, fit)
@@ -119,6 +129,7 @@ def analyse_roi(
             denoised_c2 = _consistent(denoised_c2, raw, pixels[~bad], frame_time_s)
     return RoiResult(
         c2=c2,
+        excursions=excursions,
         contrast=contrast,
         contrast_error=contrast_error,
         route=two_time_route(pixels, flat=flat),

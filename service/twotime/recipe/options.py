@@ -75,9 +75,9 @@ class FrameOptions(Document):
         (), max_length=MOST_FRAMES, description="frames to leave out, numbered as in the run"
     )
     keep: tuple[Whole, ...] = Field(
-        (), max_length=MOST_FRAMES, description="frames to keep although their intensity stands out"
+        (), max_length=MOST_FRAMES, description="frames to keep although their intensity or their speckle stands out"
     )
-    find_bad: bool = Field(True, description="find beam losses and spikes in the summed intensity")
+    find_bad: bool = Field(True, description="find beam losses, spikes, and frames in which beam or detector had moved")
     accept_failed_run: bool = Field(False, description="analyse a run whose exit status is not success")
     on_damage: Literal["continue", "stop"] = Field(
         "continue", description="with missing, repeated or damaged frames: go on with the sound ones, or stop"

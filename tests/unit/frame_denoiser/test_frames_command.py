@@ -14,7 +14,9 @@ from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
 from twotime.cli import app
 from twotime.cli.frames_training import adapt_version
+from twotime.errors import UnusableRun
 from twotime.export.frame_denoising import coverage_picture, detection_picture, example_picture, report_markdown
+from twotime.files import open_frames
 
 RATE = 0.1 + 60 * peak_image((64, 80), 30.0, 40.0, (1.8, 1.8), 0.0)
 DEAD, HOT = (5, 6), (50, 70)
@@ -139,3 +141,12 @@ def test_report_has_all_tables_and_figures() -> None:
         assert heading in text
     for picture in (coverage_picture(rates), detection_picture(detection), example_picture(FrameDenoiser.load(), 1)):
         assert picture.startswith(b"\x89PNG")
+
+
+def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_path: Path) -> None:
+    run("denoise", file, "--out", tmp_path / "denoised.h5")
+
+    with pytest.raises(
+        UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
+    ):
+        open_frames(tmp_path / "denoised.h5")
