@@ -72,7 +72,9 @@ def test_frames_open_side_by_side_with_one_zoom(browse: Browse, denoised: str, s
     assert complaints(browser) == []
 
 
-def test_frame_is_chosen_with_the_slider_and_in_the_plot_of_counts(browse: Browse, denoised: str) -> None:
+def test_frame_is_chosen_with_the_slider_and_in_the_plot_of_counts(
+    browse: Browse, denoised: str, api: httpx.Client
+) -> None:
     browser = browse(denoised)
     drawn(browser, 2)
     browser.execute_script(
@@ -80,8 +82,12 @@ def test_frame_is_chosen_with_the_slider_and_in_the_plot_of_counts(browse: Brows
     )
 
     until(lambda: "temperature 130 K" in text(browser, "output"))
-    until(lambda: "No peak of 5 σ or more." in text(browser, "[aria-label='Table of peaks']"))
-    browser.execute_script("document.querySelector('#frame-number').focus()")
+    peaks = api.get(f"/analyses/{denoised}/peaks", params={"frame": 7}).json()["columns"]["row"]
+    until(lambda: len(shown(browser, "table.peaks tbody tr")) == len(peaks))
+    until(lambda: of_plot(browser, "return div.data.at(-1).y") == pytest.approx(peaks))
+    counts = "const div = document.querySelector(\"[aria-label='Counts of a region'] .plot\");"
+    browser.execute_script(f"{counts} div.emit('plotly_click', {{points: [{{customdata: 2}}]}})")
+    until(lambda: "frame 2 of 0 – 7" in text(browser, "output"))
     assert complaints(browser) == []
 
 

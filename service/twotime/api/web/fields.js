@@ -49,6 +49,7 @@ export const FRAME_GROUPS = [
   ["Masks", [
     number("masks.hot_above_counts", "Leave out above", "counts"),
     tick("masks.pixel_mask", "Leave out what the detector masks"),
+    tick("masks.isolated", "Find pixels that are dead or hot among their neighbours"),
   ]],
   ["Peaks", [
     number("peaks.significance", "Least significance", "σ"),
