@@ -23,6 +23,8 @@ import pandas as pd
 import xarray as xr
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from twotime.client_series import SeriesTable
+
 Kind = Literal["raw", "denoised", "spread", "difference"]
 FrameKind = Literal["raw", "rate", "error", "residual"]
 Table = Literal["fits", "g2", "g2-multitau", "fits-age", "fits-variant", "q-fit", "frames", "peaks", "regions"]
@@ -110,6 +112,21 @@ class Client:
         found: dict[str, Any] = self.request("GET", "/latest", params={"sample": sample} if sample else None).json()
         return found
 
+    def series(self, x: str = "scan_id", **which: Any) -> SeriesTable:
+        """Many scans beside each other, as tables, as an xarray dataset, as a picture.
+
+        Parameters
+        ----------
+        x : scan_id, time, or a number of the start document or the baseline stream, such as temperature
+        which : sample, first_scan_id, last_scan_id, since, until, limit, or id (a list of ids of analyses)
+        """
+
+        def ask(more: dict[str, Any]) -> dict[str, Any]:
+            found: dict[str, Any] = self.request("GET", "/series", params={**which, "x": x, **more}).json()
+            return found
+
+        return SeriesTable(ask)
+
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request below ``/api/v1``; raises `ServiceError` with the service's own sentence."""
         try:
@@ -181,6 +198,12 @@ class AnalysisHandle:
                 time.sleep(_POLL_S)
         if self.status != "done":
             raise ServiceError(f"Analysis {self.id} is {self.status}: {self.state.get('error') or 'on request'}")
+        return self
+
+    def mark(self, value: Literal["good", "bad", "look again"] | None = None, note: str = "") -> "AnalysisHandle":
+        """Say of the scan whether it is good, and why; bad scans are left out of series. Nothing: take it back."""
+        said = {"mark": value, "note": note}
+        self.state = self.client.request("POST", f"/analyses/{self.id}/mark", json=said).json()
         return self
 
     def cancel(self) -> "AnalysisHandle":

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
         description="addresses or networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto say "
         "who asks and by which scheme; none: nobody is believed",
     )
+    frame_ancestors: list[str] = Field(
+        [],
+        description="origins of pages that may show the page of this service in a frame, such as a wall of screens; "
+        "none: no page may",
+    )
     keys_file: Path | None = Field(
         None, description="digests and scopes of further keys (YAML or JSON), written by `twotime key`"
     )
@@ -141,6 +146,16 @@ class Settings(BaseSettings):
                     '["127.0.0.1", "172.18.0.0/16"].'
                 ) from None
         return proxies
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _frames_have_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not re.fullmatch(r"'self'|https?://[A-Za-z0-9.*-]+(:(\d+|\*))?", origin):
+                raise ValueError(
+                    f'TWOTIME_FRAME_ANCESTORS names {origin!r}; give origins, such as ["https://screens.example.org"].'
+                )
+        return origins
 
     @field_validator("dask_scheduler")
     @classmethod

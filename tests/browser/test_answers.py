@@ -89,13 +89,19 @@ def test_sentence_leads_to_its_picture(browse: Browse, ageing: str) -> None:
     until(lambda: "Γ against age" in text(browser, ".card.shown h3"))
 
 
-def test_advice_says_what_reaches_the_error_that_is_wanted(browse: Browse, ageing: str) -> None:
+def test_advice_says_what_reaches_the_error_that_is_wanted(browse: Browse, ageing: str, api: httpx.Client) -> None:
     browser = browse(ageing)
     drawn(browser, PLOTS)
+    asked = {"roi": selected(browser), "relative_error": 0.02}
+    found = api.get(f"/analyses/{ageing}/advice", params=asked).json()
 
     Select(browser.find_element(By.CSS_SELECTOR, "[aria-label='Error of Γ that is wanted']")).select_by_value("0.02")
 
-    until(lambda: "to 2 %" in text(browser, ".advice"), lambda: text(browser, ".advice"))
+    until(lambda: text(browser, ".advice") == found["sentence"], lambda: text(browser, ".advice"))
+    assert "to 2 %" in found["sentence"]
+    assert ("no single change reaches it" in found["sentence"]) == (not found["needed"])
+    rows = shown(browser, "[aria-label='What reaches the error that is wanted'] tbody tr")
+    assert len(rows) == 1 + len(found["needed"])  # As measured, then each change that reaches it.
 
 
 def test_colours_show_the_decay_unless_all_values_are_asked_for(browse: Browse, ageing: str) -> None:

@@ -219,6 +219,19 @@ def test_every_answer_forbids_to_guess_its_kind(client: httpx.Client, server: Se
     assert httpx.get(f"{server.url}{ANALYSES}").headers["x-content-type-options"] == "nosniff"
 
 
+def test_no_answer_lets_code_of_its_own_run_or_is_framed(client: httpx.Client, server: Server) -> None:
+    for path in ("/", "/docs", "/healthz", "/page/main.js", "/page/icon.svg", ANALYSES, "/nowhere"):
+        headers = client.get(path).headers
+        policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+        code = policy.get("script-src", policy["default-src"])
+        assert code in ("'none'", "'self'"), path
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["referrer-policy"] == "no-referrer"
+    asks = httpx.get(server.url)
+    assert asks.status_code == 401
+    assert "unsafe-inline" not in asks.headers["content-security-policy"]
+
+
 def connected(server: Server) -> socket.socket:
     place = urlsplit(server.url)
     return socket.create_connection((place.hostname, place.port), timeout=90)

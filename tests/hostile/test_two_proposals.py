@@ -47,6 +47,9 @@ TABLE: dict[str, Kind] = {
     f"GET {API}/runs": "list",
     f"GET {API}/live": "list",
     f"GET {API}/latest": "list",
+    f"GET {API}/series": "list",
+    f"GET {API}/series.csv": "list",
+    f"GET {API}/series/g2": "list",
     f"POST {API}/analyses/many": "list",
     f"POST {API}/analyses": "one",
     f"POST {API}/plans": "one",
@@ -55,6 +58,7 @@ TABLE: dict[str, Kind] = {
     f"GET {ONE}": "one",
     f"GET {ONE}/events": "one",
     f"POST {ONE}/cancel": "one",
+    f"POST {ONE}/mark": "one",
     f"GET {ONE}/result": "one",
     f"GET {ONE}/intensity": "one",
     f"GET {ONE}/age-cut": "one",
@@ -135,6 +139,7 @@ def ask(
     query |= {"size": 64} if path.endswith(".png") and method == "GET" else {}
     body = {"uid": run, "recipe": RINGS} if path in (f"{API}/analyses", f"{API}/plans", f"{API}/plans/rois.png") else {}
     body = {"sample": SAMPLE} if path.endswith("many") else body
+    body = {"mark": "good"} if path.endswith("/mark") else body
     wanted = body if method == "POST" and body else None
     with client.stream(method, place, params=query, json=wanted, headers=headers) as answer:
         # A stream that is open to the caller has no end; its first line will do.
@@ -222,6 +227,29 @@ def test_lists_and_their_counts_hold_what_is_of_b(site: Site, bob: httpx.Client,
     assert bob.post(f"{API}/analyses/many", json={"sample": SAMPLE}).json() == {"runs": []}
     words = [bob.get(f"{API}/latest", params={"sample": sample}).json()["detail"] for sample in (SAMPLE, "nothing")]
     assert words[0].replace(SAMPLE, "nothing") == words[1]
+
+
+def test_series_and_their_fields_hold_what_is_of_b(site: Site, bob: httpx.Client, of_b: tuple[str, str, str]) -> None:
+    _, analysis, _ = of_b
+    series = f"{API}/series"
+    with site.client(site.server.key) as everything:  # What the service keeps of A's runs is not shown to B.
+        assert everything.get(series, params={"first_scan_id": SCAN_ID}).json()["n_scans"] == 2
+
+    for which in ({"first_scan_id": SCAN_ID}, {"since": 0}, {"id": [analysis, site.analysis]}):
+        found = bob.get(series, params=which).json()
+        assert (found["n_scans"], found["scans"]["columns"]["analysis_id"]) == (1, [analysis]), which
+        assert (found["fields"], {one["n_scans"] for one in found["groups"]}) == ([], {1})
+        assert site.analysis not in bob.get(f"{series}.csv", params=which).text
+        curves = bob.get(f"{series}/g2", params={**which, "group": 1}).json()["columns"]
+        assert set(curves["analysis_id"]) == {analysis}
+    for path in (series, f"{series}.csv", f"{series}/g2"):
+        for of_a, of_none in (
+            ({"sample": SAMPLE}, {"sample": "nothing"}),
+            ({"id": site.analysis}, {"id": site.analysis[::-1]}),
+        ):
+            answers = [bob.get(path, params={**one, "group": 1}) for one in (of_a, of_none)]
+            assert answers[0].status_code == 404
+            assert answers[0].text == answers[1].text
 
 
 def test_reference_that_fits_runs_of_both_means_that_of_b(

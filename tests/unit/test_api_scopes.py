@@ -20,6 +20,7 @@ CHANGES = {
     ("POST", "/api/v1/analyses/many"): "submit",
     ("POST", "/api/v1/analyses/{analysis_id}/cancel"): "submit",
     ("POST", "/api/v1/analyses/{analysis_id}/first"): "submit",
+    ("POST", "/api/v1/analyses/{analysis_id}/mark"): "submit",
     ("POST", "/api/v1/plans"): "read",
     ("POST", "/api/v1/plans/rois.png"): "read",
     ("POST", "/api/v1/queue/pause"): "admin",

@@ -63,10 +63,13 @@ def test_commands_of_the_readme_exist() -> None:
     } <= COMMANDS
 
 
-def test_recipe_of_the_readme_is_a_recipe() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
+def test_recipes_of_the_readme_are_recipes() -> None:
+    frames, dynamics = (parse_recipe(yaml.safe_load(one)) for one in re.findall(r"```yaml\n(.*?)```", README, re.S))
 
-    assert parse_recipe(yaml.safe_load(text)).rois[0].num_rings == 8
+    assert isinstance(frames, FrameRecipe)
+    assert frames.frames.sum == 5
+    assert isinstance(dynamics, Recipe)
+    assert dynamics.rois[0].num_rings == 8
 
 
 def test_changelog_begins_with_the_version_of_the_software() -> None:

@@ -32,6 +32,13 @@ def test_skipped_run_is_skipped_with_its_reason(start, stop, detectors, words):
     assert words in verdict.reason
 
 
+def test_frames_are_denoised_of_runs_that_are_no_xpcs():
+    for start in ({"XPCS_data": False}, {"motors": ["sample_temperature"]}):
+        assert not judge(start, SUCCESS, EIGER).taken
+        assert judge(start, SUCCESS, EIGER, "frames").taken
+        assert not judge(start, SUCCESS, [], "frames").taken
+
+
 @pytest.mark.parametrize("start", [{}, {"XPCS_data": True}, {"XPCS_data": True, "motors": ["sample_x"]}])
 def test_successful_run_with_frames_is_taken(start):
     verdict = judge(start, SUCCESS, EIGER)

@@ -107,6 +107,38 @@ def test_nexus_holds_what_the_definition_and_the_viewer_demand(nexus: Path) -> N
         assert file["xpcs/multitau/normalized_g2"] == file["entry/data/g2"]
 
 
+def test_nexus_axes_of_every_data_group_fit_its_signal(nexus: Path) -> None:
+    with h5py.File(nexus) as file:
+        groups = [one for one in file["entry"].values() if one.attrs.get("NX_class") == "NXdata"]
+        assert len(groups) == 6
+        for group in groups:
+            signal = group[group.attrs["signal"]]
+            axes = list(group.attrs["axes"])
+            assert len(axes) == signal.ndim
+            for place, axis in enumerate(axes):
+                assert group.attrs[f"{axis}_indices"] == place
+                assert group[axis].shape == (signal.shape[place],)
+                assert group[axis].attrs["units"] == ("1/angstrom" if axis == "q" else "s")
+
+
+def test_independent_reader_finds_the_default_plot(nexus: Path, analysis: Analysis) -> None:
+    from nexusformat.nexus import nxload
+
+    root = nxload(str(nexus))
+    default = root.get_default()
+    table = analysis.tables["g2_multitau"]
+    own = table[table["roi"] == 2]
+
+    assert default.nxpath == "/entry/curves"
+    assert [axis.nxname for axis in default.nxaxes] == ["q", "delay"]
+    np.testing.assert_allclose(default.nxaxes[1].nxvalue, own["lag_s"])
+    np.testing.assert_array_equal(default.nxsignal.nxvalue[1], own["g2"])
+    np.testing.assert_array_equal(default.nxerrors.nxvalue[1], own["g2_error"])
+    maps = root["entry/maps"]
+    assert [axis.nxname for axis in maps.nxaxes] == ["q", "time_1", "time_2"]
+    np.testing.assert_array_equal(maps.nxsignal.nxvalue[1], analysis.arrays["two_time"][1])
+
+
 def test_nexus_holds_the_numbers_that_were_published(nexus: Path, analysis: Analysis) -> None:
     with h5py.File(nexus) as file:
         c2 = file["entry/twotime/two_time_corr_func"]
@@ -342,3 +374,20 @@ def test_verdict_stands_first_in_logbook_and_report(analysis: Analysis) -> None:
 
     assert logbook_text(analysis).splitlines()[2] == said[0]
     assert escape(said[0]) in report_html(analysis)
+
+
+EVIL = "<img src=x onerror=alert(1)>\"'&</title><script>alert(2)</script>"
+
+
+def test_names_with_markup_are_text_in_reports_and_files(analysis: Analysis, tmp_path: Path) -> None:
+    named = replace(analysis, resolved={**analysis.resolved, "sample": EVIL}, warnings=[EVIL])
+
+    page = report_html(named)
+    write_file(tmp_path / "result.nxs", named)
+
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert escape(EVIL) in page
+    assert EVIL in logbook_text(named)  # Plain text, shown as such.
+    with h5py.File(tmp_path / "result.nxs") as file:
+        assert file["entry/sample/name"][()].decode() == EVIL

@@ -150,6 +150,21 @@ def test_marked_pixels_are_masked_and_their_rate_filled_in(denoiser: FrameDenois
     assert analysis.warnings == ["1 of 3072 pixels were masked for their values, and their rates filled in."]
 
 
+def test_pixels_that_are_dead_or_hot_among_their_neighbours_are_masked(denoiser: FrameDenoiser) -> None:
+    frames = peaked(60)
+    frames[:, 5, 6], frames[:, 30, 9] = 0, 40
+    frames[:, :, 50:53] = 65535
+    masked = {(5, 6), (30, 9)} | {(row, column) for row in range(SHAPE[0]) for column in range(50, 53)}
+    wanted = {"frames": {"sum": 30}, "peaks": {"find": False}}
+    found, all_of_them = (
+        denoise_frames(Frames(frames), recipe(**wanted, **more), denoiser).arrays["mask"]
+        for more in ({}, {"masks": {"isolated": False}})
+    )
+
+    assert {(int(row), int(column)) for row, column in np.argwhere(~found)} == masked
+    assert np.count_nonzero(~all_of_them) == len(masked) - 2
+
+
 def test_frames_are_seen_as_the_detector_is_turned(denoiser: FrameDenoiser) -> None:
     frames = peaked(1)
     analysis = denoise_frames(Frames(frames, orientation="flipped"), recipe(), denoiser)

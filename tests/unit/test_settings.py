@@ -1,9 +1,12 @@
 """Settings: read once from the environment, misspellings refused."""
 
+import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
+from twotime.api.app import create_app
 from twotime.settings import Settings, load_settings
 
 
@@ -94,6 +97,23 @@ def test_address_that_no_dask_scheduler_has_is_refused(monkeypatch: pytest.Monke
 
     with pytest.raises(ValueError, match=r"such as tcp://host:8786, or local"):
         load_settings()
+
+
+@pytest.mark.parametrize("origin", ["screens.example.org", "https://a.example; script-src *", "*", "javascript:x"])
+def test_origin_that_no_page_has_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match="TWOTIME_FRAME_ANCESTORS names"):
+        Settings(frame_ancestors=[origin])
+
+
+def test_pages_of_named_origins_may_frame_the_service(tmp_path: Path) -> None:
+    origins = ["'self'", "https://screens.example.org", "http://wall.example.org:8080"]
+    app = create_app(Settings(var_dir=tmp_path, frame_ancestors=origins))
+
+    async def ask() -> str:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return (await client.get("/")).headers["content-security-policy"]
+
+    assert asyncio.run(ask()).endswith(f"; frame-ancestors {' '.join(origins)}")
 
 
 def test_secrets_may_be_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,18 @@ def rules(tmp_path: Path) -> SiteRules:
     return load_site_rules(tmp_path / "rules.yml")
 
 
+def test_rules_say_which_kinds_of_analysis_their_recipes_ask_for(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("rules: [{name: weak, where: {plan_name: scan}, recipe: frames.yml}]")
+    (tmp_path / "frames.yml").write_text("{kind: frames, frames: {sum: 5}}")
+    found = load_site_rules(tmp_path / "rules.yml")
+    _, recipe = found.of({"plan_name": "scan"}, EIGER)
+
+    assert found.kinds == {"frames"}
+    assert recipe is not None
+    assert recipe.kind == "frames"
+    assert SiteRules().kinds == set()
+
+
 @pytest.mark.parametrize(
     ("start", "name"),
     [

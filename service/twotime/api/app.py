@@ -27,10 +27,12 @@ from twotime.api.routes import (
     queue,
     results,
     runs,
+    series,
 )
 from twotime.api.security.auth import KeyGuard
+from twotime.api.security.browser_policy import BrowserPolicy
 from twotime.api.security.keys import key_ring
-from twotime.api.security.request_limits import BodyLimit, HeadAsGet, NoSniff
+from twotime.api.security.request_limits import BodyLimit, HeadAsGet
 from twotime.jobs import Callers, Service
 from twotime.logs import hide_local_variables
 from twotime.metrics import Metrics
@@ -49,6 +51,7 @@ documents (RFC 9457) whose `detail` is one sentence: field, value, remedy. Numbe
 _TAGS = [
     {"name": "analyses", "description": "Ask for analyses, follow them, stop them."},
     {"name": "results", "description": "Numbers of a finished analysis, as JSON or CSV."},
+    {"name": "series", "description": "Many scans beside each other, against a field of their runs."},
     {"name": "frames", "description": "Denoised frames of a finished analysis, their peaks, counts of regions."},
     {"name": "pictures", "description": "Two-time correlation functions and mean frames, for embedding."},
     {"name": "live", "description": "Scans while they run."},
@@ -113,7 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most_mib=settings.most_body_mib)
     app.add_middleware(KeyGuard, keys=keys, service=service, callers=app.state.callers)
     app.add_middleware(_Counted, metrics=metrics)
-    app.add_middleware(NoSniff)
+    app.add_middleware(BrowserPolicy, frame_ancestors=settings.frame_ancestors)
     return app
 
 
@@ -138,7 +141,7 @@ def _add_routes(app: FastAPI) -> None:
     """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, frames, answers, latest, live, pictures, runs, hooks, events):
+    for module in (analyses, queue, results, frames, answers, latest, live, pictures, runs, series, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -60,7 +60,7 @@ class EventStream:
     def present(record: AnalysisRecord) -> dict[str, Any]:
         """The present state of an analysis in the form of an event."""
         fields = asdict(record)
-        names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
+        names = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error", "mark")
         return {name: fields[name] for name in names} | {"time": record.updated_time}
 
     def _end(self, queue: asyncio.Queue[Event | None]) -> None:

@@ -25,6 +25,7 @@ ANALYSIS: dict[str, JsonValue] = {
     "error": None,
     "warnings": [],
     "automatic": True,
+    "mark": {"value": "bad", "note": "beam lost half-way", "by": "control-room", "time": 1795212009.0},
     "created_time": 1795212000.0,
     "updated_time": 1795212004.5,
     "started_time": 1795212001.0,
@@ -187,4 +188,41 @@ ADVICE: dict[str, JsonValue] = {
     "options": [_OPTION],
     "needed": [_OPTION],
     "notes": [],
+}
+_FIELD: dict[str, JsonValue] = {"name": "temperature", "unit": "K", "low": 290.0, "high": 330.0, "n_scans": 5}
+SERIES: dict[str, JsonValue] = {
+    "x": _FIELD,
+    "y": "diffusion",
+    "y_unit": "Å²/s",
+    "n_scans": 5,
+    "without_x": 0,
+    "marked_bad": 1,
+    "fields": [_FIELD],
+    "groups": [{"group": 1, "q": 0.0045, "phi": None, "n_scans": 5}],
+    "scans": {
+        "n_rows": 1,
+        "units": {"analysis_id": "1", "x": "K", "diffusion": "Å²/s", "diffusion_error": "Å²/s"},
+        "columns": {"analysis_id": [ID], "x": [290.0], "diffusion": [6.1e5], "diffusion_error": [4e4]},
+    },
+    "rows": {
+        "n_rows": 1,
+        "units": {"analysis_id": "1", "x": "K", "group": "1", "relaxation_rate": "1/s"},
+        "columns": {"analysis_id": [ID], "x": [290.0], "group": [1], "relaxation_rate": [12.3]},
+    },
+    "law": "arrhenius",
+    "fits": [
+        {
+            "group": None,
+            "parameters": {
+                "amplitude": {"value": 9.8e5, "error": 3e4, "unit": "Å²/s"},
+                "activation_energy": {"value": 21.0, "error": 1.2, "unit": "kJ/mol"},
+            },
+            "reference": 309.0,
+            "chi2": 0.9,
+            "n": 5,
+            "reason": "",
+            "x": [290.0, 330.0],
+            "y": [6.1e5, 1.6e6],
+        }
+    ],
 }

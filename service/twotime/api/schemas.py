@@ -4,12 +4,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 
-from twotime.api.examples import ADVICE, AGE_CUT, ANALYSIS, FRAMES_SUMMARY, ID, LIVE, RESULT, RINGS, RUN, UID, VERDICT
+from twotime.api.examples import (
+    ADVICE,
+    AGE_CUT,
+    ANALYSIS,
+    FRAMES_SUMMARY,
+    ID,
+    LIVE,
+    RESULT,
+    RINGS,
+    RUN,
+    SERIES,
+    UID,
+    VERDICT,
+)
+from twotime.catalog.results.analysis_record import MarkValue
 from twotime.recipe import FrameRecipe, Recipe, parse_recipe
+from twotime.series import Law
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 LiveKind = Literal["raw", "denoised"]
+SeriesQuantity = Literal["relaxation_rate", "beta", "baseline", "alpha", "diffusion", "exponent", "rate_change"]
 FrameKind = Literal["raw", "rate", "error", "residual"]
 
 
@@ -108,6 +124,24 @@ class Queue(Body):
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
 
 
+class MarkRequest(Body):
+    """What to say of a scan; neither mark nor note: take back what was said."""
+
+    model_config = _shows({"mark": "bad", "note": "beam lost half-way"})
+
+    mark: MarkValue | None = Field(None, description="bad scans are left out of series")
+    note: str = Field("", max_length=2000, description="free text")
+
+
+class Mark(Body):
+    """What somebody said of a scan."""
+
+    value: MarkValue | None
+    note: str
+    by: str = Field(description="name of the key that was shown")
+    time: float = Field(description="s since 1970")
+
+
 class Analysis(Body):
     """One analysis: what was asked, how far it is, what became of it."""
 
@@ -130,6 +164,7 @@ class Analysis(Body):
     error: str | None = Field(description="why it failed or was cancelled")
     warnings: list[str] = Field(description="sentences for the reader")
     automatic: bool = Field(description="whether the service chose this run by its own rules")
+    mark: Mark | None = Field(None, description="what somebody said of the scan; null: nothing")
     created_time: float = Field(description="s since 1970")
     updated_time: float = Field(description="s since 1970")
     started_time: float | None = Field(description="s since 1970")
@@ -365,6 +400,69 @@ class Advice(Body):
     options: list[Option]
     needed: list[Option] = Field(description="the least change of each kind that reaches the target")
     notes: list[str] = Field(description="what to mind: frame time, length of the scan")
+
+
+class Columns(Body):
+    """A table by columns; null where there is no number."""
+
+    n_rows: int
+    units: dict[str, str] = Field(description="of each column; 1 where it has none")
+    columns: dict[str, list[Any]]
+
+
+class SeriesField(Body):
+    """A number that scans have in their documents."""
+
+    name: str = Field(description="scan_id, time, a key of the start document, or baseline.<key>")
+    unit: str = Field(description="1 where none is known")
+    low: float = Field(description="least value")
+    high: float = Field(description="greatest value")
+    n_scans: int = Field(description="scans of which it is known")
+
+
+class SeriesGroup(Body):
+    """ROIs of several scans that have the same q."""
+
+    group: int
+    q: float | None = Field(description="mean, 1/Å")
+    phi: float | None = Field(description="middle of the angles, degrees; null for whole rings")
+    n_scans: int = Field(description="scans that have it")
+
+
+class SeriesLaw(Body):
+    """A law through the trusted values of one group, or of whole scans."""
+
+    group: int | None = Field(description="null for a quantity of whole scans")
+    parameters: dict[str, Quantity] = Field(
+        description="intercept and slope of y = intercept + slope (x - x₀), amplitude and exponent of "
+        "y = amplitude (x / x₀)^exponent, or amplitude and activation_energy of "
+        "y = amplitude exp(E / R (1 / x₀ - 1 / x))"
+    )
+    reference: float | None = Field(description="x₀")
+    chi2: float | None = Field(description="per degree of freedom")
+    n: int = Field(description="values that were fitted")
+    reason: str = Field(description="why there is no fit; empty where there is one")
+    x: list[float] = Field(description="the curve")
+    y: list[float]
+
+
+class Series(Body):
+    """Published numbers of many scans."""
+
+    model_config = _shows(SERIES)
+
+    x: SeriesField
+    y: SeriesQuantity
+    y_unit: str
+    n_scans: int
+    without_x: int = Field(description="scans left out because they do not have x")
+    marked_bad: int = Field(0, description="scans left out because they are marked as bad")
+    fields: list[SeriesField] = Field(description="what x may be besides scan_id and time")
+    groups: list[SeriesGroup]
+    scans: Columns = Field(description="one row per scan, by x: D, exponent, change of the rate over the scan")
+    rows: Columns = Field(description="one row per scan and ROI: Γ, β, C∞, α with errors, group of the ROI")
+    law: Law | None
+    fits: list[SeriesLaw] = Field(description="empty without a law")
 
 
 class LiveScan(Body):

@@ -19,7 +19,7 @@ from twotime.simulate import Scan, TransitionModel
 from twotime.simulate.beamline import write_scan
 from twotime.xpcs.types import Geometry
 
-HALF_BOX = 11
+HALF_BOX = 8
 """Rows and columns of the region on both sides of the satellite."""
 NEAR = 8.0
 """Pixels from the middle of the satellite within which a peak is the satellite."""
@@ -96,23 +96,31 @@ def fit_transition(temperature: NDArray[np.float64], counts: NDArray[np.float64]
 
     Notes
     -----
-    Least squares for b and A at every transition of a grid, weighted by the Poisson error of the fitted counts; the
-    error is half of the interval in which χ² rises by less than 1.
+    Least squares for b and A at every transition of a grid, weighted by the Poisson error of the fitted counts; then
+    mean and standard deviation of the transition under exp(-χ² / 2), as its χ² has more than one minimum.
     """
     grid = np.linspace(temperature.min(), temperature.max(), 2000)[1:-1]
-    chi2 = np.array([_chi2(temperature, counts, one) for one in grid])
-    inside = grid[chi2 < chi2.min() + 1]
-    return float(grid[np.argmin(chi2)]), float(max(np.ptp(inside), grid[1] - grid[0]) / 2)
+    chi2 = _chi2(temperature, counts, grid)
+    weight = np.exp(-(chi2 - chi2.min()) / 2)
+    found = np.average(grid, weights=weight)
+    return float(found), float(np.sqrt(np.average((grid - found) ** 2, weights=weight)))
 
 
-def _chi2(temperature: NDArray[np.float64], counts: NDArray[np.float64], transition: float) -> float:
-    design = np.stack([np.ones_like(temperature), np.maximum(0, 1 - temperature / transition)], axis=1)
-    expected = np.full_like(counts, counts.mean())
+def _chi2(
+    temperature: NDArray[np.float64], counts: NDArray[np.float64], grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """χ² of the best b and A for each transition of a grid, (G,); weights follow the fitted counts."""
+    share = np.maximum(0, 1 - temperature / grid[:, None])
+    expected = np.full(share.shape, counts.mean())
     for _ in range(3):
-        weight = 1 / np.sqrt(np.maximum(expected, 1.0))
-        values = np.linalg.lstsq(design * weight[:, None], counts * weight, rcond=None)[0]
-        expected = design @ values
-    return float(((counts - expected) ** 2 / np.maximum(expected, 1.0)).sum())
+        weight = 1 / np.maximum(expected, 1.0)
+        ones, first, second = (np.sum(weight * share**power, axis=1) for power in (0, 1, 2))
+        total, slope = np.sum(weight * counts, axis=1), np.sum(weight * share * counts, axis=1)
+        amplitude = (ones * slope - first * total) / (ones * second - first**2)
+        level = (total - amplitude * first) / ones
+        expected = level[:, None] + amplitude[:, None] * share
+    chi2: NDArray[np.float64] = ((counts - expected) ** 2 / np.maximum(expected, 1.0)).sum(axis=1)
+    return chi2
 
 
 def _check_peaks(peaks: pd.DataFrame, model: TransitionModel) -> list[str]:

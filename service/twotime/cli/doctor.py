@@ -16,7 +16,7 @@ from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound, TwotimeError
 from twotime.settings import Settings
-from twotime.weights import load_ensemble
+from twotime.weights import load_ensemble, load_frame_denoiser
 
 
 def doctor(settings: Settings, console: Console) -> bool:
@@ -37,6 +37,7 @@ def doctor(settings: Settings, console: Console) -> bool:
 def _checks_here(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "Python", lambda: f"{sys.version.split()[0]}, {os.cpu_count()} cores"
     yield "ensemble", lambda: _ensemble(settings)
+    yield "frame denoiser", lambda: f"version {load_frame_denoiser(settings.frame_denoiser).version}"
     yield "folder", lambda: _folder(settings)
     yield "port", lambda: _port(settings)
     if settings.documents_address:

@@ -16,6 +16,7 @@ from twotime.cli.progress import ProgressBar
 from twotime.errors import UnusableRun
 from twotime.files import open_frames
 from twotime.files.series import Series
+from twotime.results import DENOISED_FRAMES
 from twotime.xpcs import FrameStatistics
 
 UNITS = {"raw": "counts", "rate": "counts per pixel", "error": "counts per pixel", "residual": "standard deviations"}
@@ -104,6 +105,7 @@ def _prepared(
 ) -> h5py.Group:
     """Group ``entry/denoised`` with empty datasets of all images, and the mask."""
     file.attrs["default"] = "entry"
+    file.attrs[DENOISED_FRAMES] = True
     entry = file.create_group("entry")
     entry.attrs.update({"NX_class": "NXentry", "default": "denoised"})
     group = entry.create_group("denoised")

@@ -44,14 +44,16 @@ def write_nexus(path: Path, analysis: Analysis, *, start_time: float | None = No
     -----
     Contributed definition NXxpcs: beam centre and pixel size in m, two-time functions with the ROI as last axis
     (``one_array_q_last``), baseline 1, first frame at the lower left. Denoised results stand beside the measured ones
-    under ``entry/denoised``, every published table under ``entry/tables``.
+    under ``entry/denoised``, every published table under ``entry/tables``. Every NXdata names the axes of its signal.
+    The default plot is g2 against the delay, one curve for each ROI; ``entry/maps`` shows the two-time functions with
+    the ROI first, as viewers page through pictures.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.part")
     with h5py.File(draft, "w") as file:
         file.attrs["default"] = "entry"
         entry = group_of_class(file, "entry", "NXentry")
-        entry.attrs["default"] = "data"
+        entry.attrs["default"] = "curves"
         entry["definition"] = "NXxpcs"
         entry["entry_identifier"] = str(analysis.resolved.get("scan_id") or "")
         entry["entry_identifier_uuid"] = str(analysis.resolved.get("raw_uid", ""))
@@ -62,6 +64,7 @@ def write_nexus(path: Path, analysis: Analysis, *, start_time: float | None = No
         _data(entry, analysis)
         _two_time(entry, analysis)
         _denoised(entry, analysis)
+        _plots(entry, analysis)
         write_tables(entry, analysis)
         write_process(entry, analysis)
         _aps_paths(file, analysis)
@@ -106,6 +109,7 @@ def _data(entry: h5py.Group, analysis: Analysis) -> None:
     _value(data, "g2", g2, "1", storage_mode="one_array")
     _value(data, "g2_derr", error, "1", storage_mode="one_array")
     _value(data, "delay_difference", delay, "frames", storage_mode="one_array")
+    _axes(data, analysis, delay=delay)
     _value(data, "frame_average", analysis.arrays["mean_frame"], "counts")
     pixels = analysis.tables["fits"]["n_pixels"].to_numpy(float)
     _value(data, "frame_sum", analysis.arrays["intensity"] @ pixels, "counts")
@@ -117,6 +121,7 @@ def _two_time(entry: h5py.Group, analysis: Analysis) -> None:
     _correlation(group, analysis.arrays["two_time"])
     delay, g2, error = by_roi(analysis.tables["g2"], "g2_raw", "g2_raw_error")
     _one_time(group, delay, g2, error)
+    _axes(group, analysis)
 
 
 def _denoised(entry: h5py.Group, analysis: Analysis) -> None:
@@ -128,6 +133,62 @@ def _denoised(entry: h5py.Group, analysis: Analysis) -> None:
     spread = np.moveaxis(analysis.arrays["two_time_spread"], 0, -1)
     _large(group, "two_time_corr_func_errors", spread)
     _one_time(group, *by_roi(analysis.tables["g2"], "g2_denoised", "g2_denoised_error"))
+    _axes(group, analysis)
+
+
+def _plots(entry: h5py.Group, analysis: Analysis) -> None:
+    """Groups whose first axis is the ROI, so that viewers show something sensible when the file is opened."""
+    curves = group_of_class(entry, "curves", "NXdata")
+    delay, g2, error = by_roi(curve_table(analysis, "g2_multitau"), "g2", "g2_error")
+    curves.attrs["signal"] = "g2"
+    _value(curves, "g2", g2.T, "1", interpretation="spectrum", long_name="g2")
+    _value(curves, "g2_errors", error.T, "1")
+    _axes(curves, analysis, delay=delay, roi_first=True)
+    for name, source in (("maps", "twotime"), ("maps_denoised", "denoised")):
+        if source not in entry:
+            continue
+        maps = group_of_class(entry, name, "NXdata")
+        maps.attrs["signal"] = "two_time_corr_func"
+        written = _roi_first(maps, entry[f"{source}/two_time_corr_func"])
+        written.attrs["interpretation"] = "image"
+        _axes(maps, analysis, roi_first=True)
+
+
+def _roi_first(group: h5py.Group, c2: h5py.Dataset) -> h5py.Dataset:
+    """A view (R, N, N) of an array (N, N, R), without a copy."""
+    n, _, n_rois = c2.shape
+    layout = h5py.VirtualLayout((n_rois, n, n), c2.dtype)
+    source = h5py.VirtualSource(c2)
+    for roi in range(n_rois):
+        layout[roi] = source[:, :, roi]
+    written = group.create_virtual_dataset(c2.name.rsplit("/", 1)[-1], layout, fillvalue=np.nan)
+    written.attrs["units"] = "1"
+    return written
+
+
+def _axes(group: h5py.Group, analysis: Analysis, *, delay: NDArray[Any] | None = None, roi_first: bool = False) -> None:
+    """Values along the axes of the signal, and the attributes by which readers find them.
+
+    Parameters
+    ----------
+    delay : of curves, frames; None: the signal is a two-time function
+    roi_first : whether the ROI is the first axis of the signal, or the last
+    """
+    step, q = float(analysis.resolved["frame_time_s"]), analysis.tables["fits"]["q"].to_numpy(float)
+    if delay is None:
+        seconds = np.arange(len(analysis.arrays["intensity"])) * step
+        along = {"time_1": (seconds, "time t1"), "time_2": (seconds, "time t2")}
+    else:
+        along = {"delay": (delay * step, "delay")}
+    for name, (values, words) in along.items():
+        _value(group, name, values, "s", long_name=f"{words} (s)")
+    _value(group, "q", q, "1/angstrom", long_name="q (1/angstrom)")
+    names = ["q", *along] if roi_first else [*along, "q"]
+    group.attrs["axes"] = np.array(names, object)
+    for place, name in enumerate(names):
+        group.attrs[f"{name}_indices"] = place
+    if delay is not None and not roi_first:
+        group.attrs["delay_difference_indices"] = names.index("delay")
 
 
 def _correlation(group: h5py.Group, c2: NDArray[Any]) -> None:

@@ -18,9 +18,9 @@ def denoised_file(path: Path, dataset: str, folders: Sequence[Path] = ()) -> str
     """
     try:
         with HDF5File(path, folders) as file:
-            frames = file.frames(dataset)
-            marked = any(DENOISED_FRAMES in one.attrs or DENOISED_FRAMES in one.file.attrs for one in frames)
-            marked |= DENOISED_FRAMES in file.group("/").attrs
+            marked = DENOISED_FRAMES in file.group("/").attrs or any(
+                DENOISED_FRAMES in one.attrs or DENOISED_FRAMES in one.file.attrs for one in file.frames(dataset)
+            )
     except (OSError, KeyError):
         return ""  # Whoever reads the frames says what is wrong.
     return f"attribute {DENOISED_FRAMES} of {path.name}" if marked else ""

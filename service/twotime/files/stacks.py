@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twotime.errors import UnusableRun
 from twotime.files.hdf5_series import HDF5Series
+from twotime.files.marks import denoised_file
 from twotime.files.series import Series
 from twotime.hdf5 import HDF5File
 from twotime.recipe import Found
@@ -59,6 +60,12 @@ class HDF5Stack(HDF5Series):
                     _check(path, dataset.shape, dataset.dtype)
                 attributes = dict(file.group("entry").attrs)
         except (OSError, KeyError) as error:
+            mark = denoised_file(path, DATASET, [path.resolve().parent, *folders])
+            if mark:
+                raise UnusableRun(
+                    f"{path} holds denoised frames ({mark}), which are neither correlated nor denoised again; "
+                    "take the frames as the detector wrote them."
+                ) from None
             raise UnusableRun(f"{path} holds no frames at {DATASET} ({error}).") from None
         geometry = {
             name: Found(float(attributes[own]), f"attribute {own} of {path.name}")

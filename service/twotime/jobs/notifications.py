@@ -8,7 +8,7 @@ from twotime.jobs.request_cache import RequestCache
 from twotime.jobs.requests.eligibility import Verdict
 from twotime.metrics import Metrics
 
-_ANALYSIS_FIELDS = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error")
+_ANALYSIS_FIELDS = ("id", "raw_uid", "status", "attempt", "stage", "progress", "error", "mark")
 
 
 class Notifications:

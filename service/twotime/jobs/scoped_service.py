@@ -1,6 +1,7 @@
 """The part of the service that depends on who asks: requests, listings, results."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twotime.catalog.results import read
-from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord, MarkValue
 from twotime.catalog.results.live_scans import LiveScan, live_scan, live_scans, read_live_array
+from twotime.catalog.results.series_scans import Selection
 from twotime.catalog.runs.search import RunSummary, list_runs, search_runs
 from twotime.errors import InputError
 from twotime.export.files import Dialect
@@ -23,13 +25,16 @@ from twotime.jobs.request_cache import RequestCache
 from twotime.jobs.requests.automatic import AutomaticMode
 from twotime.jobs.requests.submission import Submission
 from twotime.jobs.scheduling.scheduler import Scheduler
+from twotime.jobs.series import SeriesReader
 from twotime.jobs.status import RunListing, Submitted
 from twotime.recipe import AnyRecipe, parse_recipe
+from twotime.series import MOST_CURVES, SCAN_NUMBER, CurveKind, Series, curves_of
 
 MAX_AGE_S = 0.5
 """Screens poll once a second or two; all that ask within half a second share one request to Tiled."""
 _TABLES_MAX_AGE_S = 300.0
 _MOST_ANALYSES = 1000
+_FEW_LARGE = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Parts:
 
     Attributes
     ----------
+    on_change : called with the record of an analysis that is marked
+    series : reads many scans at once
     tables : published tables; those of a finished attempt never change, so they are kept for minutes
     """
 
@@ -45,7 +52,9 @@ class Parts:
     submission: Submission
     scheduler: Scheduler
     automatic: AutomaticMode
+    on_change: Callable[[AnalysisRecord], None] = lambda _: None
     exporter: Exporter = field(default_factory=Exporter)
+    series: SeriesReader = field(default_factory=SeriesReader)
     tables: RequestCache = field(default_factory=lambda: RequestCache(_TABLES_MAX_AGE_S, max_entries=50))
 
 
@@ -66,6 +75,7 @@ class ScopedService:
         self._viewer = viewer
         self._parts = parts
         self._cache = cache or RequestCache(MAX_AGE_S)
+        self._series = RequestCache(MAX_AGE_S, max_entries=_FEW_LARGE)
 
     async def submit(
         self, reference: str, recipe: AnyRecipe | dict[str, Any] | None = None, *, force: bool = False
@@ -154,11 +164,18 @@ class ScopedService:
         raw_uid: str | None = None,
         scan_id: int | None = None,
         sample: str | None = None,
+        mark: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
         """Analyses, newest first, and how many fit in all; see `AnalysisStore.search`."""
-        which: dict[str, Any] = {"status": status, "raw_uid": raw_uid, "scan_id": scan_id, "sample": sample}
+        which: dict[str, Any] = {
+            "status": status,
+            "raw_uid": raw_uid,
+            "scan_id": scan_id,
+            "sample": sample,
+            "mark": mark,
+        }
         which |= {"limit": limit, "offset": offset}
         ask = partial(self._viewer.call, lambda: self._viewer.store.search(**which))
         return await self._cache.get(("analyses", *which.values()), ask)
@@ -167,6 +184,14 @@ class ScopedService:
         """Cancel an analysis: at once if it waits, at the next block if it runs, without effect once it has ended."""
         await self.analysis(analysis_id)
         return await self._parts.scheduler.cancel(analysis_id)
+
+    async def mark(self, analysis_id: str, value: MarkValue | None, note: str, by: str) -> AnalysisRecord:
+        """Say of a scan whether it is good, and why; see `AnalysisStore.mark`."""
+        await self.analysis(analysis_id)
+        record = await self._parts.tiled.call(self._parts.tiled.store.mark, analysis_id, value, note, by)
+        self._cache.clear()
+        self._parts.on_change(record)
+        return record
 
     async def check_data(self, analysis_id: str) -> None:
         """Raise `AnalysisNotFound` unless the viewer may read the data of an analysis."""
@@ -199,6 +224,31 @@ class ScopedService:
         """Write everything published of an analysis into a file; see `Exporter.write`."""
         await self.check_data(analysis_id)
         await self._parts.exporter.write(self._parts.tiled.settings, analysis_id, path, dialect)
+
+    async def series(self, which: Selection, x: str = SCAN_NUMBER) -> Series:
+        """Many scans beside each other, as far as the viewer may read them; see `SeriesReader.read`."""
+        ask = partial(self._parts.series.read, self._viewer, self._parts.tiled, which, x)
+        return await self._series.get((which, x), ask)
+
+    async def curves(self, which: Selection, x: str, group: int, kind: CurveKind = "raw") -> pd.DataFrame:
+        """One-time correlation functions of the ROIs of a group, of at most `MOST_CURVES` scans evenly along x.
+
+        Returns
+        -------
+        One row per scan and lag: analysis_id, scan_id, x, roi, q, lag_s, g2, g2_error, g2_fit.
+
+        Raises
+        ------
+        InputError
+            If the series has no such group.
+        """
+        found = await self.series(which, x)
+        if not 1 <= group <= len(found.groups):
+            raise InputError(f"group is {group}, but the series has the groups 1 to {len(found.groups)}.")
+        own = found.rows[found.rows["group"] == group]
+        some = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int))]
+        tables = [await self.read_table(one, "g2") for one in some["analysis_id"]]
+        return await asyncio.to_thread(curves_of, some, tables, kind)
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were followed lately, newest first."""

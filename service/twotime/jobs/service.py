@@ -67,7 +67,9 @@ class Service:
             self._tiled, self._submission, self._scheduler.enqueue, notify.on_run_judged, rules, self._live
         )
         self._documents = DocumentTriggers(self._tiled, self._automatic, self._live, notify.on_live_state)
-        self._parts = Parts(self._tiled, self._submission, self._scheduler, self._automatic)
+        self._parts = Parts(
+            self._tiled, self._submission, self._scheduler, self._automatic, on_change=notify.on_analysis_change
+        )
         self.unrestricted = ScopedService(self._tiled, self._parts, cache)
         self._ensemble = "not loaded yet"
         self._ensemble_loaded = False
@@ -177,7 +179,7 @@ class Service:
         Yields
         ------
         dict with ``event`` and ``time`` (s since 1970), and
-            ``analysis``: id, raw_uid, status, attempt, stage, progress, error
+            ``analysis``: id, raw_uid, status, attempt, stage, progress, error, mark
             ``run``: uid, scan_id, automatic, reason
             ``live``: uid, state, n_frames, announced, shown, lag_s, message
             ``tiled``: reachable, message

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from frame_denoiser.thinning import usable_pixels
 from twotime.errors import DamagedFrames, RecipeError, UnusableRun
 from twotime.pipeline.frame_planning import FramePlan
 from twotime.pipeline.protocols import Block, FrameSource, Progress
@@ -172,10 +174,22 @@ def _mask(plan: FramePlan, adding: _Adding, pixel_mask: NDArray[np.bool_] | None
     if options.pixel_mask and pixel_mask is not None:
         good &= pixel_mask
     mask: NDArray[np.bool_] = plan.mask & oriented(good, plan.resolved.orientation)
+    total, n_frames = adding.counts.sum(axis=0, dtype=np.float64), max(int(adding.summed.sum()), 1)
     if options.dark_below_mean is not None:
-        mean = adding.counts.sum(axis=0, dtype=np.float64) / max(int(adding.summed.sum()), 1)
-        mask &= mean >= options.dark_below_mean
+        mask &= total / n_frames >= options.dark_below_mean
+    if options.isolated:
+        # Gaps hold no counts: their neighbours must not seem hot beside them, nor they dead.
+        mask &= usable_pixels(_filled(total, mask), n_frames) | ~mask
     return mask
+
+
+def _filled(total: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Counts in which each masked pixel has those of the nearest that is not."""
+    if mask.all() or not mask.any():
+        return total
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    filled: NDArray[np.float64] = total[tuple(nearest)]
+    return filled
 
 
 def _sentences(plan: FramePlan, adding: _Adding) -> list[str]:

@@ -5,7 +5,7 @@ and `resolve_frames` (denoised frames) fill in the rest and say where every valu
 """
 
 from twotime.recipe.facts import GEOMETRY_UNITS, Found, RunFacts
-from twotime.recipe.frame_recipe import FrameRecipe, PeakOptions, SumOptions
+from twotime.recipe.frame_recipe import FrameMaskOptions, FrameRecipe, PeakOptions, SumOptions
 from twotime.recipe.options import (
     DECAY_PARAMETERS,
     DenoiseOptions,
@@ -52,6 +52,7 @@ __all__ = [
     "DenoiseOptions",
     "FitOptions",
     "Found",
+    "FrameMaskOptions",
     "FrameOptions",
     "FrameRecipe",
     "FrameRegion",

@@ -10,6 +10,14 @@ from twotime.recipe.regions import MOST_REGIONS, FrameRegion, Labels
 from twotime.xpcs.orientation import Orientation
 
 
+class FrameMaskOptions(StaticMaskOptions):
+    """Which pixels to leave out of denoised frames, besides those with the saturation value of the detector."""
+
+    isolated: bool = Field(
+        True, description="find pixels that all frames together show to be dead or hot among their neighbours"
+    )
+
+
 class SumOptions(Document):
     """Which frames to denoise, and how many of them to add first."""
 
@@ -48,7 +56,7 @@ class FrameRecipe(Document):
     gain: Positive | None = Field(
         None, description="value that one photon adds, for detectors that integrate; none: the frames hold counts"
     )
-    masks: StaticMaskOptions = StaticMaskOptions()
+    masks: FrameMaskOptions = FrameMaskOptions()
     frames: SumOptions = SumOptions()
     regions: tuple[FrameRegion, ...] = Field(
         (), max_length=MOST_REGIONS, description="whose counts to sum in every frame; they may not overlap"

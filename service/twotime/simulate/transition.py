@@ -37,7 +37,7 @@ class TransitionModel:
     shape: tuple[int, int] = (160, 200)
     temperatures: tuple[float, ...] = tuple(float(t) for t in np.linspace(40, 132, 24))
     transition: float = 96.0
-    satellite_counts: float = 100.0
+    satellite_counts: float = 140.0
     satellite: tuple[float, float] = (104.0, 128.0)
     satellite_sigma: float = 4.0
     background: float = 0.12
@@ -45,7 +45,7 @@ class TransitionModel:
     bragg_counts: float = 4000.0
     gap_rows: Gap = (76, 80)
     gap_columns: Gap = (148, 150)
-    seed: int = 11
+    seed: int = 14
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:

@@ -19,7 +19,9 @@ from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
 from twotime.cli import app
 from twotime.cli.frames_training import adapt_version
+from twotime.errors import UnusableRun
 from twotime.export.frame_denoising import coverage_picture, detection_picture, example_picture, report_markdown
+from twotime.files import open_frames
 
 RATE = 0.1 + 60 * peak_image((64, 80), 30.0, 40.0, (1.8, 1.8), 0.0)
 DEAD, HOT = (5, 6), (50, 70)
@@ -167,3 +169,12 @@ def test_network_is_evaluated_on_simulated_and_measured_frames(file: Path, tmp_p
         "example.png",
     }
     assert "frames.h5" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_path: Path) -> None:
+    run("denoise", file, "--out", tmp_path / "denoised.h5")
+
+    with pytest.raises(
+        UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
+    ):
+        open_frames(tmp_path / "denoised.h5")

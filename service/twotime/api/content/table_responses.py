@@ -49,11 +49,12 @@ def as_schema(name: str, table: pd.DataFrame, units: Mapping[str, str] | None = 
         description=node.description,
         n_rows=len(table),
         units={str(column): unit_of(name, str(column)) for column in table.columns} | dict(units or {}),
-        columns={str(column): _plain(table[column]) for column in table.columns},
+        columns={str(column): plain_column(table[column]) for column in table.columns},
     )
 
 
-def _plain(column: "pd.Series[Any]") -> list[Any]:
+def plain_column(column: "pd.Series[Any]") -> list[Any]:
+    """Values as JSON has them; None for NaN and for what is missing."""
     if np.issubdtype(column.dtype, np.floating) if isinstance(column.dtype, np.dtype) else False:
         return [number(value) for value in column]
     return [None if value is None or value is pd.NA else value for value in column.tolist()]

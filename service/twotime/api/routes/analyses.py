@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from twotime.api import schemas
 from twotime.api.dependencies import (
@@ -15,7 +15,7 @@ from twotime.api.dependencies import (
     TheService,
     TheWholeService,
 )
-from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord, MarkValue
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 
@@ -43,12 +43,13 @@ async def listing(
     ] = None,
     scan_id: Annotated[int | None, Query(ge=-MOST, le=MOST, description="of the run")] = None,
     sample: SampleName = None,
+    mark: Annotated[MarkValue | None, Query(description="only analyses that are marked so")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 50,
     offset: Annotated[int, Query(ge=0, le=MOST, description="how many to pass over")] = 0,
 ) -> schemas.AnalysisList:
     """Analyses that match all filters, newest first."""
     records, total = await service.analyses(
-        status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, limit=limit, offset=offset
+        status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, mark=mark, limit=limit, offset=offset
     )
     return schemas.AnalysisList(
         total=total, limit=limit, offset=offset, analyses=[as_schema(record) for record in records]
@@ -73,6 +74,15 @@ async def one(record: TheRecord) -> schemas.Analysis:
 async def cancel(analysis_id: AnalysisId, service: TheService) -> schemas.Analysis:
     """Cancel an analysis: at once if it waits, at the next block of frames if it runs; no effect once it has ended."""
     return as_schema(await service.cancel(analysis_id))
+
+
+@router.post("/{analysis_id}/mark", response_model=schemas.Analysis)
+async def mark(
+    request: Request, analysis_id: AnalysisId, said: schemas.MarkRequest, service: TheService
+) -> schemas.Analysis:
+    """Say of a scan whether it is good, and why. Bad scans are left out of series; everybody reads the note."""
+    note = "".join(one if one == "\n" or one.isprintable() else " " for one in said.note).strip()
+    return as_schema(await service.mark(analysis_id, said.mark, note, request.state.caller))
 
 
 @router.post("/{analysis_id}/first", status_code=202, response_model=schemas.Queue)

@@ -10,6 +10,7 @@ from fastapi import Path as PathParameter
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from twotime.api.reference import reference_html
+from twotime.api.security.browser_policy import DOCUMENT_POLICY, PAGE_POLICY
 from twotime.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -17,25 +18,23 @@ router = APIRouter(include_in_schema=False)
 _WEB = Path(str(files("twotime.api") / "web"))
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
-
-
-_HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"}
+_FRESH = {"Cache-Control": "no-cache"}
 
 
 @router.get("/")
 async def page() -> Response:
     """The page."""
-    return FileResponse(_WEB / "index.html", media_type="text/html", headers=_HEADERS)
+    return FileResponse(
+        _WEB / "index.html", media_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY, **_FRESH}
+    )
 
 
 @router.get("/docs")
 async def reference(request: Request) -> Response:
     """The REST interface in words."""
-    return HTMLResponse(reference_html(request.app.openapi()), headers=_HEADERS)
+    return HTMLResponse(
+        reference_html(request.app.openapi()), headers={"Content-Security-Policy": DOCUMENT_POLICY, **_FRESH}
+    )
 
 
 @router.get("/page/plotly.min.js")
@@ -52,4 +51,4 @@ async def part(
     known = {path.name: path for path in _WEB.iterdir() if path.suffix in _TYPES}
     if name not in known:
         raise NotFound(f"The page has no part named {name!r}; it has {', '.join(sorted(known))}.")
-    return FileResponse(known[name], media_type=_TYPES[known[name].suffix], headers={"Cache-Control": "no-cache"})
+    return FileResponse(known[name], media_type=_TYPES[known[name].suffix], headers=_FRESH)

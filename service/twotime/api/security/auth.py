@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twotime.api.errors import problem
+from twotime.api.security.browser_policy import key_page_policy
 from twotime.api.security.keys import SESSION_S, Brake, Key, KeyRing, Scope
 from twotime.errors import NotFound, TiledRefused, TiledUnavailable
 from twotime.jobs import Callers, Service
@@ -38,7 +39,7 @@ _FOREIGN = (
 _PLANNING = ("/api/v1/plans", "/api/v1/plans/rois.png")
 _OF_TILED: tuple[Scope, ...] = ("read", "submit")
 _CREDENTIAL = re.compile(r"[!-~]{1,8192}")
-_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")
+_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first|mark)|/many)?")
 
 
 def scope_needed(method: str, path: str) -> Scope:
@@ -103,6 +104,7 @@ class KeyGuard:
         if key is not None:
             if self.service is not None:
                 request.state.scoped_service = self.service.unrestricted
+            request.state.caller = key.name
             return _forbidden(request, f"The key {key.name!r}", key.scopes)
         if shown is None:
             return _refusal(request, 401)
@@ -132,6 +134,7 @@ class KeyGuard:
         except TiledUnavailable as error:
             return problem(503, "Tiled does not answer", str(error), _path(request), headers={"Retry-After": "5"})
         request.state.scoped_service = self.service.restricted_to(view)
+        request.state.caller = "a key of Tiled"
         request.state.key_is_valid = lambda: True  # Tiled checks the key with every request.
         return _forbidden(request, "A key of Tiled", _OF_TILED)
 
@@ -189,7 +192,7 @@ def _refusal(
     """A problem document or, for a browser, the page that asks for the key."""
     if _is_page(request):
         page = files("twotime.api").joinpath("web/key.html").read_text().replace("{{words}}", words)
-        return HTMLResponse(page, status, headers)
+        return HTMLResponse(page, status, {"Content-Security-Policy": key_page_policy(page), **(headers or {})})
     title = "Key needed" if status == 401 else "Too many wrong keys"
     return problem(status, title, detail, _path(request), headers={"WWW-Authenticate": "Apikey", **(headers or {})})
 

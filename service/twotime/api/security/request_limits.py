@@ -1,8 +1,8 @@
-"""Middleware for every request: limits on size and duration of bodies, HEAD for every GET, no content sniffing."""
+"""Middleware for every request: limits on size and duration of bodies, HEAD for every GET."""
 
 import asyncio
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,18 +78,3 @@ class HeadAsGet:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await self.app({**scope, "method": "GET"}, receive, head)
-
-
-class NoSniff:
-    """Tells browsers not to guess the media type of responses (``X-Content-Type-Options: nosniff``)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_nosniff(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
-            await send(message)
-
-        await self.app(scope, receive, send_nosniff if scope["type"] == "http" else send)

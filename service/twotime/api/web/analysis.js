@@ -6,6 +6,7 @@ import { copy, el, say } from "./dom.js";
 import { duration, moment, plain, withError } from "./format.js";
 import { showFrames } from "./frames.js";
 import { agePlot, dispersionPlot, g2Plot, intensityPlot } from "./plots.js";
+import { MARKS } from "./lists.js";
 import { roiTable, select } from "./rois.js";
 import { twoTimes } from "./two_times.js";
 
@@ -39,7 +40,7 @@ export function showProgress(main, record) {
   label.className = `state ${record.status}`;
 }
 
-function header(record, { cancel, again, change }) {
+function header(record, { cancel, again, change, series, mark }) {
   const open = record.status === "queued" || record.status === "running";
   return el(
     "div",
@@ -54,11 +55,24 @@ function header(record, { cancel, again, change }) {
           ? el("button", { class: "button", type: "button", onclick: () => cancel(record) }, "Cancel")
           : el("button", { class: "button", type: "button", onclick: () => again(record) }, "Compute again"),
         el("button", { class: "button", type: "button", onclick: () => change(record) }, "Change the recipe"),
+        record.status === "done" && record.kind === "xpcs" && record.sample ? el("button", { class: "button", type: "button", title: "All scans of this sample beside each other", onclick: () => series(record) }, "Series") : null,
         record.status === "done" ? filesOf(record).map(([name, words]) => el("a", { class: "button", href: `/api/v1/analyses/${record.id}/${name}`, download: `${record.id}-${name}` }, words)) : null,
       ),
     ),
     facts(record),
+    open ? null : markForm(record, mark),
   );
+}
+
+/** What somebody says of the scan who has looked at it: a mark that series heed, and a note. */
+function markForm(record, mark) {
+  const said = record.mark ?? { value: null, note: "", by: "" };
+  const save = () => mark(record, pick.value || null, note.value.trim());
+  const pick = el("select", { class: "pick", "aria-label": "Mark of the scan", onchange: save },
+    [["", "no mark"], ...Object.entries(MARKS).map(([value, [words]]) => [value, words])].map(([value, words]) => el("option", { value, selected: value === (said.value ?? "") }, words)));
+  const note = el("input", { class: "pick note", "aria-label": "Note on the scan", placeholder: "Note", maxlength: 2000, value: said.note });
+  note.addEventListener("change", save);
+  return el("form", { class: "mark-form", onsubmit: (event) => { event.preventDefault(); note.blur(); } }, pick, note, record.mark ? el("span", { class: "under" }, `by ${said.by}, ${moment(said.time)}`) : null);
 }
 
 const FILES = {

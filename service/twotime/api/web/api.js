@@ -29,7 +29,12 @@ export const intensity = (id) => json(`/analyses/${id}/intensity`);
 export const ageCut = (id, roi, age) => json(`/analyses/${id}/age-cut?roi=${roi}&age_s=${age}`);
 export const verdict = (id) => json(`/analyses/${id}/verdict`);
 export const advice = (id, roi, error) => json(`/analyses/${id}/advice?roi=${roi}&relative_error=${error}`);
+/** Many scans; `asked` as URLSearchParams. */
+export const series = (asked) => json(`/series?${asked}`);
+export const seriesCurves = (asked) => json(`/series/g2?${asked}`);
+export const seriesAddress = (ending, asked) => `${BASE}/series${ending}?${asked}`;
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
+export const mark = (id, value, note) => json(`/analyses/${id}/mark`, posted({ mark: value, note }));
 export const frameAddress = (id, attempt) => `${BASE}/analyses/${id}/mean-frame.png?size=700&rois=true&attempt=${attempt}`;
 
 export const framesSummary = (id) => json(`/analyses/${id}/frames/summary`);

@@ -23,8 +23,8 @@ export function framePictures(div, parts, view, logarithmic, marks) {
   const figure = layout({ height: rows * (high + 44) + 40, margin: { l: LEFT, r: RIGHT, t: 26, b: 40 }, annotations: [], shapes: [], hovermode: "closest" });
   figure.plot_bgcolor = colour("missing");
   kinds.forEach((kind, n) => place(figure, kind, n, columns, rows, view));
-  const ends = endsOf(parts.rate.rows);
-  const axes = { counts: scaleOf(ends, "Viridis", logarithmic), error: scaleOf(endsOf(parts.error.rows), MAGMA, logarithmic), residual: { colorscale: DIVERGING, cmin: -LARGEST_RESIDUAL, cmax: LARGEST_RESIDUAL } };
+  const ends = { counts: endsOf(parts.rate, view), error: endsOf(parts.error, view) };
+  const axes = { counts: scaleOf(ends.counts, "Viridis", logarithmic), error: scaleOf(ends.error, MAGMA, logarithmic), residual: { colorscale: DIVERGING, cmin: -LARGEST_RESIDUAL, cmax: LARGEST_RESIDUAL } };
   const share = 1 / rows;
   const spans = stacked ? { counts: [1 - 2 * share, 1], error: [share, 2 * share], residual: [0, share] } : { counts: [0.53, 1], error: [0.27, 0.47], residual: [0, 0.21] };
   const titles = { counts: "counts", error: "error", residual: "σ" };
@@ -32,7 +32,7 @@ export function framePictures(div, parts, view, logarithmic, marks) {
     const [from, to] = spans[name];
     figure[`coloraxis${n ? n + 1 : ""}`] = { ...scale, colorbar: { ...bar(titles[name], 1.01, spans[name], false), ...scale.colorbar, y: (from + to) / 2, len: (to - from) * 0.96, yanchor: "middle" } };
   });
-  const traces = kinds.map((kind, n) => heatmap(parts[kind], kind, n, logarithmic && kind !== "residual", kind === "error" ? endsOf(parts.error.rows) : ends));
+  const traces = kinds.map((kind, n) => heatmap(parts[kind], kind, n, logarithmic && kind !== "residual", kind === "error" ? ends.error : ends.counts));
   kinds.forEach((_, n) => figure.shapes.push(...outlines(marks.regions, n)));
   traces.push(circles(marks.peaks, 1));
   return Plotly.react(div, traces, figure, { ...CONFIG, doubleClick: false, showTips: false });
@@ -54,13 +54,19 @@ function place(figure, kind, n, columns, rows, view) {
   figure.annotations.push({ text: TITLES[kind], xref: `x${id} domain`, yref: `y${id} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 13 } });
 }
 
-/** Ends of the colours: the bulk of what is above zero, over four decades at most. */
-function endsOf(rows) {
+/** Ends of the colours: the bulk of what is above zero in the view, over four decades at most. */
+function endsOf({ rows, step, start }, view) {
+  const edge = (ends, from, number) => {
+    const [low, high] = [Math.min(...ends), Math.max(...ends)].map((one) => (one + 0.5 - from) / step);
+    const first = Math.max(0, Math.min(number - 1, Math.floor(low)));
+    return [first, Math.max(first + 1, Math.min(number, Math.ceil(high)))];
+  };
+  const [top, bottom] = edge(view.y, start[0], rows.length);
+  const [left, right] = edge(view.x, start[1], rows[0].length);
+  const every = Math.max(1, Math.floor(((bottom - top) * (right - left)) / 40000));
   const known = [];
-  const number = rows.length * rows[0].length;
-  const every = Math.max(1, Math.floor(number / 40000));
-  for (let i = 0; i < number; i += every) {
-    const value = rows[Math.floor(i / rows[0].length)][i % rows[0].length];
+  for (let i = 0; i < (bottom - top) * (right - left); i += every) {
+    const value = rows[top + Math.floor(i / (right - left))][left + (i % (right - left))];
     if (value > 0) known.push(value);
   }
   if (!known.length) return [0.1, 1];

@@ -5,15 +5,22 @@ import { moment } from "./format.js";
 
 const named = (one) => one.sample || `scan ${one.scan_id ?? one.uid ?? one.raw_uid}`;
 const fits = (one, words) =>
-  !words || [one.sample, one.scan_id, one.raw_uid, one.uid, one.id].some((value) => String(value ?? "").toLowerCase().includes(words));
+  !words || [one.sample, one.scan_id, one.raw_uid, one.uid, one.id, one.mark?.value, one.mark?.note].some((value) => String(value ?? "").toLowerCase().includes(words));
+
+/** What is said of scans, and the colour of it. */
+export const MARKS = { good: ["✓ good", "good"], bad: ["✗ bad", "bad"], "look again": ["? look again", "mind"] };
 
 const under = (...parts) => el("span", { class: "under" }, parts.filter(Boolean).join(" · "));
 
-export function showAnalyses(list, analyses, chosen, words, choose) {
+/** `ticking` {has, toggle} puts a box before each finished one. */
+export function showAnalyses(list, analyses, chosen, words, choose, ticking = null) {
   const shown = analyses.filter((one) => fits(one, words));
-  refill(list, shown.length ? shown.map((one) => el("li", {}, analysisItem(one, chosen, choose))) : [el("li", { class: "empty" }, words ? "Nothing fits the search." : "None yet.")]);
+  refill(list, shown.length ? shown.map((one) => el("li", ticking ? { class: "ticking" } : {}, ticking ? box(one, ticking) : null, analysisItem(one, chosen, choose))) : [el("li", { class: "empty" }, words ? "Nothing fits the search." : "None yet.")]);
   return shown.length;
 }
+
+const box = (one, { has, toggle }) =>
+  el("input", { type: "checkbox", "data-key": `tick ${one.id}`, checked: has(one.id), disabled: one.status !== "done" || one.kind !== "xpcs", "aria-label": `Tick ${named(one)}, scan ${one.scan_id ?? one.id}`, onchange: () => toggle(one.id) });
 
 function analysisItem(one, chosen, choose) {
   const running = one.status === "running";
@@ -26,6 +33,7 @@ function analysisItem(one, chosen, choose) {
       ? el("progress", { max: 1, value: one.progress ?? 0, "aria-label": `${one.stage ?? "running"}` })
       : null,
     under(one.kind === "frames" ? "frames" : null, one.scan_id ? `scan ${one.scan_id}` : null, running ? one.stage : one.raw_uid.slice(0, 8), moment(one.created_time)),
+    one.mark ? el("span", { class: `under marked ${MARKS[one.mark.value]?.[1] ?? ""}` }, [MARKS[one.mark.value]?.[0], one.mark.note].filter(Boolean).join(": ")) : null,
   );
 }
 

@@ -6,16 +6,19 @@ import { el, say } from "./dom.js";
 import { showAnalyses, showLives, showQueue, showRuns } from "./lists.js";
 import { showLive } from "./live.js";
 import { showRecipe } from "./recipe.js";
+import { showSeries } from "./series.js";
 
 const at = (id) => document.getElementById(id);
 const main = at("analysis");
 const LIVE = "live/";
 const RECIPE = "recipe/";
-const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: null, seen: {}, redraw: null, live: null, read: false };
+const SERIES = "series";
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: null, seen: {}, words: "", ticked: null, redraw: null, live: null, series: null, read: false };
 
-/** Take the id and the view out of the address: `#id~roi=2&age=0.5&zoom=x0,x1,y0,y1`. */
+/** Take the id and the view out of the address: `#id~roi=2&age=0.5&zoom=x0,x1,y0,y1` or `#series~sample=gel&x=time`. */
 function readAddress() {
   const [id, view = ""] = location.hash.slice(1).split("~");
+  state.words = view;
   const words = new URLSearchParams(view);
   const number = (name) => (words.has(name) && Number.isFinite(Number(words.get(name))) ? Number(words.get(name)) : undefined);
   const zoom = (words.get("zoom") ?? "").split(",").map(Number);
@@ -32,7 +35,7 @@ function draw() {
   // Events may come before the lists, which then would seem to be empty.
   if (!state.read) return;
   const all = [...state.analyses.values()].sort((a, b) => b.created_time - a.created_time);
-  const number = showAnalyses(at("analyses"), all, state.chosen, words(), choose);
+  const number = showAnalyses(at("analyses"), all, state.chosen, words(), choose, state.ticked && { has: (id) => state.ticked.has(id), toggle: tick });
   at("analyses-count").textContent = number ? `(${number})` : "";
   const running = [...state.lives.values()].filter((one) => one.state === "running");
   at("live-section").hidden = running.length === 0;
@@ -85,6 +88,16 @@ async function open(id) {
   const mine = ++turn;
   const current = () => mine === turn;
   state.live = null;
+  state.series = null;
+  at("series").setAttribute("aria-pressed", String(id === SERIES));
+  if (id === SERIES) {
+    const view = showSeries(main, state.words, { newest: newestSample(), samples }, current, moveSeries);
+    state.series = view;
+    state.redraw = view.redraw;
+    document.title = "series · twotime";
+    await view.update();
+    return;
+  }
   if (id.startsWith(LIVE)) {
     const view = showLive(main, id.slice(LIVE.length), current);
     state.live = view;
@@ -103,13 +116,48 @@ async function open(id) {
   const record = await api.analysis(id);
   if (!current()) return;
   document.title = `${record.sample || `scan ${record.scan_id}`} · twotime`;
-  state.redraw = await showAnalysis(main, record, { cancel, again, change }, current, state.seen);
+  state.redraw = await showAnalysis(main, record, { cancel, again, change, mark, series: (record) => openSeries(new URLSearchParams({ sample: record.sample }).toString()) }, current, state.seen);
 }
 
-function choose(id) {
+const done = () => [...state.analyses.values()].filter((one) => one.status === "done" && one.kind === "xpcs").sort((a, b) => b.created_time - a.created_time);
+const samples = () => [...new Set(done().map((one) => one.sample).filter(Boolean))];
+const newestSample = () => samples()[0];
+
+/** Show a series; `words` are its part of the address. */
+function openSeries(words = "") {
+  choose(SERIES, words);
+}
+
+/** Keep the address as the series is changed; the history holds each view. */
+function moveSeries(words) {
+  state.words = words;
+  history.pushState(null, "", `#${SERIES}~${words}`);
+}
+
+/** Begin or end ticking scans in the list. */
+function tickScans(begin) {
+  state.ticked = begin ? new Set() : null;
+  at("tick").textContent = begin ? "Cancel" : "Tick";
+  at("tick-bar").hidden = !begin;
+  tellTicked();
+  draw();
+}
+
+function tick(id) {
+  if (!state.ticked.delete(id)) state.ticked.add(id);
+  tellTicked();
+}
+
+function tellTicked() {
+  at("ticked").disabled = !state.ticked?.size;
+  at("ticked").textContent = `Series of ${state.ticked?.size ?? 0} ticked`;
+}
+
+function choose(id, words = "") {
   state.chosen = id;
   state.seen = {};
-  history.replaceState(null, "", `#${id}`);
+  state.words = words;
+  history.replaceState(null, "", words ? `#${id}~${words}` : `#${id}`);
   draw();
   main.scrollTop = 0;
   open(id).catch(failed);
@@ -130,6 +178,11 @@ function shown(record) {
 
 const change = (record) => choose(`${RECIPE}${record.raw_uid}/${record.id}`);
 const again = (record) => ask(record.raw_uid, record.recipe, true);
+const mark = (record, value, note) => api.mark(record.id, value, note).then((said) => {
+  state.analyses.set(said.id, said);
+  say(said.mark ? "Marked; series heed it." : "The mark is taken back.");
+  draw();
+}).catch(failed);
 const cancel = (record) => api.cancel(record.id).catch(failed);
 
 /** Take in one event; an analysis that is new or has ended is read again in full. */
@@ -139,11 +192,13 @@ function changed(event) {
   if (before?.status !== event.status || event.status === "queued") askQueue();
   if (!before || ended) {
     later(reload);
+    if (event.status === "done") growSeries();
     if (event.id === state.chosen && ended) open(event.id).catch(failed);
     if (state.chosen === LIVE + event.raw_uid && event.status === "done") choose(event.id);
   }
   if (!before) return;
-  Object.assign(before, { status: event.status, stage: event.stage, progress: event.progress, error: event.error, attempt: event.attempt });
+  if (JSON.stringify(before.mark ?? null) !== JSON.stringify(event.mark ?? null)) growSeries();
+  Object.assign(before, { status: event.status, stage: event.stage, progress: event.progress, error: event.error, attempt: event.attempt, mark: event.mark });
   draw();
   if (event.id === state.chosen && !ended) showProgress(main, before);
 }
@@ -161,6 +216,13 @@ function grew(event) {
   known.shown = event.shown;
 }
 
+let growing;
+/** A scan more: ask again, once for many that end together. */
+function growSeries() {
+  clearTimeout(growing);
+  growing = setTimeout(() => state.series?.update().catch(failed), 700);
+}
+
 let pending;
 function later(work) {
   clearTimeout(pending);
@@ -175,7 +237,7 @@ function connected(live) {
   lost = !live;
 }
 
-const KEYS = [["?", "this help"], ["/", "search"], ["n, p", "next and previous ROI"], ["v", "back to the verdict"], ["↑ ↓", "ROIs, in the table"], ["Esc", "the whole scan again, after an age was chosen"], ["Tab, Enter", "everything that can be clicked"]];
+const KEYS = [["?", "this help"], ["/", "search"], ["n, p", "next and previous ROI"], ["v", "back to the verdict"], ["s", "series of many scans"], ["↑ ↓", "ROIs, in the table"], ["Esc", "the whole scan again, after an age was chosen"], ["Tab, Enter", "everything that can be clicked"]];
 
 function help() {
   const box = el("dialog", { class: "help", "aria-label": "Keyboard help", onclose: () => box.remove() },
@@ -192,7 +254,7 @@ function step(move) {
   rows[rows.findIndex((row) => row.getAttribute("aria-selected") === "true") + move]?.click();
 }
 
-const SHORTCUTS = { "?": help, "/": () => at("search").focus(), n: () => step(1), p: () => step(-1), v: () => main.scrollTo({ top: 0 }) };
+const SHORTCUTS = { "?": help, "/": () => at("search").focus(), n: () => step(1), p: () => step(-1), v: () => main.scrollTo({ top: 0 }), s: () => openSeries() };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.target.closest("input, textarea, select")) return;
   if (!SHORTCUTS[event.key]) return;
@@ -201,6 +263,13 @@ document.addEventListener("keydown", (event) => {
 });
 at("help").addEventListener("click", help);
 at("to-list").addEventListener("click", () => document.querySelector(".side").scrollIntoView());
+at("series").addEventListener("click", () => openSeries());
+at("tick").addEventListener("click", () => tickScans(!state.ticked));
+at("ticked").addEventListener("click", () => {
+  const ids = [...state.ticked];
+  tickScans(false);
+  openSeries(`id=${ids.join()}`);
+});
 at("search").addEventListener("input", draw);
 at("queue-pause").addEventListener("click", () => api.pause(!state.queue.paused).then(queued).catch(failed));
 addEventListener("hashchange", () => {

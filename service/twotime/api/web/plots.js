@@ -293,7 +293,7 @@ function spread(n) {
   return [...places].filter((i) => i >= 0);
 }
 
-function around(values) {
+export function around(values) {
   const known = values.filter((value) => value !== null && value !== undefined && Number.isFinite(value));
   if (!known.length) return undefined;
   const [low, high] = [Math.min(...known), Math.max(...known)];

@@ -9,6 +9,8 @@ from twotime.errors import Cancelled
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
+MarkValue = Literal["good", "bad", "look again"]
+"""What somebody says of a scan who has looked at it."""
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 MAX_ATTEMPTS = 3
 MAX_SERVICE_DEATHS = 100
@@ -48,6 +50,7 @@ class AnalysisRecord:
     created_time, updated_time, started_time, finished_time : s since 1970
     facts : ROIs, geometry, number of frames ...; empty before it is done
     final : key of the results container
+    mark : ``value`` (a `MarkValue` or None), ``note``, ``by`` (name of the key), ``time`` (s since 1970); None: none
     """
 
     id: str
@@ -77,6 +80,7 @@ class AnalysisRecord:
     owner: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     final: str = FINAL
+    mark: dict[str, Any] | None = None
 
     @property
     def kind(self) -> str:

@@ -32,6 +32,7 @@ from twotime.catalog.results.analysis_record import (
     AnalysisRecord,
     Claim,
     ClaimLost,
+    MarkValue,
     Status,
     plain,
     read_record,
@@ -39,7 +40,7 @@ from twotime.catalog.results.analysis_record import (
 from twotime.catalog.server.access_tags import giving_tags, tags_of
 from twotime.catalog.server.nodes import child, create_once, raise_unless_conflict
 from twotime.catalog.server.tiled_client import tiled_errors
-from twotime.errors import AnalysisNotFound
+from twotime.errors import AnalysisNotFound, NotReady
 from twotime.recipe import AnyRecipe, AnyResolved, RunFacts, analysis_id
 
 log = structlog.get_logger()
@@ -152,6 +153,7 @@ class AnalysisStore:
         raw_uid: str | Sequence[str] | None = None,
         scan_id: int | None = None,
         sample: str | None = None,
+        mark: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
@@ -162,6 +164,7 @@ class AnalysisStore:
         status : one of `STATUSES`
         raw_uid : uid of the run, the beginning of one, or several whole uids
         scan_id, sample : of the run
+        mark : good, bad or look again
         limit, offset : number to return, number to skip before
 
         Returns
@@ -170,7 +173,7 @@ class AnalysisStore:
         total : number of analyses that match
         """
         found = self.results.search(SpecsQuery([ANALYSIS_SPEC.name], []))
-        for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample)):
+        for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample), ("mark.value", mark)):
             if value is not None:
                 found = found.search(Eq(name, value))
         if isinstance(raw_uid, str):
@@ -305,6 +308,23 @@ class AnalysisStore:
         """Mark the attempt as cancelled; raises `ClaimLost`."""
         self.require_claim(record)
         return self._ended(record.id, "cancelled", record.attempt, error=sentence)
+
+    def mark(self, key: str, value: MarkValue | None, note: str, by: str) -> AnalysisRecord:
+        """Say of a scan whether it is good, and why; neither value nor note: take back what was said.
+
+        Only what has ended can be marked: while an attempt runs, its process alone writes the metadata.
+
+        Raises
+        ------
+        NotReady
+            If the analysis waits or runs.
+        """
+        record = self.get(key)
+        if not record.ended:
+            raise NotReady(f"Analysis {key} is {record.status}; mark it when it has ended.")
+        said = {"value": value, "note": note, "by": by, "time": time.time()} if value or note else None
+        with self._one_writer:
+            return self._change(key, mark=said)
 
     def release(self, record: AnalysisRecord) -> AnalysisRecord:
         """Queue a running attempt again because its service stops. It does not count as a death."""

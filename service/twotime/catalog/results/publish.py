@@ -23,6 +23,7 @@ from tiled.structures.data_source import DataSource
 
 from twotime.catalog.results.analysis_record import FINAL, AnalysisRecord, plain
 from twotime.catalog.results.analysis_store import AnalysisStore
+from twotime.catalog.results.series_scans import headline
 from twotime.catalog.server.access_tags import tags_of
 from twotime.catalog.server.nodes import child, create_once, remove
 from twotime.catalog.server.tiled_client import tiled_errors
@@ -102,7 +103,7 @@ class TiledSink:
             final=final,
             timings_s=analysis.timings_s,
             warnings=analysis.warnings,
-            facts=_described(analysis),
+            facts=_described(analysis) | headline(analysis.tables),
         )
 
     def clear(self) -> None:

@@ -94,13 +94,14 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
     with tiled_errors():
         there = set(store.node(analysis_id)[record.final])
     own = [node for node in nodes_of(record.kind) if node.name in there]
+    facts = {name: value for name, value in record.facts.items() if name != "headline"}  # The tables say it in full.
     return Analysis(
         arrays={node.name: read_array(store, analysis_id, node.name) for node in own if not node.is_table},
         tables={
             node.name: completed(node.name, read_table(store, analysis_id, node.name)) for node in own if node.is_table
         },
         resolved={
-            **record.facts,
+            **facts,
             "recipe": record.recipe,
             "sources": record.sources,
             "finished_time": record.finished_time,
