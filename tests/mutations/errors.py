@@ -184,8 +184,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "access: the queue may be paused with a key that submits",
         "service/twotime/api/security/auth.py",
-        '_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?")',
-        '_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first)|/many)?|/api/v1/queue/.*")',
+        '_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first|mark)|/many)?")',
+        '_SUBMITTING = re.compile(r"/api/v1/analyses(/[^/]+/(cancel|first|mark)|/many)?|/api/v1/queue/.*")',
         ("test_api_scopes.py",),
     ),
     Mutation(
@@ -201,5 +201,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         'resolved.recipe.model_dump(mode="json"), deciding(versions)]',
         'resolved.recipe.model_dump(mode="json"), versions["ensemble"]]',
         ("test_numerics.py",),
+    ),
+    Mutation(
+        "activation energies have the wrong sign",
+        "service/twotime/series/laws.py",
+        "energy / GAS_CONSTANT * (1 / reference - 1 / at)",
+        "energy / GAS_CONSTANT * (1 / at - 1 / reference)",
+        ("test_series.py",),
+    ),
+    Mutation(
+        "narrow rings of one scan become one group",
+        "service/twotime/series/table.py",
+        "    near[list(taken)] = False",
+        "    near[[]] = False",
+        ("test_series.py",),
     ),
 )

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twotime import errors
 from twotime.catalog.results.analysis_store import AnalysisStore
@@ -11,7 +13,9 @@ from twotime.catalog.results.read import read_analysis
 from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.errors import ExportTooSlow, TwotimeError
 from twotime.export.files import Dialect, write_file
+from twotime.export.series_report import write_series_report
 from twotime.processes import begin, die_with_parent
+from twotime.series import Law, Series
 from twotime.settings import Settings
 
 EXPORT_S = 300.0
@@ -37,8 +41,15 @@ class Exporter:
         TwotimeError
             As `twotime.catalog.results.read.read_analysis`; `ExportTooSlow` after `EXPORT_S`.
         """
+        await self._in_process(path, _write, settings, analysis_id, path, dialect)
+
+    async def write_series(self, found: Series, path: Path, y: str, law: Law | None, x_unit: str | None) -> None:
+        """Write the report of a series; see `twotime.export.series_report.series_report_html`."""
+        await self._in_process(path, _write_series, path, found, y, law, x_unit)
+
+    async def _in_process(self, path: Path, work: Callable[..., None], *given: Any) -> None:
         async with self._places:
-            begun = partial(begin, "twotime export", _write, settings, analysis_id, path, dialect, n_threads=1)
+            begun = partial(begin, "twotime export", work, *given, n_threads=1)
             process = await asyncio.to_thread(begun)
             try:
                 await asyncio.to_thread(process.join, EXPORT_S)
@@ -62,6 +73,11 @@ def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | 
     except TwotimeError as error:
         _failure(path).write_text(json.dumps([type(error).__name__, str(error)]))
         raise SystemExit(1) from None
+
+
+def _write_series(path: Path, found: Series, y: str, law: Law | None, x_unit: str | None) -> None:
+    die_with_parent()
+    write_series_report(path, found, y, law, x_unit)
 
 
 def _error_of(path: Path, exit_code: int | None) -> TwotimeError:

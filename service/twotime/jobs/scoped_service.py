@@ -28,7 +28,7 @@ from twotime.jobs.scheduling.scheduler import Scheduler
 from twotime.jobs.series import SeriesReader
 from twotime.jobs.status import RunListing, Submitted
 from twotime.recipe import AnyRecipe, parse_recipe
-from twotime.series import MOST_CURVES, SCAN_NUMBER, CurveKind, Series, curves_of
+from twotime.series import MOST_CURVES, SCAN_NUMBER, CurveKind, Law, Series, curves_of
 
 MAX_AGE_S = 0.5
 """Screens poll once a second or two; all that ask within half a second share one request to Tiled."""
@@ -249,6 +249,10 @@ class ScopedService:
         some = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int))]
         tables = [await self.read_table(one, "g2") for one in some["analysis_id"]]
         return await asyncio.to_thread(curves_of, some, tables, kind)
+
+    async def export_series(self, found: Series, path: Path, y: str, law: Law | None, x_unit: str | None) -> None:
+        """Write the report of a series that this viewer has read; see `Exporter.write_series`."""
+        await self._parts.exporter.write_series(found, path, y, law, x_unit)
 
     async def live_scans(self) -> list[LiveScan]:
         """Scans that are followed or were followed lately, newest first."""

@@ -173,6 +173,7 @@ def _in_time(
 
 def _scan(record: AnalysisRecord, numbers: tuple[pd.DataFrame, dict[str, Any]], conditions: Conditions) -> ScanResult:
     fits, q_fit = numbers
+    said = record.mark or {}
     return ScanResult(
         analysis_id=record.id,
         raw_uid=record.raw_uid,
@@ -183,4 +184,9 @@ def _scan(record: AnalysisRecord, numbers: tuple[pd.DataFrame, dict[str, Any]], 
         q_fit=q_fit,
         rate_change=rate_change(record),
         conditions=conditions.numbers,
+        verdict=" ".join(str(one["sentence"]) for one in record.facts.get("verdict") or ()),
+        mark=str(said.get("value") or ""),
+        note=str(said.get("note") or ""),
+        recipe=record.digest[:10],
+        software=", ".join(f"{name} {version}" for name, version in sorted(record.versions.items())),
     )

@@ -42,6 +42,9 @@ class ScanResult:
     q_fit : `LAW_COLUMNS` of the headline row; empty where there is none
     rate_change : relative change of Γ over the scan and its error, as the verdict says; NaN where it does not
     conditions : `twotime.series.scalars` of the run
+    verdict : its sentences; empty where an older analysis has none
+    mark, note : what somebody said of the scan
+    recipe, software : which recipe (beginning of its digest) and which versions computed it
     """
 
     analysis_id: str
@@ -53,6 +56,11 @@ class ScanResult:
     q_fit: Mapping[str, Any] = field(default_factory=dict)
     rate_change: tuple[float, float] = (float("nan"), float("nan"))
     conditions: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    verdict: str = ""
+    mark: str = ""
+    note: str = ""
+    recipe: str = ""
+    software: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,8 @@ class Series:
     ----------
     x : the field that they are drawn against
     fields : others that differ between the scans
-    scans : one row per scan, by x; columns analysis_id, raw_uid, scan_id, sample, time, x, and `OF_SCANS` with errors
+    scans : one row per scan, by x; columns analysis_id, raw_uid, scan_id, sample, time, x, numbers of
+        ROIs, `OF_SCANS` with errors, and the texts of `ScanResult`
     rows : one row per scan and ROI; columns analysis_id, scan_id, x, group, roi, q, phi, headline, trusted, flag, and
         `OF_ROIS` with errors
     groups : ROIs of the same q
@@ -172,6 +181,7 @@ def _scan_table(own: Sequence[tuple[ScanResult, float]]) -> pd.DataFrame:
         for name in ("diffusion", "exponent"):
             row |= {f"{name}{end}": _float(scan.q_fit.get(f"{name}{end}")) for end in ("", "_error")}
         row["rate_change"], row["rate_change_error"] = scan.rate_change
+        row |= {name: getattr(scan, name) for name in ("verdict", "mark", "note", "recipe", "software")}
         rows.append(row)
     table = pd.DataFrame(rows)
     table.insert(2, "scan_id", _numbers([scan.scan_id for scan, _ in own]))

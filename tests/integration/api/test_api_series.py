@@ -195,3 +195,24 @@ def test_mark_takes_the_scope_submit_and_says_who(
     assert taken.json()["mark"]["by"] == "for-submit"
     assert client.post("/analyses/nosuch-analysis/mark", json=said).status_code == 404
     assert client.post(path, json={"mark": "excellent"}).status_code == 422
+
+
+def test_report_of_a_series_is_one_page_with_verdicts_pictures_and_laws(
+    client: httpx.Client, published: Callable[..., str], furnace: list[str]
+) -> None:
+    evil = "<script>alert(1)</script>"
+    one = published(840, 300.0, sample=evil)
+    client.post(f"/analyses/{one}/mark", json={"mark": "look again", "note": evil})
+
+    asked = {"sample": SAMPLE, "x": "temperature", "y": "diffusion", "law": "arrhenius"}
+    whole = client.get("/series/report.html", params=asked)
+    other = client.get("/series/report.html", params={"sample": evil, "x": "time"})
+
+    assert whole.headers["content-type"] == "text/html; charset=utf-8"
+    assert f"{SAMPLE}, {len(furnace)} scans" in whole.text
+    assert "activation energy 25" in whole.text
+    assert "kJ/mol" in whole.text
+    assert whole.text.count("data:image/png;base64,iVBOR") == 1
+    assert all(f"<td>{700 + k}</td>" in whole.text for k in range(len(furnace)))
+    assert "<script" not in other.text
+    assert "look again: &lt;script&gt;" in other.text

@@ -156,6 +156,15 @@ def test_report_has_all_tables_and_figures() -> None:
         assert picture.startswith(b"\x89PNG")
 
 
+def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_path: Path) -> None:
+    run("denoise", file, "--out", tmp_path / "denoised.h5")
+
+    with pytest.raises(
+        UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
+    ):
+        open_frames(tmp_path / "denoised.h5")
+
+
 @pytest.mark.long
 def test_network_is_evaluated_on_simulated_and_measured_frames(file: Path, tmp_path: Path) -> None:
     run("evaluate", "--count", 2, "--frames", file, "--report", tmp_path / "report")
@@ -169,12 +178,3 @@ def test_network_is_evaluated_on_simulated_and_measured_frames(file: Path, tmp_p
         "example.png",
     }
     assert "frames.h5" in (tmp_path / "report" / "report.md").read_text()
-
-
-def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_path: Path) -> None:
-    run("denoise", file, "--out", tmp_path / "denoised.h5")
-
-    with pytest.raises(
-        UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
-    ):
-        open_frames(tmp_path / "denoised.h5")

@@ -1,6 +1,9 @@
 """Many scans beside each other: against a field of their runs, with laws, and their curves."""
 
 import asyncio
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -50,17 +53,22 @@ FieldName = Annotated[
 ]
 
 
+Quantity = Annotated[schemas.SeriesQuantity, Query(description="through which the law goes")]
+TheLaw = Annotated[Law | None, Query(description="to fit through y against x; none: no fit")]
+Unit = Annotated[
+    str | None,
+    Query(min_length=1, max_length=20, pattern=PRINTABLE, description="of x, where its field does not say it"),
+]
+
+
 @router.get("", response_model=schemas.Series)
 async def series(
     which: Scans,
     service: TheService,
     x: FieldName = SCAN_NUMBER,
-    y: Annotated[schemas.SeriesQuantity, Query(description="through which the law goes")] = "relaxation_rate",
-    law: Annotated[Law | None, Query(description="to fit through y against x; none: no fit")] = None,
-    x_unit: Annotated[
-        str | None,
-        Query(min_length=1, max_length=20, pattern=PRINTABLE, description="of x, where its field does not say it"),
-    ] = None,
+    y: Quantity = "relaxation_rate",
+    law: TheLaw = None,
+    x_unit: Unit = None,
 ) -> Response:
     """Published numbers of many scans in one table, sorted by x.
 
@@ -85,6 +93,34 @@ async def series_as_csv(which: Scans, service: TheService, x: FieldName = SCAN_N
     headers = {"Content-Disposition": 'inline; filename="series.csv"'}
     text = await asyncio.to_thread(series_csv, found)
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get(
+    "/report.html",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {}}, "description": "One page that needs nothing else."}},
+)
+async def report(
+    which: Scans,
+    service: TheService,
+    x: FieldName = SCAN_NUMBER,
+    y: Quantity = "relaxation_rate",
+    law: TheLaw = None,
+    x_unit: Unit = None,
+) -> Response:
+    """A report of the series: verdict of each scan, pictures, laws, marks, flags and settings.
+
+    That of a day is the series of the runs since its beginning: `since`.
+    """
+    found = await service.series(which, x)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
+    try:
+        await service.export_series(found, folder / "series.html", y, law, x_unit)
+        text = await asyncio.to_thread((folder / "series.html").read_text, "utf-8")
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    headers = {"Content-Disposition": 'attachment; filename="series.html"'}
+    return Response(text, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get("/g2", response_model=schemas.Columns)

@@ -45,9 +45,9 @@ export function showSeries(main, words, known, current, move) {
   const curvesWords = el("span", { class: "under" });
   const body = el("div", { hidden: true });
   const overlay = el("span", { class: "choices" });
-  const link = (name, ending) => el("a", { class: "button", "data-ending": ending, download: `series${ending}`, href: "#" }, name);
-  const csv = link("CSV", ".csv");
-  const actions = el("span", { class: "actions" }, csv,
+  const link = (name, ending) => el("a", { class: "button", "data-ending": ending, download: `series${ending.slice(ending.lastIndexOf("."))}`, href: "#" }, name);
+  const actions = el("span", { class: "actions" }, link("CSV", ".csv"),
+    link("Report", "/report.html"),
     el("button", { class: "button", type: "button", onclick: () => Plotly.downloadImage(plots.trend, { format: "png", scale: 2, filename: "series" }) }, "Picture"),
     el("button", { class: "button", type: "button", onclick: () => copy(python()) }, "Copy as Python"),
     el("button", { class: "button", type: "button", onclick: () => copy(location.href) }, "Copy link"));
@@ -84,7 +84,7 @@ export function showSeries(main, words, known, current, move) {
   async function ask() {
     const asked = wanted(view);
     title.textContent = view.id ? "Series of chosen scans" : `Series${view.sample ? `: ${view.sample}` : ""}`;
-    csv.setAttribute("href", api.seriesAddress(".csv", asked));
+    for (const one of actions.querySelectorAll("a")) one.setAttribute("href", api.seriesAddress(one.dataset.ending, asked));
     try {
       const found = await api.series(asked);
       if (!current()) return;
@@ -97,7 +97,7 @@ export function showSeries(main, words, known, current, move) {
       trouble.hidden = false;
     }
     body.hidden = !state.found;
-    csv.hidden = !state.found;
+    actions.hidden = !state.found;
     count.textContent = state.found ? `${state.found.n_scans} scan${state.found.n_scans === 1 ? "" : "s"}${state.found.without_x ? `, ${state.found.without_x} without ${nameOf(state.found.x)}` : ""}${state.found.marked_bad ? `, ${state.found.marked_bad} marked as bad left out` : ""}` : "";
     drawControls();
     if (state.found) await draw();
@@ -183,14 +183,15 @@ export function showSeries(main, words, known, current, move) {
 
   function drawTable(scans) {
     const { x } = state.found;
-    const columns = ["scan", ...(x.name === "scan_id" ? [] : [`${nameOf(x)}${x.unit === "1" || x.unit === "s" ? "" : ` (${x.unit})`}`]), ...(x.name === "time" ? [] : ["started"]), "sample", "trusted ROIs", "D (Å²/s)", "p of Γ ∝ q^p", "change of Γ (%)"];
+    const columns = ["scan", ...(x.name === "scan_id" ? [] : [`${nameOf(x)}${x.unit === "1" || x.unit === "s" ? "" : ` (${x.unit})`}`]), ...(x.name === "time" ? [] : ["started"]), "sample", "trusted ROIs", "D (Å²/s)", "p of Γ ∝ q^p", "change of Γ (%)", "verdict"];
     const number = (row, name, scale = 1) => withError({ value: row[name] === null ? null : scale * row[name], error: row[`${name}_error`] === null ? null : scale * row[`${name}_error`] }).filter(Boolean).join(" ± ");
     const body = scans.map((row) => el("tr", { "aria-selected": String(row.analysis_id === view.scan) },
       el("td", {}, el("a", { href: `#${row.analysis_id}`, title: "Open this analysis" }, row.scan_id ?? row.analysis_id)),
       x.name === "scan_id" ? null : el("td", {}, inWords({ ...x, unit: x.unit === "s" ? "s" : "1" }, row.x)),
       x.name === "time" ? null : el("td", {}, moment(row.time)),
       el("td", { class: "text" }, row.sample ?? ""), el("td", {}, `${row.n_trusted} of ${row.n_rois}`),
-      el("td", {}, number(row, "diffusion")), el("td", {}, number(row, "exponent")), el("td", {}, number(row, "rate_change", 100))));
+      el("td", {}, number(row, "diffusion")), el("td", {}, number(row, "exponent")), el("td", {}, number(row, "rate_change", 100)),
+      el("td", { class: "text", title: row.verdict }, row.mark ? el("b", {}, `${row.mark}${row.note ? `: ${row.note}` : ""} `) : null, row.verdict)));
     table.replaceChildren(el("table", { class: "plain", "aria-label": "Scans of the series" }, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, body)));
   }
 
