@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import poisson
 
 from frame_denoiser.simulation import HIGHEST_LEVEL, LOWEST_LEVEL
 
@@ -34,7 +36,7 @@ class Traits:
     Attributes
     ----------
     level : mean rate of usable pixels, counts per pixel
-    noise : mean square of the clipped residuals; near 1 for many photons that follow Poisson statistics
+    noise : mean square of the clipped residuals over that of Poisson counts; near 1 for photons
     structure : mean product of residuals of neighbouring pixels, clipped; near 0 where nothing real was removed
     outliers : fraction of pixels with a residual beyond `OUTLIER` that is more than `OUTLIER_COUNTS`
     saturated : pixels that share the largest count
@@ -105,13 +107,27 @@ def traits_of(counts: Image, rate: Image, residual: Image, mask: NDArray[np.bool
     largest = float(usable.max())
     return Traits(
         level=float(rate[mask].mean(dtype=np.float64)),
-        noise=float((clipped[mask] ** 2).mean(dtype=np.float64)),
+        noise=float((clipped[mask] ** 2).mean(dtype=np.float64) / expected_square(rate[mask]).mean()),
         structure=float(neighbours.mean(dtype=np.float64)) if len(neighbours) else 0.0,
         outliers=float(((np.abs(residual) > OUTLIER) & (np.abs(counts - rate) > OUTLIER_COUNTS))[mask].mean()),
         saturated=int((usable == largest).sum()),
         largest=largest,
         step=_step(usable[usable > 0].astype(np.int64)),
     )
+
+
+def expected_square(rate: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean square of the clipped residual of Poisson counts with known rates; 1 where photons are many."""
+    return np.asarray(np.interp(np.log10(np.maximum(rate, 1e-9)), *_expected_squares()))
+
+
+@cache
+def _expected_squares() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same at some logarithms of rates."""
+    logarithms = np.linspace(-4, 2, 61)
+    rates, counts = 10 ** logarithms[:, None], np.arange(200)
+    squares = np.minimum((counts - rates) ** 2 / rates, CLIPPED**2)
+    return logarithms, (squares * poisson.pmf(counts, rates)).sum(axis=1)
 
 
 def differences(traits: Traits, limits: Limits) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from frame_denoiser.balance import balanced
 from frame_denoiser.network import FrameNetwork
 from frame_denoiser.simulation import SimulatedFrame
 from frame_denoiser.tiles import posterior_of_frame
@@ -68,8 +69,9 @@ class Calibration:
         factor = map_coordinates(self.factors, places, order=1, mode="nearest")
         share = map_coordinates(self.shares, places, order=1, mode="nearest")
         rate = np.exp(log_mean)
-        rate = rate + np.where(believed(counts, mask, log_mean, log_shape), share, 0) * (counts - rate)
-        return np.asarray(rate, np.float32), np.asarray(np.exp(log_mean - log_shape / 2) * factor, np.float32)
+        known = believed(counts, mask, log_mean, log_shape)
+        rate = np.asarray(rate + np.where(known, share, 0) * (counts - rate), np.float32)
+        return balanced(counts, rate, known), np.asarray(np.exp(log_mean - log_shape / 2) * factor, np.float32)
 
 
 def believed(counts: Array, mask: NDArray[np.bool_], log_mean: Array, log_shape: Array) -> NDArray[np.bool_]:

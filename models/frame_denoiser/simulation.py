@@ -55,7 +55,7 @@ class SimulatedFrame:
 
 
 def simulate_frame(
-    rng: np.random.Generator, shape: tuple[int, int], level: float | None = None, exposure: float = 1.0
+    rng: np.random.Generator, shape: tuple[int, int], level: float | None = None, *, weak: bool = False
 ) -> SimulatedFrame:
     """A frame of everything that scatters, from a detector with all its faults.
 
@@ -64,15 +64,15 @@ def simulate_frame(
     rng : source of all randomness
     shape : (H, W), pixels
     level : photons per pixel of the background; None: any from 0.001 to 1000, all magnitudes alike
-    exposure : multiple of the time in which the background has `level`
+    weak : with peaks near the limit of what can be found, instead of all magnitudes
     """
     level = math.exp(rng.uniform(math.log(LOWEST_LEVEL), math.log(HIGHEST_LEVEL))) if level is None else level
     rate = level * scene(rng, shape)
-    peaks = _peaks(rng, rate)
+    peaks = _weak_peaks(rng, rate) if weak else _peaks(rng, rate)
     for peak, image in peaks:
         rate += peak.counts * image
     mask = detector_mask(rng, shape)
-    counts, rate = detect(rng, rate * exposure)
+    counts, rate = detect(rng, rate)
     counts = _with_defects(rng, counts)
     return SimulatedFrame(np.where(mask, counts, 0), rate, mask, tuple(peak for peak, _ in peaks), level)
 
@@ -193,6 +193,18 @@ def _peaks(rng: np.random.Generator, rate: Image) -> list[tuple[SimulatedPeak, I
         offset, strength = rng.normal(0, 15, 2), math.exp(rng.uniform(0, math.log(15)))
         for sign in (1, -1):
             found.append(_peak(rng, rate, place + sign * offset, width * rng.uniform(0.8, 2), strength))
+    return found
+
+
+def _weak_peaks(rng: np.random.Generator, rate: Image) -> list[tuple[SimulatedPeak, Image]]:
+    """One to eight round peaks of 2 to 7 times the noise that a matched filter sees."""
+    found = []
+    for _ in range(int(rng.integers(1, 9))):
+        row, column = rng.uniform(0, 1, 2) * rate.shape
+        sigma = math.exp(rng.uniform(math.log(0.8), math.log(6)))
+        counts = rng.uniform(2, 7) * math.sqrt(4 * math.pi * sigma**2 * rate[int(row), int(column)] + 1)
+        image = peak_image((rate.shape[0], rate.shape[1]), row, column, (sigma, sigma), 0.0)
+        found.append((SimulatedPeak(row, column, 2.3548 * sigma, counts), image))
     return found
 
 

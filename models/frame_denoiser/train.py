@@ -26,6 +26,7 @@ class Schedule:
     size : edge of the frames, pixels
     learning_rate : highest, of Adam; it rises over `warm_up` steps, then falls along a cosine to a hundredth
     warm_up : steps
+    weak : fraction of the frames whose peaks are all weak
     averaging : of the weights over steps, as the decay of each step
     seed : of weights and frames
     """
@@ -35,6 +36,7 @@ class Schedule:
     size: int = 128
     learning_rate: float = 2e-3
     warm_up: int = 200
+    weak: float = 0.3
     averaging: float = 0.999
     seed: int = 20240180
 
@@ -52,7 +54,8 @@ class SimulatedExamples:
 
     def loss(self, network: FrameNetwork, rng: np.random.Generator, schedule: Schedule) -> Tensor:
         """Improbability of the true rates of a batch."""
-        frames = [simulate_frame(rng, (schedule.size, schedule.size)) for _ in range(schedule.batch)]
+        shape = (schedule.size, schedule.size)
+        frames = [simulate_frame(rng, shape, weak=rng.random() < schedule.weak) for _ in range(schedule.batch)]
         counts = _stacked([frame.counts for frame in frames])
         mask = _stacked([frame.mask for frame in frames])
         rate = _stacked([frame.rate for frame in frames])

@@ -56,7 +56,12 @@ def service(settings: Settings, call: Loop, tmp_path_factory: pytest.TempPathFac
     rules = {"rules": [{"name": "frames of scans", "where": {"beamtime": "frames-*"}, "recipe": "frames.json"}]}
     rules["rules"].append({"name": "all others", "where": {}, "skip": "belong to other tests"})
     (folder / "rules.json").write_text(json.dumps(rules))
-    own = {"results_path": f"frames-{uuid.uuid4().hex[:6]}", "rules_file": folder / "rules.json", "catch_up_s": 0.0}
+    own = {
+        "results_path": f"frames-{uuid.uuid4().hex[:6]}",
+        "rules_file": folder / "rules.json",
+        "catch_up_s": 0.0,
+        "live": False,
+    }
     started = Service(settings.model_copy(update={**own, "threads_per_worker": 1}))
     call(started.start())
     until(lambda: started.health().ready)

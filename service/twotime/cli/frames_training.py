@@ -17,6 +17,7 @@ from frame_denoiser.evaluate import document, evaluate_rates
 from frame_denoiser.measured import evaluate_measured
 from frame_denoiser.network import FrameNetwork
 from frame_denoiser.peak_counts import evaluate_peaks, false_peaks
+from frame_denoiser.region_quality import evaluate_regions
 from frame_denoiser.stored import read_version, write_version
 from frame_denoiser.thinning import MeasuredExamples, usable_pixels
 from frame_denoiser.train import Examples, Schedule, SimulatedExamples, train
@@ -101,6 +102,7 @@ def evaluate_version(
         rates = evaluate_rates(denoiser, seed, count, lambda done: bar("rates and errors", done))
         detections = evaluate_detection(denoiser, seed, 2 * count, progress=lambda done: bar("satellites", done))
         peaks = evaluate_peaks(denoiser, seed, 2 * count, progress=lambda done: bar("peaks", done))
+        regions = evaluate_regions(denoiser, seed, count, progress=lambda done: bar("regions", done))
         found: dict[str, Any] = {
             "version": denoiser.version,
             "seed": seed,
@@ -108,6 +110,7 @@ def evaluate_version(
             "rates": document(rates),
             "detection": [asdict(one) for one in detections],
             "peaks": [asdict(one) for one in peaks],
+            "regions": [asdict(one) for one in regions],
             "false_peaks_per_megapixel": false_peaks(denoiser, seed, count),
             "measured": [] if frames is None else [asdict(one) for one in evaluate_measured(denoiser, frames, seed)],
             "measured_file": None if measured is None else measured.name,

@@ -29,6 +29,7 @@ def report_markdown(found: dict[str, Any], *, figures: bool = True) -> str:
     if figures:
         lines += ["![Detection of weak satellites](detection.png)", ""]
     lines += _peaks(found["peaks"], found["false_peaks_per_megapixel"])
+    lines += _regions(found["regions"])
     if found["measured"]:
         lines += _measured(found["measured"], found["measured_file"])
     return "\n".join(lines) + "\n"
@@ -159,6 +160,27 @@ def _peaks(peaks: list[dict[str, Any]], false: float) -> list[str]:
     ]
     sentence = f"Frames without a peak: {false:.2g} false peaks of five standard deviations for each million pixels."
     return ["## Peaks", "", *_table(head, rows), "", sentence, ""]
+
+
+def _regions(regions: list[dict[str, Any]]) -> list[str]:
+    head = [
+        "photons per pixel",
+        "radius",
+        "within 1 error (68 %)",
+        "within 1.96 (95 %)",
+        "raw within 1",
+        "raw exposure as near",
+    ]
+    rows = [
+        [
+            f"{one['lowest']:g} to {one['highest']:g}",
+            str(one["radius"]),
+            *(f"{100 * one[key]:.0f} %" for key in ("within_one", "within_two", "raw_within_one")),
+            f"{one['exposure']:.1f}",
+        ]
+        for one in regions
+    ]
+    return ["## Regions", "", "Sums of denoised rates over discs, against the true sums:", "", *_table(head, rows), ""]
 
 
 def _measured(measured: list[dict[str, Any]], name: str) -> list[str]:

@@ -1,5 +1,7 @@
 """``twotime frames``: a file of frames denoised without Tiled, and a training that is written and used."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -9,7 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from frame_denoiser import FrameDenoiser
+from frame_denoiser.detection import CASES
+from frame_denoiser.evaluate import LEVELS
 from frame_denoiser.network import Architecture, FrameNetwork
+from frame_denoiser.region_quality import RegionQuality
 from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
 from twotime.cli import app
@@ -132,12 +137,20 @@ def test_report_has_all_tables_and_figures() -> None:
             "rates": rates,
             "detection": detection,
             "peaks": peaks,
+            "regions": [asdict(RegionQuality(6, 0.1, 10.0, 0.7, 0.95, 0.68, 2.0))],
             "false_peaks_per_megapixel": 0.0,
             "measured": measured,
             "measured_file": "frames.h5",
         }
     )
-    for heading in ("## Rates", "## Errors", "## Weak satellites", "## Peaks", "## Measured frames (frames.h5)"):
+    for heading in (
+        "## Rates",
+        "## Errors",
+        "## Weak satellites",
+        "## Peaks",
+        "## Regions",
+        "## Measured frames (frames.h5)",
+    ):
         assert heading in text
     for picture in (coverage_picture(rates), detection_picture(detection), example_picture(FrameDenoiser.load(), 1)):
         assert picture.startswith(b"\x89PNG")
@@ -150,3 +163,18 @@ def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_pa
         UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
     ):
         open_frames(tmp_path / "denoised.h5")
+
+
+@pytest.mark.long
+def test_network_is_evaluated_on_simulated_and_measured_frames(file: Path, tmp_path: Path) -> None:
+    run("evaluate", "--count", 2, "--frames", file, "--report", tmp_path / "report")
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["version"] == FrameDenoiser.load().version
+    assert [one["level"] for one in found["rates"]] == list(LEVELS)
+    assert len(found["detection"]) == len(CASES)
+    assert {path.name for path in (tmp_path / "report").glob("*.png")} == {
+        "coverage.png",
+        "detection.png",
+        "example.png",
+    }
+    assert "frames.h5" in (tmp_path / "report" / "report.md").read_text()
