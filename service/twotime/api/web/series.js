@@ -183,13 +183,15 @@ export function showSeries(main, words, known, current, move) {
 
   function drawTable(scans) {
     const { x } = state.found;
-    const columns = ["scan", ...(x.name === "scan_id" ? [] : [`${nameOf(x)}${x.unit === "1" || x.unit === "s" ? "" : ` (${x.unit})`}`]), ...(x.name === "time" ? [] : ["started"]), "sample", "trusted ROIs", "D (Å²/s)", "p of Γ ∝ q^p", "change of Γ (%)", "verdict"];
+    const ofOne = Boolean(view.sample);
+    const columns = ["scan", ...(x.name === "scan_id" ? [] : [`${nameOf(x)}${x.unit === "1" || x.unit === "s" ? "" : ` (${x.unit})`}`]), ...(x.name === "time" ? [] : ["started"]), ...(ofOne ? [] : ["sample"]), "trusted ROIs", "D (Å²/s)", "p of Γ ∝ q^p", "change of Γ (%)", "verdict"];
     const number = (row, name, scale = 1) => withError({ value: row[name] === null ? null : scale * row[name], error: row[`${name}_error`] === null ? null : scale * row[`${name}_error`] }).filter(Boolean).join(" ± ");
     const body = scans.map((row) => el("tr", { "aria-selected": String(row.analysis_id === view.scan) },
       el("td", {}, el("a", { href: `#${row.analysis_id}`, title: "Open this analysis" }, row.scan_id ?? row.analysis_id)),
       x.name === "scan_id" ? null : el("td", {}, inWords({ ...x, unit: x.unit === "s" ? "s" : "1" }, row.x)),
       x.name === "time" ? null : el("td", {}, moment(row.time)),
-      el("td", { class: "text" }, row.sample ?? ""), el("td", {}, `${row.n_trusted} of ${row.n_rois}`),
+      ofOne ? null : el("td", { class: "text" }, row.sample ?? ""),
+      el("td", {}, `${row.n_trusted} of ${row.n_rois}`),
       el("td", {}, number(row, "diffusion")), el("td", {}, number(row, "exponent")), el("td", {}, number(row, "rate_change", 100)),
       el("td", { class: "text", title: row.verdict }, row.mark ? el("b", {}, `${row.mark}${row.note ? `: ${row.note}` : ""} `) : null, row.verdict)));
     table.replaceChildren(el("table", { class: "plain", "aria-label": "Scans of the series" }, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, body)));
