@@ -70,6 +70,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("test_cnn_ed_windows.py",),
     ),
     Mutation(
+        "thinning: held-out photons in the exposure of the seen ones",
+        "models/frame_denoiser/likelihood.py",
+        "    log_expected = posterior.log_mean + torch.log(exposure)\n",
+        "    log_expected = posterior.log_mean + 0 * torch.log(exposure)\n",
+        ("frame_denoiser/test_training.py",),
+    ),
+    Mutation(
         "orientation: flipped left to right",
         "service/twotime/xpcs/orientation.py",
         "flipped = frames[..., ::-1, :]",

@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text()
 RUNBOOK = (ROOT / "deploy" / "README.md").read_text()
 ROUTE = (ROOT / "service" / "README.md").read_text()
 MATHS = (ROOT / "service" / "MATHS.md").read_text()
-NAMED = sorted(set(re.findall(r"`((?:twotime|cnn_ed)(?:\.\w+)+)`", MATHS)))
+NAMED = sorted(set(re.findall(r"`((?:twotime|cnn_ed|frame_denoiser)(?:\.\w+)+)`", MATHS)))
 COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.catalog.results.analysis_record import AnalysisRecord
-from twotime.errors import NotForCallers, NotFound, NotReady
+from twotime.errors import InputError, NotForCallers, NotFound, NotReady
 from twotime.jobs import ScopedService, Service
 
 
@@ -63,6 +63,17 @@ SampleName = Annotated[
     str | None, Query(min_length=1, max_length=LONGEST_NAME, description="name of the sample: only of this one")
 ]
 Size = Annotated[int, Query(ge=16, le=4096, description="longest edge, points")]
+ColourLimit = Annotated[float, Query(ge=-1e9, le=1e9, allow_inf_nan=False)]
+LowestColour = Annotated[ColourLimit | None, Query(description="value of the lowest colour")]
+HighestColour = Annotated[ColourLimit | None, Query(description="value of the highest colour")]
+
+
+def colour_limits(found: tuple[float, float], vmin: float | None, vmax: float | None) -> tuple[float, float]:
+    """Limits asked for, else those that were found; raises `InputError` where the lower is not below the upper."""
+    low, high = (found[0] if vmin is None else vmin), (found[1] if vmax is None else vmax)
+    if not low < high:
+        raise InputError(f"vmin is {low:g} and vmax is {high:g}; vmin must be below vmax.")
+    return low, high
 
 
 async def get_record(analysis_id: AnalysisId, service: TheService) -> AnalysisRecord:

@@ -12,7 +12,17 @@ from twotime.api import schemas
 from twotime.api.content.frame_pictures import colour_scale, frame_picture
 from twotime.api.content.frames_summary import frames_summary
 from twotime.api.content.table_responses import Format, accepted, table_response
-from twotime.api.dependencies import MOST, FinishedFrames, Size, TheService, entity_tag, unchanged
+from twotime.api.dependencies import (
+    MOST,
+    FinishedFrames,
+    HighestColour,
+    LowestColour,
+    Size,
+    TheService,
+    colour_limits,
+    entity_tag,
+    unchanged,
+)
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.results import NODES, shrink
@@ -48,8 +58,8 @@ async def picture(
     kind: Kind = "rate",
     size: Size = 800,
     logarithmic: Annotated[bool, Query(description="logarithmic colour scale, but for residuals")] = True,
-    vmin: Annotated[float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="lowest colour")] = None,
-    vmax: Annotated[float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="highest colour")] = None,
+    vmin: LowestColour = None,
+    vmax: HighestColour = None,
 ) -> Response:
     """One frame as a picture; raw counts and rate have the same colours, so that they can be compared."""
     tag = entity_tag(request, record)
@@ -58,10 +68,8 @@ async def picture(
         return same
     values = await _frame(service, record, frame, kind)
     reference = await _frame(service, record, frame, "rate") if kind == "raw" else values
-    low, high = await asyncio.to_thread(colour_scale, reference, kind, logarithmic=logarithmic)
-    low, high = (low if vmin is None else vmin), (high if vmax is None else vmax)
-    if not low < high:
-        raise InputError(f"vmin is {low:g} and vmax is {high:g}; vmin must be below vmax.")
+    found = await asyncio.to_thread(colour_scale, reference, kind, logarithmic=logarithmic)
+    low, high = colour_limits(found, vmin, vmax)
     if logarithmic and kind != "residual" and low <= 0:
         raise InputError(f"vmin is {low:g}, but colours are logarithmic; give a positive vmin, or logarithmic=false.")
     content = await asyncio.to_thread(frame_picture, values, kind, (low, high), size, logarithmic=logarithmic)

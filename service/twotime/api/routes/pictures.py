@@ -13,10 +13,13 @@ from twotime.api.dependencies import (
     MOST,
     Finished,
     FinishedXpcs,
+    HighestColour,
+    LowestColour,
     Roi,
     Size,
     TheService,
     TheTwoTimeCache,
+    colour_limits,
     entity_tag,
     unchanged,
 )
@@ -39,12 +42,8 @@ async def two_time_picture(
     two_times: TheTwoTimeCache,
     roi: Roi,
     kind: Kind = "raw",
-    vmin: Annotated[
-        float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="value of the lowest colour")
-    ] = None,
-    vmax: Annotated[
-        float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False, description="value of the highest colour")
-    ] = None,
+    vmin: LowestColour = None,
+    vmax: HighestColour = None,
     size: Size = 800,
     axes: Annotated[bool, Query(description="with axes in s and a colour bar")] = False,
     own_scale: Annotated[bool, Query(description="let raw not share the colours of denoised")] = False,
@@ -55,10 +54,7 @@ async def two_time_picture(
     if same is not None:
         return same
     values = await two_times.values(record, kind, roi)
-    low, high = await two_times.scale(record, kind, roi, own=own_scale)
-    low, high = (low if vmin is None else vmin), (high if vmax is None else vmax)
-    if not low < high:
-        raise InputError(f"vmin is {low:g} and vmax is {high:g}; vmin must be below vmax.")
+    low, high = colour_limits(await two_times.scale(record, kind, roi, own=own_scale), vmin, vmax)
     if axes:
         title = f"{record.sample or record.raw_uid[:8]}  scan {record.scan_id}  ROI {roi}"
         time_s = frame_time_s(record)
