@@ -125,7 +125,7 @@ def test_sectors_are_laid_out_and_analysed(
     outlined(browser)
     browser.save_screenshot(str(screenshots / "recipe-sectors.png"))
     assert violations(browser) == []
-    browser.find_element(By.CSS_SELECTOR, ".button.primary").click()
+    browser.find_element(By.CSS_SELECTOR, "#analysis .button.primary").click()
 
     until(lambda: "#recipe" not in browser.current_url, lambda: text(browser, "#analysis"))
     new = api.get(f"/analyses/{browser.current_url.split('#')[1]}").json()

@@ -116,8 +116,8 @@ def test_colours_by_scan_show_the_law_of_q(browse: Browse, furnace: list[str], s
     )
 
 
-def test_ticked_scans_are_a_series_and_none_says_why(browse: Browse, furnace: list[str]) -> None:
-    browser = browse()
+def test_ticked_scans_are_a_series_and_none_says_why(browse: Browse, furnace: list[str], done: str) -> None:
+    browser = browse(done)
     until(lambda: len(shown(browser, "#analyses .item")) >= len(furnace))
     click(browser, "#tick")
     for one in furnace[1:4]:

@@ -226,3 +226,22 @@ SERIES: dict[str, JsonValue] = {
         }
     ],
 }
+
+CURVES: dict[str, JsonValue] = {
+    "n_rows": 2,
+    "units": {
+        **dict.fromkeys(("analysis_id", "scan_id", "roi", "g2", "g2_error", "g2_fit"), "1"),
+        **{"x": "K", "q": "1/Å", "lag_s": "s"},
+    },
+    "columns": {
+        "analysis_id": [ID, ID],
+        "scan_id": [4711, 4711],
+        "x": [300.0, 300.0],
+        "roi": [1, 1],
+        "q": [0.01, 0.01],
+        "lag_s": [0.001, 0.002],
+        "g2": [1.19, 1.18],
+        "g2_error": [0.004, 0.003],
+        "g2_fit": [1.191, 1.183],
+    },
+}

@@ -8,6 +8,7 @@ from twotime.api.examples import (
     ADVICE,
     AGE_CUT,
     ANALYSIS,
+    CURVES,
     FRAMES_SUMMARY,
     ID,
     LIVE,
@@ -404,6 +405,8 @@ class Advice(Body):
 
 class Columns(Body):
     """A table by columns; null where there is no number."""
+
+    model_config = _shows(CURVES)
 
     n_rows: int
     units: dict[str, str] = Field(description="of each column; 1 where it has none")

@@ -104,7 +104,7 @@ def test_page_names_no_other_host(server: Server, client: httpx.Client) -> None:
     answer = client.get(f"{server.url}/")
     assert "http://" not in answer.text
     assert "https://" not in answer.text
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 def test_openapi_shows_an_example_of_every_body(server: Server, client: httpx.Client) -> None:
