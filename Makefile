@@ -2,7 +2,7 @@
 # make demo ONCE=1     the same, checked against the known truth, then exit
 # make demo FRAMES=F   the same with measured frames
 # make demo KIND=frames ONCE=1   weak diffraction: denoised frames of a temperature series, checked likewise
-# make test            the test suite, some ten minutes
+# make test            the test suite, some quarter of an hour
 # make test-unit       the unit tests, arrays in and arrays out, within a minute
 # make test-long       what takes longer: kills, clusters, PostgreSQL and Redis, training
 # make bench           beside pyCHX, scikit-beam, lmfit and others, in one run

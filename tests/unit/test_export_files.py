@@ -122,7 +122,8 @@ def test_nexus_axes_of_every_data_group_fit_its_signal(nexus: Path) -> None:
 
 
 def test_independent_reader_finds_the_default_plot(nexus: Path, analysis: Analysis) -> None:
-    from nexusformat.nexus import nxload
+    with np.printoptions():  # Importing it changes how NumPy prints arrays, for all later tests of the process.
+        from nexusformat.nexus import nxload
 
     root = nxload(str(nexus))
     default = root.get_default()
