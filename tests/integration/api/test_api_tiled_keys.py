@@ -30,7 +30,7 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedTiled]:
 
 @pytest.fixture(scope="module")
 def site(tiled: GuardedTiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The service that accepts keys of Tiled, with one finished analysis."""
+    """The service that accepts keys of Tiled, with a finished analysis of each kind."""
     with site_beside(tiled, tmp_path_factory.mktemp("service")) as running:
         yield running
 
@@ -64,14 +64,15 @@ def test_tiled_shows_the_results_of_a_proposal_to_its_user_only(site: Site) -> N
         seen[user] = [site.analysis in results, site.run in results["live"], len(results["runs"]), len(root["raw"])]
         root.context.close()
 
-    assert seen[ALICE] == seen[SERVICE] == [True, True, 1, 1]
+    assert seen[ALICE] == seen[SERVICE] == [True, True, 2, 1]
     assert seen[BOB] == [False, False, 0, 0]
 
 
 def test_caller_sees_the_proposal_of_his_own(site: Site) -> None:
     with site.client(site.tiled.keys[ALICE]) as alice:
         listed = alice.get("/api/v1/analyses").json()
-        assert (listed["total"], [one["id"] for one in listed["analyses"]]) == (1, [site.analysis])
+        assert {one["id"] for one in listed["analyses"]} == {site.analysis, site.frames_analysis}
+        assert listed["total"] == 2
         assert [run["uid"] for run in alice.get("/api/v1/runs").json()["runs"]] == [site.run]
         assert [scan["uid"] for scan in alice.get("/api/v1/live").json()["scans"]] == [site.run]
         assert alice.get("/api/v1/latest").json()["sample"] == SAMPLE
@@ -110,9 +111,10 @@ def asked(site: Site, client: httpx.Client, run: str, analysis: str) -> dict[str
         meant = {"uid": run, "sample": SAMPLE, "recipe": RINGS}
         body = {name: meant.get(name, value) for name, value in example.items()}
         for ending in _ENDINGS if "{ending}" in path else ("",):
-            place = path.format(analysis_id=analysis, uid=run, roi=1, ending=ending)
+            place = path.format(analysis_id=analysis, uid=run, roi=1, frame=0, ending=ending)
             query = {"roi": 1, "age_s": 0.3} if path.endswith("age-cut") else {}
             query |= {"size": 64} if path.endswith(".png") else {}
+            query |= {"sample": SAMPLE, "group": 1} if "/series" in path else {}
             with client.stream(method, place, params=query, json=body or None) as answer:
                 # A stream that is open to the caller has no end; its first line will do.
                 streamed = "event-stream" in answer.headers.get("content-type", "")
@@ -144,8 +146,9 @@ def test_the_same_routes_do_show_it_to_its_own_user(site: Site) -> None:
         answers = asked(site, alice, site.run, site.analysis)
 
     refused = {operation: status for operation, (status, _) in answers.items() if status >= 400}
-    # No variants were fitted, and no webhook is registered.
-    missing = ("get /api/v1/analyses/ANALYSIS/fits-variant", "post /api/v1/hooks/tiled")
+    # No variants were fitted, no frames denoised by this analysis, and no webhook is registered.
+    absent = ("fits-variant", "frame", "peaks", "regions")
+    missing = ("post /api/v1/hooks/tiled", *(f"get /api/v1/analyses/ANALYSIS/{name}" for name in absent))
     assert {status for operation, status in refused.items() if not operation.startswith(missing)} == {403}, refused
     assert len(answers) - len(refused) > 35
     assert sum("ANALYSIS" in text for _, text in answers.values()) > 5
