@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotime.api import schemas
 from twotime.api.content.frame_pictures import colour_scale, frame_picture
 from twotime.api.content.frames_summary import frames_summary
-from twotime.api.content.table_responses import Format, accepted, table_response
+from twotime.api.content.number_responses import numbers_response, part_of
 from twotime.api.dependencies import (
     MOST,
     FinishedFrames,
@@ -21,11 +21,13 @@ from twotime.api.dependencies import (
     TheService,
     colour_limits,
     entity_tag,
+    get_finished_frames,
     unchanged,
 )
+from twotime.api.routes.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
-from twotime.results import NODES, shrink
+from twotime.results import shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["frames"])
 
@@ -107,17 +109,10 @@ async def numbers(
     if same is not None:
         return same
     values = await _frame(service, record, frame, kind)
-    rows = _part(row, row_stop, values.shape[0], "row")
-    columns = _part(column, column_stop, values.shape[1], "column")
+    rows = part_of(row, row_stop, values.shape[0], ("row", "row_stop"), "rows")
+    columns = part_of(column, column_stop, values.shape[1], ("column", "column_stop"), "columns")
     part, step = await asyncio.to_thread(shrink, values[rows, columns], size or max(values.shape))
-    headers = {
-        "ETag": tag,
-        "X-Shape": ",".join(str(edge) for edge in part.shape),
-        "X-Dtype": "<f4",
-        "X-Start": f"{rows.start},{columns.start}",
-        "X-Step": str(step),
-    }
-    return Response(np.ascontiguousarray(part, "<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+    return numbers_response(part, rows, columns, step, tag)
 
 
 async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: schemas.FrameKind) -> NDArray[Any]:
@@ -127,56 +122,6 @@ async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: 
         return values
     mask = np.asarray(await service.read_array(record.id, "mask"), bool)
     return np.where(mask, values.astype(np.float32), np.nan)
-
-
-def _part(start: int, stop: int | None, length: int, name: str) -> slice:
-    last = length if stop is None else stop
-    if start < last <= length:
-        return slice(start, last)
-    raise InputError(
-        f"{name} is {start} and {name}_stop is {last}, but there are {length} {name}s; "
-        f"give 0 <= {name} < {name}_stop <= {length}."
-    )
-
-
-def _add_table(node: str) -> None:
-    """Add the routes of one table: with content negotiation, and ``.csv``."""
-    description = next(one.description for one in NODES if one.name == node)
-    only = Query(ge=0, le=MOST, description="rows of this frame only")
-
-    async def table(
-        request: Request,
-        record: FinishedFrames,
-        service: TheService,
-        wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
-        frame: Annotated[int | None, only] = None,
-    ) -> Response:
-        tag = entity_tag(request, record)
-        same = unchanged(request, tag)
-        if same is not None:
-            return same
-        rows = await _rows(service, record, node, frame)
-        response = table_response(node, rows, wanted or accepted(request), _units(record))
-        response.headers["ETag"] = tag
-        response.headers["Vary"] = "Accept"
-        return response
-
-    async def csv(record: FinishedFrames, service: TheService, frame: Annotated[int | None, only] = None) -> Response:
-        return table_response(node, await _rows(service, record, node, frame), "csv")
-
-    example = {"text/csv": {"example": "frame,frame_number,frames_summed,scan_value,...\n0,0,5,112.5,...\n"}}
-    shown: dict[int | str, dict[str, Any]] = {200: {"model": schemas.Table, "content": example}}
-    router.add_api_route(
-        f"/{node}", table, response_class=Response, responses=shown, description=description, name=node
-    )
-    router.add_api_route(
-        f"/{node}.csv",
-        csv,
-        response_class=Response,
-        responses={200: {"content": example}},
-        description=f"{description} As CSV.",
-        name=f"{node} as CSV",
-    )
 
 
 async def _rows(service: TheService, record: AnalysisRecord, node: str, frame: int | None) -> pd.DataFrame:
@@ -191,5 +136,20 @@ def _units(record: AnalysisRecord) -> dict[str, str]:
     return {"scan_value": (record.facts.get("scan_variable") or {}).get("unit") or "1"}
 
 
+def _of_frame(
+    frame: Annotated[int | None, Query(ge=0, le=MOST, description="rows of this frame only")] = None,
+) -> int | None:
+    return frame
+
+
 for _node in TABLES:
-    _add_table(_node)
+    add_table(
+        router,
+        _node,
+        _node,
+        finished=get_finished_frames,
+        only=_of_frame,
+        read=_rows,
+        example="frame,frame_number,frames_summed,scan_value,...\n0,0,5,112.5,...\n",
+        units=_units,
+    )

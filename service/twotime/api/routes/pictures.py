@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from twotime.api import schemas
 from twotime.api.content.frame_time import frame_time_s, n_frames
+from twotime.api.content.number_responses import numbers_response, part_of
 from twotime.api.content.png import frame_png, two_time_figure, two_time_png
 from twotime.api.dependencies import (
     MOST,
@@ -23,7 +24,6 @@ from twotime.api.dependencies import (
     entity_tag,
     unchanged,
 )
-from twotime.errors import InputError
 from twotime.results import shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["pictures"])
@@ -101,24 +101,20 @@ async def two_time_numbers(
     if same is not None:
         return same
     number = n_frames(record)
-    last = number if stop is None else stop
-    rows = _frames(start, last, number, "start", "stop")
-    columns = _frames(
-        start if start_2 is None else start_2, last if stop_2 is None else stop_2, number, "start_2", "stop_2"
+    rows = part_of(start, stop, number, ("start", "stop"), "frames")
+    columns = part_of(
+        start if start_2 is None else start_2,
+        stop if stop_2 is None else stop_2,
+        number,
+        ("start_2", "stop_2"),
+        "frames",
     )
     values = await two_times.values(record, kind, roi, (rows, columns))
     part, step = await asyncio.to_thread(shrink, values, size or number)
     low, high = await two_times.scale(record, kind, roi)
-    headers = {
-        "ETag": tag,
-        "X-Shape": ",".join(str(edge) for edge in part.shape),
-        "X-Dtype": "<f4",
-        "X-Start": f"{rows.start},{columns.start}",
-        "X-Step": str(step),
-        "X-Frame-Time": repr(frame_time_s(record)),
-        "X-Scale": f"{low:.6g},{high:.6g}",
-    }
-    return Response(np.ascontiguousarray(part, "<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+    return numbers_response(
+        part, rows, columns, step, tag, X_Frame_Time=repr(frame_time_s(record)), X_Scale=f"{low:.6g},{high:.6g}"
+    )
 
 
 @router.get(
@@ -145,14 +141,3 @@ async def mean_frame(
     mask = np.asarray(await service.read_array(record.id, "mask"), bool)
     content = await asyncio.to_thread(frame_png, frame, labels, size, logarithmic=logarithmic, mask=mask)
     return Response(content, media_type="image/png", headers={"ETag": tag})
-
-
-def _frames(start: int, stop: int, number: int, *names: str) -> slice:
-    """One edge of a window; raises `InputError` if it is outside the frames."""
-    if start < stop <= number:
-        return slice(start, stop)
-    first, last = names
-    raise InputError(
-        f"{first} is {start} and {last} is {stop}, but there are {number} frames; "
-        f"give 0 <= {first} < {last} <= {number}."
-    )

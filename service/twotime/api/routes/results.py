@@ -5,11 +5,11 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
@@ -17,7 +17,7 @@ from twotime.api import schemas
 from twotime.api.content.age_cuts import age_cut as cut_at_age
 from twotime.api.content.frame_time import frame_time_s, n_frames
 from twotime.api.content.summary import summary
-from twotime.api.content.table_responses import Format, accepted, number, table_response
+from twotime.api.content.table_responses import number
 from twotime.api.dependencies import (
     MOST,
     Finished,
@@ -25,13 +25,12 @@ from twotime.api.dependencies import (
     RoiRows,
     TheService,
     TheTwoTimeCache,
-    entity_tag,
-    unchanged,
+    get_finished_xpcs,
 )
+from twotime.api.routes.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect
-from twotime.results import NODES
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
 
@@ -132,50 +131,6 @@ _MEDIA_TYPES = {
 _PER_FRAME = ("intensity", "frame_number", "bad_frames")
 
 
-def _add_table(path: str, node: str) -> None:
-    """Add the routes of one table: with content negotiation, and ``.csv``."""
-    description = next(one.description for one in NODES if one.name == node)
-
-    async def table(
-        request: Request,
-        record: FinishedXpcs,
-        service: TheService,
-        wanted: Annotated[Format | None, Query(alias="format", description="json or csv; else as Accept says")] = None,
-        roi: RoiRows = None,
-    ) -> Response:
-        tag = entity_tag(request, record)
-        same = unchanged(request, tag)
-        if same is not None:
-            return same
-        rows = await _rows(service, record, node, roi)
-        response = table_response(node, rows, wanted or accepted(request))
-        response.headers["ETag"] = tag
-        response.headers["Vary"] = "Accept"
-        return response
-
-    async def csv(
-        record: FinishedXpcs,
-        service: TheService,
-        roi: RoiRows = None,
-    ) -> Response:
-        return table_response(node, await _rows(service, record, node, roi), "csv")
-
-    shown: dict[int | str, dict[str, Any]] = {
-        200: {"model": schemas.Table, "content": {"text/csv": {"example": "roi,q,...\n1,0.0045,...\n"}}}
-    }
-    router.add_api_route(
-        f"/{path}", table, response_class=Response, responses=shown, description=description, name=node
-    )
-    router.add_api_route(
-        f"/{path}.csv",
-        csv,
-        response_class=Response,
-        responses={200: {"content": {"text/csv": {"example": "roi,q,...\n1,0.0045,...\n"}}}},
-        description=f"{description} As CSV.",
-        name=f"{node} as CSV",
-    )
-
-
 async def _rows(service: TheService, record: AnalysisRecord, node: str, roi: int | None) -> pd.DataFrame:
     """Rows of one ROI, or all rows; raises InputError if the analysis has no such ROI."""
     table = await service.read_table(record.id, node)
@@ -187,5 +142,17 @@ async def _rows(service: TheService, record: AnalysisRecord, node: str, roi: int
     return table[table["roi"] == roi] if "roi" in table else table
 
 
+def _of_roi(roi: RoiRows = None) -> int | None:
+    return roi
+
+
 for _path, _node in TABLES.items():
-    _add_table(_path, _node)
+    add_table(
+        router,
+        _path,
+        _node,
+        finished=get_finished_xpcs,
+        only=_of_roi,
+        read=_rows,
+        example="roi,q,...\n1,0.0045,...\n",
+    )
