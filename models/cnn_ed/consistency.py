@@ -78,14 +78,13 @@ def consistent(
     mean = np.array([_mean(np.diagonal(values, lag)) for lag in range(n)])
     offset, error = _offset(mean, measured)
     kept = _kept(values, mean, scale, measured)
-    out, out_spread = np.empty_like(values), np.empty_like(spread)
+    out, out_spread = np.empty(values.shape, values.dtype), np.empty(spread.shape, spread.dtype)
+    seen, said, moved, wide = (one.ravel() for one in (values, spread, out, out_spread))
     for lag in range(n):
-        rows = np.arange(n - lag)
-        own = kept[2 * rows + lag]
-        moved = mean[lag] + offset[lag] + own * (np.diagonal(values, lag) - mean[lag])
-        out[rows, rows + lag] = out[rows + lag, rows] = moved
-        wide = np.hypot(np.diagonal(spread, lag), error[lag])
-        out_spread[rows, rows + lag] = out_spread[rows + lag, rows] = wide
+        above, below = slice(lag, (n - lag) * n, n + 1), slice(lag * n, None, n + 1)  # Both diagonals of the lag.
+        own = kept[lag : 2 * n - lag : 2]
+        moved[above] = moved[below] = mean[lag] + offset[lag] + own * (seen[above] - mean[lag])
+        wide[above] = wide[below] = np.hypot(said[above], error[lag])
     return out, out_spread
 
 

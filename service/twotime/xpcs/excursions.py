@@ -62,6 +62,8 @@ def find_excursions(c2: NDArray[Any]) -> NDArray[np.bool_]:
         # What fits one of its sides is a change of the sample.
         better = np.maximum(_moving_mean(before, length), _moving_mean(after, length))
         for stretch in _lost(better, length):
+            if len(stretch) > reach:  # No trimming makes it short enough.
+                continue
             own = _trimmed(stretch, before, after)
             if 2 * len(own) <= reach and _sides_agree(c2, own, medians, weight):
                 found[own] = True
