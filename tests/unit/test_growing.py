@@ -40,6 +40,14 @@ class Frames:
         return None
 
 
+def moved_for_a_while() -> np.ndarray:
+    """A slow sample; frames 90 to 92 show other speckle."""
+    model = SpeckleModel((40, 40), GEOMETRY, diffusion=6e4, contrast=0.3, mean_counts=2.0, seed=4)
+    frames = simulate_frames(model, 153)
+    frames[90:93] = np.roll(frames[90:93, ::-1], 7, axis=2)
+    return frames
+
+
 def planned(n_frames: int, **recipe: Any) -> Plan:
     facts = replace(Frames(FRAMES).facts, shape=(n_frames, 40, 40))
     return plan(facts, parse_recipe({**RECIPE, **recipe}))
@@ -58,11 +66,14 @@ def ensemble() -> Ensemble:
 
 
 @pytest.mark.parametrize("recipe", [{}, {"normalisation": "azimuthal"}, {"frames": {"bin": 2}}])
-def test_what_grew_equals_the_analysis_of_the_whole(ensemble: Ensemble, recipe: dict[str, Any]) -> None:
-    whole = analyse(Frames(FRAMES), parse_recipe({**RECIPE, **recipe}), ensemble)
-    growing = GrowingAnalysis(planned(len(FRAMES), **recipe), ensemble)
+@pytest.mark.parametrize("frames", [FRAMES, moved_for_a_while()], ids=["losses", "excursion"])
+def test_what_grew_equals_the_analysis_of_the_whole(
+    ensemble: Ensemble, recipe: dict[str, Any], frames: np.ndarray
+) -> None:
+    whole = analyse(Frames(frames), parse_recipe({**RECIPE, **recipe}), ensemble)
+    growing = GrowingAnalysis(planned(len(frames), **recipe), ensemble)
 
-    follow(growing, FRAMES, 7, 3)
+    follow(growing, frames, 7, 3)
     grown = growing.grown()
 
     assert grown is not None
@@ -76,6 +87,8 @@ def test_what_grew_equals_the_analysis_of_the_whole(ensemble: Ensemble, recipe: 
     for r, result in enumerate(grown.results):
         np.testing.assert_allclose(result.c2, whole.arrays["two_time"][r], rtol=1e-6)
     np.testing.assert_array_equal(grown.reading.bad, whole.arrays["bad_frames"])
+    moved = [[line for line in warnings if "had moved" in line] for warnings in (grown.warnings, whole.warnings)]
+    assert moved[0] == moved[1]
 
 
 def test_scan_that_ended_early_is_handed_over_with_the_frames_it_has(ensemble: Ensemble) -> None:

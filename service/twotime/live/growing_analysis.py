@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from cnn_ed import Ensemble
 from cnn_ed.ensemble import KnownWindows
+from twotime.pipeline.analyse import excursion_warnings
 from twotime.pipeline.gathering import Gathered, Gathering
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import Block
-from twotime.pipeline.reading import Reading, settled
+from twotime.pipeline.reading import Reading, doubtful_frames, settled
+from twotime.xpcs.excursions import find_excursions
 from twotime.xpcs.growing import TwoTimeAccumulator
 
 FEWEST_FRAMES = 10
@@ -124,7 +126,7 @@ class GrowingAnalysis:
         self._mask = reading.mask
         results = self._results(plan, reading)
         took = time.perf_counter() - began
-        warnings = [*reading.warnings]
+        warnings = [*reading.warnings, *excursion_warnings(reading, results)]
         if self._bin > self._plan.bin:
             warnings.insert(0, f"Live numbers add every {self._bin} frames to one; the final ones will not.")
         if took > self._longest_look_s:
@@ -142,7 +144,9 @@ class GrowingAnalysis:
         pixels = reading.pixels(roi)
         plain = reading.flat is None and reading.flux is None
         pairs = self._pairs[roi]
+        doubtful = doubtful_frames(reading, options.frames)
         c2 = pairs.two_time(pixels, reading.columns[roi], self._bin, reading.bad) if plain else None
+        excursions = None if c2 is None else find_excursions(c2) & doubtful
         room = KNOWN_BYTES // (_WINDOW_BYTES * reading.rois.number)
         return analyse_roi(
             pixels,
@@ -154,7 +158,9 @@ class GrowingAnalysis:
             flat=None if reading.flat is None else reading.flat[roi],
             flux=reading.flux,
             c2=c2,
-            known=pairs.windows if plain and len(pixels) // 5 < room else None,
+            known=pairs.known(reading.bad | excursions) if excursions is not None and len(pixels) // 5 < room else None,
+            doubtful=doubtful,
+            excursions=excursions,
         )
 
 
@@ -166,7 +172,7 @@ class _Pairs:
         self._bin = 0
         self._bad: NDArray[np.bool_] = np.zeros(0, bool)
         self._growing: TwoTimeAccumulator | None = None
-        self.windows: KnownWindows = {}
+        self._windows: KnownWindows = {}
 
     def two_time(
         self, pixels: NDArray[Any], columns: NDArray[np.intp], bin_frames: int, bad: NDArray[np.bool_]
@@ -175,12 +181,17 @@ class _Pairs:
         same = self._columns is not None and np.array_equal(columns, self._columns) and bin_frames == self._bin
         if self._growing is None or not same or self._growing.n_frames > len(pixels):
             self._growing = TwoTimeAccumulator(pixels.shape[1])
-            self.windows = {}
-        if not np.array_equal(bad[: len(self._bad)], self._bad):
-            self.windows = {}  # Denoised windows bridge bad frames: they are invalid once a frame is judged anew.
-        self._columns, self._bin, self._bad = columns, bin_frames, bad.copy()
+            self._windows = {}
+        self._columns, self._bin = columns, bin_frames
         self._growing.add(pixels[self._growing.n_frames :])
         return self._growing.two_time(bad=bad)
+
+    def known(self, left_out: NDArray[np.bool_]) -> KnownWindows:
+        """Windows that were denoised before, with these frames (N,) left out."""
+        if not np.array_equal(left_out[: len(self._bad)], self._bad):
+            self._windows = {}  # Denoised windows bridge bad frames: they are invalid once a frame is judged anew.
+        self._bad = left_out.copy()
+        return self._windows
 
 
 def _without_ages(plan: Plan) -> Plan:

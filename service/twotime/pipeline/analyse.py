@@ -18,7 +18,7 @@ from twotime.pipeline.numerics import NUMERICS
 from twotime.pipeline.one_roi import RoiResult, analyse_roi
 from twotime.pipeline.planning import DEFAULT_BUDGET, Plan, plan
 from twotime.pipeline.protocols import FrameSource, Library, Progress, no_progress
-from twotime.pipeline.reading import Reading, read
+from twotime.pipeline.reading import Reading, doubtful_frames, read
 from twotime.pipeline.tables import (
     fits_age_table,
     fits_table,
@@ -117,7 +117,7 @@ def _analysed(reading: Reading, roi: int, the_plan: Plan, ensemble: Ensemble) ->
         ensemble,
         flat=None if reading.flat is None else reading.flat[roi],
         flux=reading.flux,
-        doubtful=~np.isin(reading.frame_number, options.frames.keep) if options.frames.find_bad else None,
+        doubtful=doubtful_frames(reading, options.frames),
     )
 
 
@@ -182,7 +182,7 @@ def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> lis
         warnings.append(
             f"Slow ROIs were denoised on every n-th frame (n = {listed}) to bring their rates into the trained range."
         )
-    return warnings + reading.warnings + _excursions(reading, results)
+    return warnings + reading.warnings + excursion_warnings(reading, results)
 
 
 def in_ranges(numbers: Iterable[int]) -> str:
@@ -200,7 +200,7 @@ def in_ranges(numbers: Iterable[int]) -> str:
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def _excursions(reading: Reading, results: list[RoiResult]) -> list[str]:
+def excursion_warnings(reading: Reading, results: list[RoiResult]) -> list[str]:
     """For each set of frames that ROIs left out as an excursion, one sentence."""
     rois: dict[tuple[int, ...], list[int]] = {}
     for number, result in enumerate(results, start=1):

@@ -49,7 +49,8 @@ def judge_estimates(
 def analysed(relative: NDArray[np.float32], counts: float, ensemble: Ensemble, rng: np.random.Generator) -> RoiResult:
     """The analysis of one ROI of given relative intensity (N, P); rates per frame."""
     pixels = counted(relative, counts, rng)
-    return analyse_roi(pixels, np.zeros(len(pixels), bool), 1.0, DenoiseOptions(), FitOptions(), ensemble)
+    none, all_frames = np.zeros(len(pixels), bool), np.ones(len(pixels), bool)
+    return analyse_roi(pixels, none, 1.0, DenoiseOptions(), FitOptions(), ensemble, doubtful=all_frames)
 
 
 def beamline_like(rng: np.random.Generator) -> Dynamics:

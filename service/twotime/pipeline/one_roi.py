@@ -88,6 +88,7 @@ def analyse_roi(
     c2: NDArray[np.float32] | None = None,
     known: KnownWindows | None = None,
     doubtful: NDArray[np.bool_] | None = None,
+    excursions: NDArray[np.bool_] | None = None,
 ) -> RoiResult:
     """Correlate, denoise and fit one ROI.
 
@@ -101,10 +102,12 @@ def analyse_roi(
     c2 : (N, N) two-time correlation function where it is known already
     known : windows of a shorter one that were denoised before, see `Ensemble.denoise`
     doubtful : (N,) array, True where a frame may be left out as part of an excursion; None: none may
+    excursions : (N,) array, those of `c2` where they were found before, to be left out; None: look for them
     """
     if c2 is None:
         c2 = two_time(pixels, bad=bad, flat=flat, flux=flux)
-    excursions = np.zeros(len(c2), bool) if doubtful is None else find_excursions(c2) & doubtful
+    if excursions is None:
+        excursions = np.zeros(len(c2), bool) if doubtful is None else find_excursions(c2) & doubtful
     if excursions.any():
         bad = bad | excursions
         c2 = c2.copy()

@@ -10,6 +10,7 @@ from twotime.errors import UnusableRun
 from twotime.pipeline.gathering import Gathered, PixelStore, gather
 from twotime.pipeline.planning import Plan
 from twotime.pipeline.protocols import FrameSource, Progress
+from twotime.recipe import FrameOptions
 from twotime.xpcs.badframes import find_bad_frames
 from twotime.xpcs.flatfield import static_image
 from twotime.xpcs.geometry import q_from_radius, radius_map
@@ -172,6 +173,11 @@ def _mask(plan: Plan, statistics: FrameStatistics, pixel_mask: NDArray[np.bool_]
     if options.pixel_mask and pixel_mask is not None:
         mask &= oriented(pixel_mask, plan.resolved.orientation)
     return mask
+
+
+def doubtful_frames(reading: Reading, frames: FrameOptions) -> NDArray[np.bool_]:
+    """Frames (N,) that may be left out for what they show: none where the recipe keeps them or does not look."""
+    return ~np.isin(reading.frame_number, frames.keep) & frames.find_bad
 
 
 def _noisy(plan: Plan, gathered: Gathered, columns: list[NDArray[np.intp]], bad: NDArray[np.bool_]) -> NDArray[np.intp]:
