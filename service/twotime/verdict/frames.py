@@ -58,8 +58,9 @@ def _peaks(tables: dict[str, pd.DataFrame]) -> list[tuple[Statement, str]]:
     strongest = peaks.iloc[int(peaks["significance"].argmax())]
     own = f"{len(peaks)} peaks stand out in {peaks['frame'].nunique()} of {n_frames} frames"
     text = (
-        f"{own}, the most significant ({strongest['significance']:.3g} σ) at row {strongest['row']:.1f}, "
-        f"column {strongest['column']:.1f} of frame {int(strongest['frame'])}."
+        f"{own}, the most significant ({strongest['significance']:.3g} σ) at row "
+        f"{strongest['row']:.1f} ± {strongest['row_error']:.1g}, "
+        f"column {strongest['column']:.1f} ± {strongest['column_error']:.1g} of frame {int(strongest['frame'])}."
     )
     return [(_statement("peaks", "good", values, "peaks"), text)]
 

@@ -22,7 +22,7 @@ COLOUR_MAPS = {
 LABELS = {
     "raw": "C2 measured",
     "denoised": "C2 denoised",
-    "spread": "spread over the models",
+    "spread": "standard error of C2 denoised",
     "difference": "C2 measured − denoised",
 }
 MISSING = "#8a8a8a"

@@ -24,7 +24,7 @@ from twotime.api.dependencies import (
     get_finished_frames,
     unchanged,
 )
-from twotime.api.routes.table_routes import add_table
+from twotime.api.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.results import shrink

@@ -28,7 +28,9 @@ from twotime.results import shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["pictures"])
 
-Kind = Annotated[schemas.Kind, Query(description="measured, denoised, spread over the models, or raw - denoised")]
+Kind = Annotated[
+    schemas.Kind, Query(description="measured, denoised, standard error of the denoised, or measured - denoised")
+]
 
 
 @router.get(

@@ -27,7 +27,7 @@ from twotime.api.dependencies import (
     TheTwoTimeCache,
     get_finished_xpcs,
 )
-from twotime.api.routes.table_routes import add_table
+from twotime.api.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect

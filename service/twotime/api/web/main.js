@@ -180,7 +180,7 @@ const change = (record) => choose(`${RECIPE}${record.raw_uid}/${record.id}`);
 const again = (record) => ask(record.raw_uid, record.recipe, true);
 const mark = (record, value, note) => api.mark(record.id, value, note).then((said) => {
   state.analyses.set(said.id, said);
-  say(said.mark ? "Marked; series heed it." : "The mark is taken back.");
+  say(value ? `Marked as ${value}${value === "bad" ? "; series leave it out" : ""}.` : said.mark ? "The note is kept." : "The mark is taken back.");
   draw();
 }).catch(failed);
 const cancel = (record) => api.cancel(record.id).catch(failed);

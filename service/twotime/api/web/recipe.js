@@ -189,7 +189,7 @@ function editor(uid, recipe, current, submitted) {
   write();
   const text = group("Recipe as JSON", [el("div", { class: "field wide" }, el("label", { class: "hidden", for: "recipe-json" }, "Recipe as JSON"), json,
     el("span", { class: "source", id: "recipe-json-about" }, "What differs from the run and the defaults; everything that has no field above is written here."))]);
-  const right = el("div", { class: "recipe-side" }, trouble, el("section", { class: "card" }, el("h3", {}, "Where the ROIs lie"), picture.node), outcome);
+  const right = el("div", { class: "recipe-side" }, trouble, el("section", { class: "card" }, el("h3", {}, "Regions of interest on the frame"), picture.node), outcome);
   return { body: el("div", { class: "recipe" }, el("div", {}, form, text), right), submit, check };
 }
 

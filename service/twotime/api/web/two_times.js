@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { markAge, onZoom, twoTimePlot } from "./plots.js";
 
 const PAUSE_MS = 250;
-const TITLES = { raw: "measured", denoised: "denoised", spread: "spread over the models", difference: "measured − denoised" };
+const TITLES = { raw: "measured", denoised: "denoised", spread: "standard error of the denoised", difference: "measured − denoised" };
 const POINTS = Math.min(840, Math.round(420 * devicePixelRatio));
 
 /** Pictures in `div` that read in detail what is zoomed; `tell` is told what one point is, and whether that is the whole. */
