@@ -223,4 +223,32 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    near[[]] = False",
         ("test_series.py",),
     ),
+    Mutation(
+        "two-time functions are rounded coarser than their errors allow",
+        "service/twotime/xpcs/compact.py",
+        "np.float32(share * _UNIFORM)",
+        "np.float32(2 * share * _UNIFORM)",
+        ("test_compact.py",),
+    ),
+    Mutation(
+        "the stored half of a two-time function lacks the diagonal",
+        "service/twotime/xpcs/compact.py",
+        "row[:, None] <= column",
+        "row[:, None] < column",
+        ("test_compact.py",),
+    ),
+    Mutation(
+        "marked scans are deleted",
+        "service/twotime/catalog/results/retention.py",
+        'if values else ""',
+        'if not values else ""',
+        ("test_retention.py",),
+    ),
+    Mutation(
+        "analyses are deleted that the automatic mode computes again",
+        "service/twotime/catalog/results/retention.py",
+        "<= rules.youngest_s",
+        "<= 0",
+        ("test_retention.py",),
+    ),
 )
