@@ -253,6 +253,36 @@ def export(
 
 @app.command()
 @says_errors
+def prune(
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="days since the analysis ended; older ones are deleted")
+    ] = None,
+    keep_gib: Annotated[
+        float | None, typer.Option(min=0, help="GiB on disk; the oldest are deleted until the rest takes less")
+    ] = None,
+    marked_bad: Annotated[bool, typer.Option("--marked-bad", help="also scans that are marked as bad")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="do it; without, only say what would be deleted")] = False,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Delete old analyses, never raw data; marked scans stay, and what recipes of others name."""
+    from twotime.catalog.results.retention import RetentionRules
+    from twotime.cli.prune import prune as run_prune
+    from twotime.logs import configure_logs
+
+    settings = _settings(tiled_uri=tiled, var_dir=var, log_level="WARNING")
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
+    rules = RetentionRules(
+        older_than_s=None if older_than is None else older_than * 86400,
+        keep_bytes=None if keep_gib is None else keep_gib * 2**30,
+        youngest_s=settings.catch_up_s if settings.automatic else 0.0,
+        bad_too=marked_bad,
+    )
+    run_prune(settings, rules, console, delete=delete)
+
+
+@app.command()
+@says_errors
 def epics(
     prefix: Annotated[str, typer.Option(help="before the name of each process variable")] = "TWOTIME:",
     url: Annotated[str, typer.Option(help="address of the running service")] = "http://localhost:8060",

@@ -55,7 +55,12 @@ class SiteRules:
     @property
     def kinds(self) -> set[AnalysisKind]:
         """Kinds of analysis that the recipes of the rules ask for."""
-        return {recipe.kind for _, recipe in self._rules if recipe is not None}
+        return {recipe.kind for recipe in self.recipes}
+
+    @property
+    def recipes(self) -> tuple[AnyRecipe, ...]:
+        """Recipes of the rules."""
+        return tuple(recipe for _, recipe in self._rules if recipe is not None)
 
     def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, AnyRecipe | None]:
         """The first rule that fits a run, and its recipe; None for what does not exist."""
