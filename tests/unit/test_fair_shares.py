@@ -147,6 +147,8 @@ def test_expected_starts_follow_from_what_analyses_took() -> None:
     # One worker is free, the other one needs 6 s more.
     assert site.queue.expected_starts_s(2) == pytest.approx([0.0, 6.0, 10.0, 16.0])
     assert site.queue.expected_starts_s(0) == [None] * 4
+    site.queue.pause(True)
+    assert site.queue.expected_starts_s(2) == [None] * 4
 
 
 def test_limit_counts_requests_of_one_share() -> None:

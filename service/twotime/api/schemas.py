@@ -124,7 +124,7 @@ class Queue(Body):
     running: list[str] = Field(description="ids of analyses that are being computed")
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
     expected_starts_s: list[float | None] = Field(
-        [], description="when each of them is expected to start, s from now; null before any has ended"
+        [], description="when each of them is expected to start, s from now; null while paused or before any has ended"
     )
 
 

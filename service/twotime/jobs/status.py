@@ -73,7 +73,7 @@ class QueueView:
     paused : whether no further analysis is started
     running : ids of analyses that are computed now
     waiting : ids of analyses that wait, the next one first
-    expected_starts_s : when each of `waiting` is expected to start, s from now; None before any has ended
+    expected_starts_s : when each of `waiting` is expected to start, s from now; None while paused
     """
 
     paused: bool

@@ -153,7 +153,7 @@ class JobQueue:
         return [one.job for one in self._waiting.values()]
 
     def expected_starts_s(self, n_workers: int) -> list[float | None]:
-        """When each analysis of `order` is expected to start, s from now; None before any has ended.
+        """When each analysis of `order` is expected to start, s from now; None while paused or before any has ended.
 
         Parameters
         ----------
@@ -161,6 +161,8 @@ class JobQueue:
         """
         now, expected = self._clock(), self._shares.expected_s
         left = (max(0.0, (expected(one.job.share) or 0.0) - (now - one.at)) for one in self._started.values())
+        if self.paused:
+            n_workers = 0
         free = heapq.nlargest(n_workers, [*left, *[0.0] * n_workers])
         heapq.heapify(free)
         starts: list[float | None] = []
