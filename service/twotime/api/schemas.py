@@ -9,6 +9,7 @@ from twotime.api.examples import (
     AGE_CUT,
     ANALYSIS,
     CURVES,
+    DYNAMICS_MAP,
     FRAMES_SUMMARY,
     ID,
     LIVE,
@@ -469,6 +470,18 @@ class Series(Body):
     rows: Columns = Field(description="one row per scan and ROI: Γ, β, C∞, α with errors, group of the ROI")
     law: Law | None
     fits: list[SeriesLaw] = Field(description="empty without a law")
+
+
+class DynamicsMap(Body):
+    """ROIs of many scans on one plane, on which like dynamics lie near each other."""
+
+    model_config = _shows(DYNAMICS_MAP)
+
+    n_scans: int
+    without_place: int = Field(description="ROIs that have none: not denoised, or by an older version")
+    sentences: list[str] = Field(description="one for each scan that is unlike the earlier ones of its sample")
+    scans: Columns = Field(description="one row per scan, by time: distance from earlier scans, in usual distances")
+    dots: Columns = Field(description="one row per scan and ROI: map_x, map_y with errors, and the numbers of the ROI")
 
 
 class LiveScan(Body):
