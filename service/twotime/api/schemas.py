@@ -119,11 +119,14 @@ class SubmittedList(Body):
 class Queue(Body):
     """What the service is about to do."""
 
-    model_config = _shows({"paused": False, "running": [ID], "waiting": []})
+    model_config = _shows({"paused": False, "running": [ID], "waiting": [], "expected_starts_s": []})
 
     paused: bool = Field(description="no further analysis is begun")
     running: list[str] = Field(description="ids of analyses that are being computed")
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
+    expected_starts_s: list[float | None] = Field(
+        [], description="when each of them is expected to start, s from now; null while paused or before any has ended"
+    )
 
 
 class MarkRequest(Body):
