@@ -304,13 +304,18 @@ class AnalysisHandle:
         table.attrs["scan_variable"] = None if variable is None else variable["name"]
         return table
 
-    def save(self, path: str) -> None:
+    def save(self, path: str, image: FrameKind | None = None) -> None:
         """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html``, ``.pdf``, ``.txt``.
 
-        Of denoised frames there are ``.nxs`` and ``.h5``.
+        Of denoised frames there are ``.nxs``, ``.h5``, and ``.tif`` and ``.edf`` with one image for each frame.
+
+        Parameters
+        ----------
+        image : what a ``.tif`` or ``.edf`` file holds; none: the rate
         """
         ending = path.rsplit(".", 1)[-1]
-        answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}")
+        params = None if image is None else {"image": image}
+        answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}", params=params)
         with open(path, "wb") as file:  # noqa: PTH123 - any path that open takes
             file.write(answer.content)
 

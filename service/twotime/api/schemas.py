@@ -27,7 +27,6 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 LiveKind = Literal["raw", "denoised"]
 SeriesQuantity = Literal["relaxation_rate", "beta", "baseline", "alpha", "diffusion", "exponent", "rate_change"]
-FrameKind = Literal["raw", "rate", "error", "residual"]
 
 
 def _shows(example: dict[str, JsonValue]) -> ConfigDict:

@@ -62,7 +62,12 @@ def evaluate(
 @says_errors
 def denoise(
     file: Annotated[Path, typer.Argument(help="file of frames, as for `twotime process`")],
-    out: Annotated[Path, typer.Option(help="HDF5 file to write")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="file to write: .h5 or .nxs with all of it, .tif or .edf with the rates and others beside it"
+        ),
+    ],
     version: Version = None,
     sum_frames: Annotated[int, typer.Option("--sum", min=1, help="frames that are added to one image")] = 1,
     gain: Annotated[

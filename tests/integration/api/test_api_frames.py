@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fabio
 import h5py
 import httpx
 import numpy as np
@@ -141,7 +142,8 @@ def test_part_of_a_frame_is_that_part(client: httpx.Client, denoised: dict[str, 
         ("two-time/1.png", 404, "Analysis {id} holds denoised frames and no correlation functions"),
         ("advice", 404, "Analysis {id} holds denoised frames and no correlation functions"),
         ("intensity", 404, "Analysis {id} holds denoised frames and no correlation functions"),
-        ("export.pdf", 404, "Analysis {id} holds denoised frames; there are export.nxs and export.h5 of it."),
+        ("export.pychx.h5", 404, "Analysis {id} holds denoised frames; there are export.nxs, export.h5, "),
+        ("export.h5?image=raw", 400, "image is raw, but export.h5 holds all quantities; leave image out."),
     ],
 )
 def test_what_it_does_not_hold_is_said(
@@ -153,12 +155,14 @@ def test_what_it_does_not_hold_is_said(
     assert sentence.format(id=denoised["id"]) in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["frames", "peaks.csv", "regions", "frame/0.png", "frame/0.f32", "frames/summary"])
+@pytest.mark.parametrize(
+    "path", ["frames", "peaks.csv", "regions", "frame/0.png", "frame/0.f32", "frames/summary", "export.tif"]
+)
 def test_correlation_functions_hold_no_denoised_frames(client: httpx.Client, done: dict[str, Any], path: str) -> None:
     answer = client.get(f"/analyses/{done['id']}/{path}")
 
     assert answer.status_code == 404
-    assert "holds correlation functions and no denoised frames" in answer.json()["detail"]
+    assert "holds correlation functions" in answer.json()["detail"]
 
 
 def test_verdict_and_mean_frame_are_there_for_both_kinds(client: httpx.Client, denoised: dict[str, Any]) -> None:
@@ -205,6 +209,22 @@ def test_files_hold_rate_errors_and_raw_counts(handle: AnalysisHandle, tmp_path:
         assert file["entry/process/frame_denoiser"].asstr()[()]
     with h5py.File(tmp_path / "result.h5") as file:
         assert file["rate"].shape == (3, *SHAPE)
+
+
+@pytest.mark.parametrize("ending", ["tif", "edf"])
+def test_images_hold_one_quantity_of_each_frame(handle: AnalysisHandle, tmp_path: Path, ending: str) -> None:
+    handle.save(str(tmp_path / f"rate.{ending}"))
+    handle.save(str(tmp_path / f"error.{ending}"), "error")
+
+    for kind in ("rate", "error"):
+        with fabio.open(str(tmp_path / f"{kind}.{ending}")) as images:
+            assert images.nframes == 3
+            last = images.get_frame(2)
+            np.testing.assert_array_equal(last.data, handle.frame(2, kind).values)
+            told = str(dict(last.header))
+            assert all(one in told for one in (DENOISED_FRAMES, "temperature", "30.5", handle.state["raw_uid"]))
+    with pytest.raises(UnusableRun, match="holds denoised frames"):
+        open_frames(tmp_path / f"rate.{ending}")
 
 
 def test_exported_frames_are_refused_where_they_would_be_correlated(handle: AnalysisHandle, tmp_path: Path) -> None:

@@ -27,17 +27,16 @@ from twotime.api.dependencies import (
 from twotime.api.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
-from twotime.results import shrink
+from twotime.results import FRAME_IMAGES, FrameImage, shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["frames"])
 
 TABLES = ("frames", "peaks", "regions")
 """Address of each published table, which is the name of its node."""
-NODE = {"raw": "frames_raw", "rate": "rate", "error": "rate_error", "residual": "residual"}
 
 Frame = Annotated[int, Path(ge=0, le=MOST, description="number of the denoised frame, from 0", examples=[0])]
 Kind = Annotated[
-    schemas.FrameKind, Query(description="raw counts, denoised rate, its standard error, or the residual in errors")
+    FrameImage, Query(description="raw counts, denoised rate, its standard error, or the residual in errors")
 ]
 
 
@@ -115,9 +114,9 @@ async def numbers(
     return numbers_response(part, rows, columns, step, tag)
 
 
-async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: schemas.FrameKind) -> NDArray[Any]:
+async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: FrameImage) -> NDArray[Any]:
     """One frame, NaN where raw counts are masked; raises `InputError` if there is no such frame."""
-    values = await service.read_array(record.id, NODE[kind], frame=frame)
+    values = await service.read_array(record.id, FRAME_IMAGES[kind], frame=frame)
     if kind != "raw":
         return values
     mask = np.asarray(await service.read_array(record.id, "mask"), bool)
