@@ -13,6 +13,13 @@ from tests.browser.test_page import Browse, click, drawn, violations
 from tests.waiting import until
 from tests.writing import GEOMETRY
 
+from frame_denoiser import FrameDenoiser
+from twotime.catalog.results.live_scans import LiveSink
+from twotime.catalog.server.tiled_client import open_root, results_container
+from twotime.live.display import denoised_arrays, denoised_numbers
+from twotime.live.growing_frames import GrowingFrames
+from twotime.pipeline import plan_frames
+from twotime.recipe import FrameRecipe, RunFacts, parse_recipe
 from twotime.settings import Settings
 from twotime.simulate.beamline import Scan, write_scan
 
@@ -118,3 +125,44 @@ def test_recipe_page_turns_from_one_kind_to_the_other(
     until(lambda: "ROIs" in text(browser, ".outcome"))
     assert browser.find_elements(By.ID, "field-geometry-distance_m") != []
     assert complaints(browser) == []
+
+
+def test_newest_frame_of_a_running_scan_follows_the_detector(
+    browse: Browse, beamline: tuple[Settings, Any, Path], screenshots: Path
+) -> None:
+    settings, _, _ = beamline
+    root = open_root(settings)
+    row, column = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    peak = np.exp(-((row - 28) ** 2 + (column - 58) ** 2) / 12)
+    background = 0.2 + 0.8 * np.exp(-np.hypot(row - 32, column - 10) / 30)
+    rate = background + np.linspace(0, 3, 8)[:, None, None] * peak
+    frames = np.random.default_rng(4).poisson(rate).astype(np.uint16)
+    recipe = parse_recipe(RECIPE)
+    assert isinstance(recipe, FrameRecipe)
+    facts = RunFacts("88889999-live", "camera_image", frames.shape, scan_id=78, sample="charge order, running")
+    growing = GrowingFrames(plan_frames(facts, recipe), FrameDenoiser.load())
+    described = {"kind": "frames", "scan_id": 78, "sample": facts.sample, "detector": facts.detector, "message": ""}
+    described |= {"recipe": recipe.model_dump(mode="json"), "state": "running", "announced": 8, "frame_time_s": 1.0}
+    sink = LiveSink(results_container(root, settings), facts.uid, {**described, "n_frames": 0})
+
+    def show(first: int) -> None:
+        growing.take(first, frames[first : first + 1])
+        newest = growing.newest()
+        assert newest is not None
+        sink.write(denoised_arrays(newest), **denoised_numbers(newest), n_frames=first + 1, lag_s=0.4)
+
+    for number in range(8):
+        show(number)
+    browser = browse(f"live/{facts.uid}", size="1440,1300")
+    drawn(browser, 2)
+    browser.save_screenshot(str(screenshots / "frames-live.png"))
+
+    assert "charge order, running" in text(browser, "#analysis h2")
+    assert "frame 7" in text(browser, "[aria-label=Frames] .under")
+    assert len(of_plot(browser, "return div.data.filter((one) => one.type === 'heatmap')")) == 4
+    assert len(shown(browser, "table.peaks tbody tr")) >= 1
+    counts = "const div = document.querySelector(\"[aria-label='Counts so far'] .plot\");"
+    assert len(browser.execute_script(f"{counts} return div.data[0].x")) == 8
+    assert violations(browser) == []
+    assert complaints(browser) == []
+    root.context.close()

@@ -473,6 +473,7 @@ class LiveScan(Body):
     model_config = _shows(LIVE)
 
     uid: str
+    kind: Literal["xpcs", "frames"] = Field("xpcs", description="correlation functions, or denoised frames")
     scan_id: int | None
     sample: str | None
     detector: str
@@ -481,7 +482,9 @@ class LiveScan(Body):
     n_frames: int = Field(description="frames read so far")
     n_shown: int = Field(description="frames, after binning, that the numbers and pictures stand for")
     announced: int | None = Field(description="frames that the scan will have, as far as it says")
-    frame_time_s: float = Field(description="between two shown frames, s")
+    frame_time_s: float | None = Field(
+        description="between two shown frames, s; null only of denoised frames whose run does not say"
+    )
     lag_s: float | None = Field(None, description="from the last frame of the latest numbers to these, s")
     bad_frames: int = Field(description="left out of every average")
     warnings: list[str]
@@ -496,6 +499,17 @@ class LiveList(Body):
     scans: list[LiveScan]
 
 
+class LiveFrame(Body):
+    """The newest denoised frame of a scan that runs."""
+
+    frame: int = Field(description="number of the sum of frames, from 0")
+    frame_number: int = Field(description="number in the run of its first frame")
+    frames_summed: int = Field(description="so far; the first sum is shown while it still grows")
+    shape: list[int] = Field(description="rows and columns of the whole frame")
+    regions: list[dict[str, JsonValue]] = Field(description="as the recipe has them")
+    significance: float = Field(description="least significance of a peak, standard deviations")
+
+
 class LiveView(LiveScan):
     """What the frames of a scan say so far; preliminary until its analysis is done."""
 
@@ -504,6 +518,7 @@ class LiveView(LiveScan):
     rois: list[RoiResult] = Field(description="empty before the first ten frames")
     flags: list[Flag] = Field(description="what the flags of the ROIs say, each thing once")
     q_dependence: list[QDependence]
+    newest: LiveFrame | None = Field(None, description="of denoised frames; null before the first")
 
 
 class LiveIntensity(Body):

@@ -53,6 +53,8 @@ export const live = (uid) => json(`/live/${uid}`);
 export const liveG2 = async (uid, roi) => (await json(`/live/${uid}/g2?roi=${roi}`)).columns;
 export const liveIntensity = (uid) => json(`/live/${uid}/intensity`);
 export const liveTwoTime = (uid, roi, kind) => picture(`/live/${uid}/two-time/${roi}.f32?kind=${kind}`);
+export const liveFrame = (uid, kind) => picture(`/live/${uid}/frame.f32?kind=${kind}`);
+export const liveTable = async (uid, name) => (await json(`/live/${uid}/${name}`)).columns;
 export const liveFrameAddress = (uid, frames) => `${BASE}/live/${uid}/mean-frame.png?size=500&frames=${frames}`;
 
 export const runFrameAddress = (uid, detector, orientation) =>

@@ -167,26 +167,26 @@ function layout(record, summary, verdict, tables) {
   };
 }
 
-const card = (title, plot, ...extra) => el("section", { class: "card", "aria-label": title }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
+export const card = (title, plot, ...extra) => el("section", { class: "card", "aria-label": title }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
 
 const strongest = ({ significance }) => significance.indexOf(Math.max(...significance));
 
-function only(columns, name, value) {
+export function only(columns, name, value) {
   const own = columns[name].flatMap((one, i) => (one === value ? [i] : []));
   return Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, own.map((i) => values[i])]));
 }
 
-function peaksOf(columns, frame) {
-  const own = only(columns, "frame", frame);
-  return own.frame.map((_, i) => Object.fromEntries(Object.entries(own).map(([key, values]) => [key, values[i]])));
-}
+/** Columns of a table as rows. */
+export const rowsOf = (columns) => columns.frame.map((_, i) => Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, values[i]])));
+
+const peaksOf = (columns, frame) => rowsOf(only(columns, "frame", frame));
 
 /** Counts of whole frames, whose errors are those of counting. */
-const wholeFrames = (frames) => ({ frame: frames.frame, scan_value: frames.scan_value, counts: frames.counts, counts_error: frames.counts.map(Math.sqrt) });
+export const wholeFrames = (frames) => ({ frame: frames.frame, scan_value: frames.scan_value, counts: frames.counts, counts_error: frames.counts.map(Math.sqrt) });
 
 const COLUMNS = [["row", ""], ["column", ""], ["σ", ""], ["raw counts", ""], ["denoised", ""], ["width", "pixel"]];
 
-function peakTable(peaks, near) {
+export function peakTable(peaks, near) {
   const head = el("tr", {}, COLUMNS.map(([name, unit]) => el("th", { scope: "col" }, name, unit ? el("small", {}, ` (${unit})`) : "")));
   const cell = (one, name) => {
     const [value, error] = withError({ value: one[name], error: one[`${name}_error`] });
