@@ -170,7 +170,7 @@ def _arrays(reading: Reading, stacks: _Stacks) -> dict[str, NDArray[Any]]:
 
 
 def _warnings(the_plan: Plan, reading: Reading, results: list[RoiResult]) -> list[str]:
-    warnings = [warning for warning in the_plan.warnings if not warning.startswith("Pixel counts")]
+    warnings = list(the_plan.warnings)
     masked = int(np.count_nonzero((the_plan.rois.labels > 0) & ~reading.mask))
     if masked:
         total = int(np.count_nonzero(the_plan.rois.labels))

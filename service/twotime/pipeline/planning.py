@@ -19,6 +19,7 @@ WINDOW = 50
 BYTES_PER_PAIR = 16
 """Of each pair of frames and ROI: measured, denoised and spread in float32, mask, previews, room to publish them."""
 DEFAULT_BUDGET = 8 * 2**30
+BEFORE_MASKING = "Pixel counts are before dead, hot and noisy pixels are found in the frames."
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """The plan as plain data, as a dry run returns it."""
+        # Of a dry run alone: an analysis says how many pixels it masked.
+        masked_later = [BEFORE_MASKING] if self.resolved.recipe.masks.from_data else []
         return {
             "raw_uid": self.facts.uid,
             "scan_id": self.facts.scan_id,
@@ -81,7 +84,7 @@ class Plan:
             "n_frames": self.n_frames // self.bin,
             "frame_time_s": self.frame_time_s,
             "rois": roi_rows(self.rois),
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *masked_later],
         }
 
 
@@ -177,8 +180,6 @@ def _warnings(facts: RunFacts, resolved: ResolvedRecipe, n_frames: int) -> list[
         warnings.append(
             f"{n_frames} frames are fewer than the {WINDOW} that denoising needs; the raw result stands alone."
         )
-    if recipe.masks.from_data:
-        warnings.append("Pixel counts are before dead, hot and noisy pixels are found in the frames.")
     if facts.announced is not None and facts.announced != facts.shape[0]:
         warnings.append(
             f"The detector was asked for {facts.announced} frames, but the run holds {facts.shape[0]}; "
