@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from tests.browser.conftest import complaints, shown, text
 from tests.browser.test_page import Browse, click, drawn, violations
 from tests.waiting import until
-from tests.writing import GEOMETRY
+from tests.writing import GEOMETRY, RINGS
 
 from frame_denoiser import FrameDenoiser
 from twotime.catalog.results.live_scans import LiveSink
@@ -58,7 +58,7 @@ def of_plot(browser: webdriver.Chrome, script: str) -> Any:
 
 def test_frames_open_side_by_side_with_one_zoom(browse: Browse, denoised: str, screenshots: Path) -> None:
     browser = browse(denoised, size="1440,900")
-    drawn(browser, 2)
+    drawn(browser, 3)
     browser.save_screenshot(str(screenshots / "frames.png"))
 
     assert "charge order" in text(browser, "#analysis h2")
@@ -79,11 +79,34 @@ def test_frames_open_side_by_side_with_one_zoom(browse: Browse, denoised: str, s
     assert complaints(browser) == []
 
 
+def test_profile_is_drawn_through_the_pictures(browse: Browse, denoised: str, screenshots: Path) -> None:
+    browser = browse(denoised, size="1440,1900")
+    drawn(browser, 3)
+    profile = "const plot = document.querySelector(\"[aria-label='Profile along a line'] .plot\");"
+    lengths = f"{profile} return plot.data.map((one) => one.x.length)"
+    until(lambda: browser.execute_script(lengths)[0] > 40)
+
+    click(browser, "[aria-label='Profile along a line'] .head button")
+    until(lambda: of_plot(browser, "return div.layout.dragmode") == "drawline")
+    line = "{type: 'line', x0: 50, y0: 20, x1: 70, y1: 36, line: {color: div.layout.newshape.line.color}}"
+    of_plot(browser, f"return Plotly.relayout(div, {{shapes: [...div.layout.shapes, {line}]}}).then(() => 1)")
+    until(lambda: browser.execute_script(lengths)[0] == 27)
+    assert browser.find_element(By.ID, "line-row_stop").get_attribute("value") == "36"
+    until(lambda: of_plot(browser, "return div.layout.dragmode") != "drawline")
+    browser.execute_script(
+        "const one = document.querySelector('#line-width'); one.value = 5; one.dispatchEvent(new Event('change'))"
+    )
+    until(lambda: browser.execute_script(f"{profile} return plot.data[2].error_y.array[3]") < 1)
+    browser.save_screenshot(str(screenshots / "frames-profile.png"))
+    assert violations(browser) == []
+    assert complaints(browser) == []
+
+
 def test_frame_is_chosen_with_the_slider_and_in_the_plot_of_counts(
     browse: Browse, denoised: str, api: httpx.Client
 ) -> None:
     browser = browse(denoised)
-    drawn(browser, 2)
+    drawn(browser, 3)
     browser.execute_script(
         "const one = document.querySelector('#frame-number'); one.value = 7; one.dispatchEvent(new Event('input'))"
     )
@@ -98,9 +121,26 @@ def test_frame_is_chosen_with_the_slider_and_in_the_plot_of_counts(
     assert complaints(browser) == []
 
 
+def test_list_shows_one_kind_where_there_are_two(browse: Browse, denoised: str, api: httpx.Client) -> None:
+    uid = api.get(f"/analyses/{denoised}").json()["raw_uid"]
+    other = api.post("/analyses", json={"uid": uid, "recipe": RINGS}).json()["id"]
+    browser = browse(denoised)
+    until(lambda: len(shown(browser, "#analyses .item")) == 2)
+
+    for kind, own in (("frames", denoised), ("xpcs", other), ("", None)):
+        browser.execute_script(
+            "const one = document.querySelector('#kind'); one.value = arguments[0]; "
+            "one.dispatchEvent(new Event('change'))",
+            kind,
+        )
+        until(lambda expected=1 if own else 2: len(shown(browser, "#analyses .item")) == expected)
+        assert own is None or shown(browser, "#analyses .item")[0].get_attribute("data-key") == own
+    assert complaints(browser) == []
+
+
 def test_phone_stacks_the_pictures(browse: Browse, denoised: str, screenshots: Path) -> None:
     browser = browse(denoised, size="500,1000")
-    drawn(browser, 2)
+    drawn(browser, 3)
     browser.save_screenshot(str(screenshots / "frames-phone.png"))
 
     domains = of_plot(browser, "return ['', 2, 3, 4].map((n) => div.layout[`xaxis${n}`].domain[0])")

@@ -23,6 +23,7 @@ from twotime.catalog.results.analysis_record import MarkValue
 from twotime.recipe import FrameRecipe, Recipe, parse_recipe
 from twotime.series import Law
 
+AnalysisKind = Literal["xpcs", "frames"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 LiveKind = Literal["raw", "denoised"]
@@ -148,7 +149,7 @@ class Analysis(Body):
     model_config = _shows(ANALYSIS)
 
     id: str = Field(description="key of the analysis in Tiled")
-    kind: Literal["xpcs", "frames"] = Field("xpcs", description="correlation functions, or denoised frames")
+    kind: AnalysisKind = Field("xpcs", description="correlation functions, or denoised frames")
     raw_uid: str = Field(description="uid of the run")
     scan_id: int | None
     sample: str | None
@@ -473,7 +474,7 @@ class LiveScan(Body):
     model_config = _shows(LIVE)
 
     uid: str
-    kind: Literal["xpcs", "frames"] = Field("xpcs", description="correlation functions, or denoised frames")
+    kind: AnalysisKind = Field("xpcs", description="correlation functions, or denoised frames")
     scan_id: int | None
     sample: str | None
     detector: str
@@ -619,6 +620,19 @@ class FramesSummary(Body):
     significance: float = Field(description="of the least significant peak that is listed, standard deviations")
     warnings: list[str]
     versions: dict[str, str]
+
+
+class FrameProfile(Body):
+    """Counts and rates along a line through a denoised frame, one point for each pixel of its length."""
+
+    distance: list[float] = Field(description="from the first point, pixels")
+    row: list[float]
+    column: list[float]
+    n_pixels: list[int] = Field(description="usable pixels across the line that each mean is taken over")
+    raw: list[float | None] = Field(description="mean counts per pixel; null where all are masked")
+    raw_error: list[float | None] = Field(description="standard error from counting")
+    rate: list[float] = Field(description="mean denoised counts per pixel")
+    rate_error: list[float] = Field(description="standard error")
 
 
 class AgeCut(Body):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twotime.errors import RecipeError
 from twotime.export.frame_images import EDF_SUFFIXES, TIFF_SUFFIXES, write_images
+from twotime.export.frame_report import write_frame_pdf, write_frame_report, write_frame_text
 from twotime.export.frames_nexus import write_frames_nexus
 from twotime.export.logbook import write_logbook
 from twotime.export.nexus import write_nexus
@@ -29,6 +30,9 @@ FRAME_WRITERS: dict[str, Callable[[Path, Analysis], None]] = {
     ".nxs": write_frames_nexus,
     ".h5": write_results,
     ".hdf5": write_results,
+    ".html": write_frame_report,
+    ".pdf": write_frame_pdf,
+    ".txt": write_frame_text,
 }
 """The same for denoised frames; TIFF and EDF files hold one quantity of them."""
 IMAGE_ENDINGS = (*TIFF_SUFFIXES, *EDF_SUFFIXES)

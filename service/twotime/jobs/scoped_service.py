@@ -166,6 +166,7 @@ class ScopedService:
         scan_id: int | None = None,
         sample: str | None = None,
         mark: str | None = None,
+        kind: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
@@ -176,6 +177,7 @@ class ScopedService:
             "scan_id": scan_id,
             "sample": sample,
             "mark": mark,
+            "kind": kind,
         }
         which |= {"limit": limit, "offset": offset}
         ask = partial(self._viewer.call, lambda: self._viewer.store.search(**which))

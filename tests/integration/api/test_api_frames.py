@@ -65,6 +65,20 @@ def test_kind_stands_in_lists_and_records(client: httpx.Client, denoised: dict[s
     assert denoised["request"]["kind"] == denoised["recipe"]["kind"] == "frames"
 
 
+def test_list_is_filtered_by_kind(
+    client: httpx.Client, handle: AnalysisHandle, denoised: dict[str, Any], done: dict[str, Any]
+) -> None:
+    for kind, own, other in (("frames", denoised, done), ("xpcs", done, denoised)):
+        listed = client.get("/analyses", params={"kind": kind, "limit": 500}).json()
+        ids = {one["id"] for one in listed["analyses"]}
+        assert own["id"] in ids
+        assert other["id"] not in ids
+        assert {one["kind"] for one in listed["analyses"]} == {kind}
+        assert listed["total"] == len(ids)
+    assert denoised["id"] in {one.id for one in handle.client.analyses(kind="frames")}
+    assert client.get("/analyses", params={"kind": "images"}).status_code == 422
+
+
 def test_plan_shows_regions_before_anything_is_computed(client: httpx.Client, denoised: dict[str, Any]) -> None:
     plan = client.post("/plans", json={"uid": denoised["raw_uid"], "recipe": RECIPE}).json()
     outlines = client.post("/plans/rois.png", json={"uid": denoised["raw_uid"], "recipe": RECIPE})
@@ -130,9 +144,25 @@ def test_part_of_a_frame_is_that_part(client: httpx.Client, denoised: dict[str, 
     np.testing.assert_array_equal(np.frombuffer(answer.content, "<f4").reshape(12, 5), expected)
 
 
+def test_profile_goes_through_raw_counts_and_rate(handle: AnalysisHandle, frames: np.ndarray) -> None:
+    found = handle.profile(0, (14, 10), (14, 40), width=3)
+
+    own = frames[:2].sum(axis=0)[13:16, 10:41]
+    np.testing.assert_allclose(found["raw"], own.mean(axis=0))
+    np.testing.assert_allclose(found["rate"], handle.frame(0).values[13:16, 10:41].mean(axis=0), rtol=1e-6)
+    assert found["rate"].idxmax() == pytest.approx(16, abs=1)
+    assert found.attrs["units"]["rate_error"] == "counts"
+
+
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
+        (
+            "frame/0/profile?row=1&column=1&row_stop=1&column_stop=1",
+            400,
+            "The line cannot be drawn: start and stop are",
+        ),
+        ("frame/0/profile?row=1&column=1&row_stop=1&column_stop=99", 400, "stop is (1, 99), expected a point within"),
         ("frame/3.png", 400, "frame is 3, but analysis {id} has the frames 0 to 2."),
         ("frame/0.f32?row=5&row_stop=40", 400, "row is 5 and row_stop is 40, but there are 32 rows"),
         ("frame/0.png?vmin=2&vmax=1", 400, "vmin is 2 and vmax is 1"),

@@ -53,7 +53,7 @@ Image = Annotated[
 _IMAGES = ("tif", "edf")
 _ENDINGS: dict[str, tuple[str, ...]] = {
     "xpcs": ("nxs", "h5", "pychx.h5", "html", "pdf", "txt"),
-    "frames": ("nxs", "h5", *_IMAGES),
+    "frames": ("nxs", "h5", "html", "pdf", "txt", *_IMAGES),
 }
 
 
@@ -86,9 +86,9 @@ async def export(record: Finished, service: TheService, ending: Ending, image: I
     """The whole analysis in one file.
 
     NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
-    pictures that needs nothing else as HTML or PDF, or its numbers as text. Denoised frames come as NeXus (NXdata), as
-    one HDF5 dataset per node, or one quantity of them as the pages of a TIFF or the blocks of an EDF file, in float32,
-    NaN where masked.
+    pictures that needs nothing else as HTML or PDF, or its numbers as text. Of denoised frames NeXus is
+    NXdata, there is nothing for pyCHX, and one quantity of them also comes as the pages of a TIFF or the blocks of an
+    EDF file, in float32, NaN where masked.
     """
     own = _ENDINGS[record.kind]
     if ending not in own:

@@ -20,7 +20,7 @@ const json = async (path, options) => (await answer(path, options)).json();
 
 const posted = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
-export const analyses = () => json("/analyses?limit=200");
+export const analyses = (kind = "") => json(`/analyses?limit=200${kind ? `&kind=${kind}` : ""}`);
 export const analysis = (id) => json(`/analyses/${id}`);
 export const runs = () => json("/runs?limit=30");
 export const result = (id) => json(`/analyses/${id}/result`);
@@ -43,6 +43,9 @@ export function frame(id, number, kind, size, { rows, columns }, signal) {
   const [[row, row_stop], [column, column_stop]] = [rows, columns];
   return picture(`/analyses/${id}/frame/${number}.f32?${new URLSearchParams({ kind, size, row, row_stop, column, column_stop })}`, { signal });
 }
+
+/** Counts and rates along a line {row, column, row_stop, column_stop, width}. */
+export const frameProfile = (id, number, line) => json(`/analyses/${id}/frame/${number}/profile?${new URLSearchParams(line)}`);
 
 export const queue = () => json("/queue");
 export const first = (id) => json(`/analyses/${id}/first`, { method: "POST" });
