@@ -48,6 +48,15 @@ class Kind(StrEnum):
     FRAMES = "frames"
 
 
+class FrameImage(StrEnum):
+    """What there is of each denoised frame, as in `twotime.results`, which is too slow to import for help."""
+
+    RAW = "raw"
+    RATE = "rate"
+    ERROR = "error"
+    RESIDUAL = "residual"
+
+
 class Dialect(StrEnum):
     """Programs whose files `export` writes, as in `twotime.export.files`, which is too slow to import for help."""
 
@@ -255,11 +264,15 @@ def export(
         Path,
         typer.Argument(
             help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node, .html or .pdf for a "
-            "report with pictures, .txt for its numbers"
+            "report with pictures, .txt for its numbers, .tif or .edf for denoised frames"
         ),
     ],
     dialect: Annotated[
         Dialect | None, typer.Option("--as", help="names of another program: into a .h5 file, or a folder with CSV too")
+    ] = None,
+    image: Annotated[
+        FrameImage | None,
+        typer.Option(help="which quantity of denoised frames a .tif or .edf file holds; default rate"),
     ] = None,
     tiled: TiledUri = None,
     var: VarDir = None,
@@ -269,7 +282,8 @@ def export(
     from twotime.export.files import Dialect as Dialects
 
     chosen = None if dialect is None else Dialects(dialect.value)
-    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, console)
+    shown = None if image is None else image.value
+    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, shown, console)
 
 
 @app.command()

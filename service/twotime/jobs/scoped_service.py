@@ -29,6 +29,7 @@ from twotime.jobs.scheduling.scheduler import Scheduler
 from twotime.jobs.series import SeriesReader
 from twotime.jobs.status import RunListing, Submitted
 from twotime.recipe import AnyRecipe, parse_recipe
+from twotime.results import FrameImage
 from twotime.series import MOST_CURVES, SCAN_NUMBER, CurveKind, Law, Series, curves_of
 
 MAX_AGE_S = 0.5
@@ -172,6 +173,7 @@ class ScopedService:
         scan_id: int | None = None,
         sample: str | None = None,
         mark: str | None = None,
+        kind: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
@@ -182,6 +184,7 @@ class ScopedService:
             "scan_id": scan_id,
             "sample": sample,
             "mark": mark,
+            "kind": kind,
         }
         which |= {"limit": limit, "offset": offset}
         ask = partial(self._viewer.call, lambda: self._viewer.store.search(**which))
@@ -227,10 +230,12 @@ class ScopedService:
         # Shared by all viewers: the check above has been passed, and the numbers do not depend on who reads them.
         return await self._parts.tables.get((analysis_id, record.attempt, record.updated_time, name), ask)
 
-    async def export(self, analysis_id: str, path: Path, dialect: Dialect | None = None) -> None:
+    async def export(
+        self, analysis_id: str, path: Path, dialect: Dialect | None = None, image: FrameImage | None = None
+    ) -> None:
         """Write everything published of an analysis into a file; see `Exporter.write`."""
         await self.check_data(analysis_id)
-        await self._parts.exporter.write(self._parts.tiled.settings, analysis_id, path, dialect)
+        await self._parts.exporter.write(self._parts.tiled.settings, analysis_id, path, dialect, image)
 
     async def series(self, which: Selection, x: str = SCAN_NUMBER) -> Series:
         """Many scans beside each other, as far as the viewer may read them; see `SeriesReader.read`."""

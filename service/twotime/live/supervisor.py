@@ -15,10 +15,10 @@ from twotime.live.session import LiveSession
 from twotime.logs import configure_logs
 from twotime.pipeline.one_roi import warm_up
 from twotime.processes import PROCESSES, begin, die_with_parent
-from twotime.recipe import Recipe
+from twotime.recipe import AnyRecipe
 from twotime.settings import Settings
 from twotime.threads import to_the_end
-from twotime.weights import load_ensemble
+from twotime.weights import Models
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class LiveSupervisor:
     def __init__(self, settings: Callable[[], Settings], on_state: Callable[[dict[str, Any]], None]) -> None:
         self._settings = settings
         self._on_state = on_state
-        self._followed: dict[str, tuple[Recipe, Instrument]] = {}
+        self._followed: dict[str, tuple[AnyRecipe, Instrument]] = {}
         self._over: dict[str, asyncio.Event] = {}
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
@@ -69,7 +69,7 @@ class LiveSupervisor:
             self._process.kill()
             await asyncio.to_thread(self._process.join, _GRACE_S)
 
-    def follow(self, uid: str, recipe: Recipe, instrument: Instrument = ()) -> None:
+    def follow(self, uid: str, recipe: AnyRecipe, instrument: Instrument = ()) -> None:
         """Follow a run; no effect if it is followed already.
 
         Parameters
@@ -169,8 +169,8 @@ def _follow(settings: Settings, connection: Connection) -> None:
     import torch
 
     torch.set_num_threads(settings.threads_per_worker)
-    ensemble = load_ensemble(settings.ensemble)
-    warm_up(ensemble)
+    models = Models(settings.ensemble, settings.frame_denoiser)
+    warm_up(models.ensemble)
     sending = threading.Lock()
     places: dict[Instrument, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(settings.live_scans))
     sessions: dict[str, LiveSession] = {}
@@ -190,7 +190,7 @@ def _follow(settings: Settings, connection: Connection) -> None:
         except EOFError:
             return
         if what == "follow" and uid not in sessions:
-            sessions[uid] = LiveSession(settings, uid, recipe, ensemble, send)
+            sessions[uid] = LiveSession(settings, uid, recipe, models, send)
             given = (sessions[uid], places[instrument])
             threading.Thread(target=follow, args=given, name=f"live {uid[:8]}", daemon=True).start()
         elif what == "wake" and uid in sessions:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import structlog
 from tiled.client.container import Container
 from tiled.client.utils import ClientError
-from tiled.queries import Eq, In, Like, SpecsQuery
+from tiled.queries import Eq, In, KeyPresent, Like, SpecsQuery
 from tiled.structures.core import Spec
 
 from twotime.catalog.results.analysis_record import (
@@ -161,6 +161,7 @@ class AnalysisStore:
         scan_id: int | None = None,
         sample: str | None = None,
         mark: str | None = None,
+        kind: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
@@ -172,6 +173,7 @@ class AnalysisStore:
         raw_uid : uid of the run, the beginning of one, or several whole uids
         scan_id, sample : of the run
         mark : good, bad or look again
+        kind : xpcs or frames
         limit, offset : number to return, number to skip before
 
         Returns
@@ -183,6 +185,10 @@ class AnalysisStore:
         for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample), ("mark.value", mark)):
             if value is not None:
                 found = found.search(Eq(name, value))
+        if kind == "xpcs":
+            found = found.search(KeyPresent("recipe.kind", exists=False))  # Recipes of this kind do not name it.
+        elif kind is not None:
+            found = found.search(Eq("recipe.kind", kind))
         if isinstance(raw_uid, str):
             found = found.search(Eq("raw_uid", raw_uid) if len(raw_uid) >= 36 else Like("raw_uid", _like(raw_uid)))
         elif raw_uid is not None:

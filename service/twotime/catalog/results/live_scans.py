@@ -33,8 +33,12 @@ ARRAYS = {
     "g2": ("roi", "quantity", "lag"),
     "intensity": ("roi", "cell"),
     "mean_frame": ("row", "column"),
+    "frame_raw": ("row", "column"),
+    "frame_rate": ("row", "column"),
+    "frame_error": ("row", "column"),
+    "frame_residual": ("row", "column"),
 }
-"""Arrays of a live scan and their axes. A cell is `frames_per_cell` frames."""
+"""Arrays of a live scan and their axes. A cell is `frames_per_cell` frames; of denoised frames the newest is there."""
 G2_QUANTITIES = ("lag_s", "g2_raw", "g2_raw_error", "g2_raw_fit", "g2_denoised", "g2_denoised_error", "g2_denoised_fit")
 
 
@@ -45,7 +49,7 @@ class LiveScan:
     Attributes
     ----------
     uid : of the run
-    metadata : scan_id, sample, state ("waiting", "running", "ended", "failed"), message, n_frames, announced,
+    metadata : kind, scan_id, sample, state ("waiting", "running", "ended", "failed"), message, n_frames, announced,
         frame_time_s, frames_per_cell, rois, fits, warnings, updated_time, and more
     """
 

@@ -20,7 +20,6 @@ from twotime.jobs.requests.site_rules import SiteRules
 from twotime.jobs.requests.submission import Submission, share_of
 from twotime.jobs.scheduling.job_queue import Rank
 from twotime.live.supervisor import LiveSupervisor
-from twotime.recipe import Recipe
 
 log = structlog.get_logger()
 
@@ -147,8 +146,7 @@ class AutomaticMode:
         detectors = [str(one) for one in named] if isinstance(named, list | tuple) else []
         rule, recipe = self._rules.of(start, detectors)
         wanted = recipe or self.submission.site_recipe
-        # Frames are denoised when the run has ended: frame after frame is not followed live yet.
-        if isinstance(wanted, Recipe) and judge_beginning(start).taken and (rule is None or rule.skip is None):
+        if judge_beginning(start, wanted.kind).taken and (rule is None or rule.skip is None):
             self._live.follow(uid, wanted, share_of(start, self.tiled.settings.shares[:1]))
 
     async def on_run_finished(self, uid: str, *_documents: Any) -> None:
