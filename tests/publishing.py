@@ -25,7 +25,7 @@ LAGS = np.unique(np.geomspace(1, 200, 30).astype(int))
 ERROR = 0.04
 
 
-PLACE = (0.6, -0.7)
+PLACE = (-0.4, -0.8)
 """On the map of dynamics, of the first ROI; where simple diffusion lies."""
 APART = 0.1
 """Between neighbouring ROIs there."""
@@ -64,8 +64,13 @@ def analysis_at(
         "exponent_error": 0.1,
         "reason": "",
     }
+    two_time = np.broadcast_to(1 + 0.2 * np.exp(-np.abs(np.subtract.outer(*2 * [np.arange(5.0)]))), (len(qs), 5, 5))
     return Analysis(
-        arrays={"frame_number": np.arange(5), "bad_frames": np.zeros(5, bool)},
+        arrays={
+            "frame_number": np.arange(5),
+            "bad_frames": np.zeros(5, bool),
+            **dict.fromkeys(("two_time", "two_time_denoised"), two_time.astype(np.float32)),
+        },
         tables={"fits": fits, "g2": g2, "q_fit": pd.DataFrame([law])},
         resolved={"sample": sample, "frame_time_s": FRAME_TIME_S, "recipe": {}, "sources": {}},
     )

@@ -1,5 +1,6 @@
 """How good rates and errors are on measured frames, whose truth nobody knows: against photons that were held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,21 @@ def evaluate_measured(
         ]
         found.append(_agreement(denoiser, mask, number, [(one.seen, one.held_out) for one in parts]))
     return found
+
+
+def evaluate_runs(denoiser: FrameDenoiser, runs: Sequence[NDArray[np.generic]], seed: int) -> list[HeldOut]:
+    """`evaluate_measured` of several runs (F, H, W): means over the runs that have so many frames."""
+    found = [one for frames in runs for one in evaluate_measured(denoiser, frames, seed)]
+    return [_mean([one for one in found if one.frames == number]) for number in sorted({one.frames for one in found})]
+
+
+def _mean(found: list[HeldOut]) -> HeldOut:
+    exposure = {name: float(np.mean([one.exposure[name] for one in found])) for name in found[0].exposure}
+    numbers = {
+        name: float(np.mean([getattr(one, name) for one in found]))
+        for name in ("level", "scatter", "within_one", "within_two")
+    }
+    return HeldOut(frames=found[0].frames, exposure=exposure, **numbers)
 
 
 def _agreement(

@@ -99,7 +99,7 @@ class Client:
         return AnalysisHandle(self, self.request("GET", f"/analyses/{analysis_id}").json())
 
     def analyses(self, **filters: str | int) -> list["AnalysisHandle"]:
-        """Analyses, newest first; filters are status, raw_uid, scan_id, sample, limit and offset."""
+        """Analyses, newest first; filters are status, raw_uid, scan_id, sample, mark, kind, limit and offset."""
         found = self.request("GET", "/analyses", params=filters).json()
         return [AnalysisHandle(self, one) for one in found["analyses"]]
 
@@ -308,18 +308,42 @@ class AnalysisHandle:
         found.attrs = {"analysis": self.id, "frame": number, "units": "1" if kind == "residual" else "counts"}
         return found
 
+    def profile(
+        self, number: int, start: tuple[float, float], stop: tuple[float, float], *, width: int = 1
+    ) -> pd.DataFrame:
+        """Raw counts and denoised rate of a frame along a line, with standard errors, one row for each pixel.
+
+        Parameters
+        ----------
+        number : of the frame, from 0
+        start, stop : row and column of both ends
+        width : pixels across the line that are averaged
+        """
+        params = {"row": start[0], "column": start[1], "row_stop": stop[0], "column_stop": stop[1], "width": width}
+        found = self.client.request("GET", f"/analyses/{self.id}/frame/{number}/profile", params=params).json()
+        table = pd.DataFrame(found)
+        pixels = dict.fromkeys(("distance", "row", "column", "n_pixels"), "pixel")
+        counts = dict.fromkeys(("raw", "raw_error", "rate", "rate_error"), "counts")
+        table.attrs = {"units": pixels | counts, "analysis": self.id, "frame": number}
+        return table
+
     def _against_scan(self, table: pd.DataFrame) -> pd.DataFrame:
         variable = self.client.request("GET", f"/analyses/{self.id}/frames/summary").json()["scan_variable"]
         table.attrs["scan_variable"] = None if variable is None else variable["name"]
         return table
 
-    def save(self, path: str) -> None:
+    def save(self, path: str, image: FrameKind | None = None) -> None:
         """The whole analysis as one file: ``.nxs``, ``.h5`` (one dataset per node), ``.html``, ``.pdf``, ``.txt``.
 
-        Of denoised frames there are ``.nxs`` and ``.h5``.
+        Of denoised frames there are also ``.tif`` and ``.edf`` with one image for each frame.
+
+        Parameters
+        ----------
+        image : what a ``.tif`` or ``.edf`` file holds; none: the rate
         """
         ending = path.rsplit(".", 1)[-1]
-        answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}")
+        params = None if image is None else {"image": image}
+        answer = self.client.request("GET", f"/analyses/{self.id}/export.{ending}", params=params)
         with open(path, "wb") as file:  # noqa: PTH123 - any path that open takes
             file.write(answer.content)
 

@@ -4,7 +4,7 @@ Publishing, schemas and the README take names, axes, units, equations and descri
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,15 @@ class Node:
 
 
 DENOISED_FRAMES = "twotime_denoised_frames"
-"""Marks denoised frames, as a spec in Tiled, as a field of a start document and as an attribute in HDF5 files."""
+"""Marks denoised frames, as a spec in Tiled, as a field of a start document and as an attribute or header in files."""
+FrameImage = Literal["raw", "rate", "error", "residual"]
+FRAME_IMAGES: dict[FrameImage, str] = {
+    "raw": "frames_raw",
+    "rate": "rate",
+    "error": "rate_error",
+    "residual": "residual",
+}
+"""What there is of each denoised frame, and the published arrays that hold it."""
 _FRAMES = ("frames",)
 _BOTH = ("xpcs", "frames")
 _IMAGES = ("frame", "row", "column")

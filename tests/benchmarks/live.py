@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import AnyHttpUrl, SecretStr
 
-from cnn_ed import Ensemble
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
@@ -31,6 +30,7 @@ from twotime.processes import PROCESSES
 from twotime.recipe import parse_recipe
 from twotime.settings import Settings
 from twotime.simulate import write_run
+from twotime.weights import Models
 from twotime.xpcs.types import Geometry
 
 GEOMETRY = Geometry(256.0, 256.0, 10.0, 1.28, 75e-6, 0.005)
@@ -47,7 +47,7 @@ def write(settings: Settings, frames: Path, folder: Path, rate: float) -> None:
     )
 
 
-def measure(settings: Settings, ensemble: Ensemble, frames: Path, folder: Path, rate: float) -> None:
+def measure(settings: Settings, models: Models, frames: Path, folder: Path, rate: float) -> None:
     """Follow one scan and print what came of it."""
     root = open_root(settings)
     raw = raw_catalog(root, settings)
@@ -58,7 +58,7 @@ def measure(settings: Settings, ensemble: Ensemble, frames: Path, folder: Path, 
         time.sleep(0.05)
     (uid,) = set(raw) - before
     recipe = parse_recipe(RECIPE)
-    session = LiveSession(settings, uid, recipe, ensemble, lambda said: told.append((time.monotonic(), said)))
+    session = LiveSession(settings, uid, recipe, models, lambda said: told.append((time.monotonic(), said)))
     following = threading.Thread(target=session.run)
     following.start()
     process.join()
@@ -70,7 +70,7 @@ def measure(settings: Settings, ensemble: Ensemble, frames: Path, folder: Path, 
     run = find_run(raw, uid)
     source = TiledFrames(run, run_facts(run), folders=settings.detector_dirs)
     began = time.monotonic()
-    analyse(source, recipe, ensemble)
+    analyse(source, recipe, models.ensemble)
     batch_s = time.monotonic() - began
     print(
         f"{rate:6.0f} {statistics.median(lags):10.1f} {max(lags):10.1f} {n - read:10d} {ready_s:10.1f} {batch_s:10.1f}",
@@ -104,13 +104,13 @@ def main() -> None:
             var_dir=folder / "service",
             detector_dirs=[tiled.detector_folder],
         )
-        ensemble = Ensemble.load()
-        warm_up(ensemble)
+        models = Models()
+        warm_up(models.ensemble)
         print(f"20 ROIs x 5000 pixels, {given.frames} frames of 512 x 512; s behind the detector")
         print(f"{'1/s':>6} {'median':>10} {'largest':>10} {'unread':>10} {'handed':>10} {'batch':>10}")
         try:
             for rate in given.rates:
-                measure(settings, ensemble, folder / "frames.npy", tiled.detector_folder, rate)
+                measure(settings, models, folder / "frames.npy", tiled.detector_folder, rate)
         finally:
             tiled.stop()
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.waiting import LONGEST_S, until
-from tests.writing import Writing
+from tests.writing import FRAMES, Writing
 
-from cnn_ed import Ensemble
 from twotime.catalog.results.live_scans import (
     MESSAGE_BYTES,
     MOST_KEPT,
@@ -33,15 +32,19 @@ from twotime.live.supervisor import LiveSupervisor
 from twotime.pipeline import analyse, no_progress, plan
 from twotime.pipeline.one_roi import warm_up
 from twotime.recipe import parse_recipe
+from twotime.weights import Models
 
 RECIPE = parse_recipe({"rois": [{"unit": "pixel", "edges": [[30, 40], [45, 55]]}], "fit": {"ages": 2}})
 
 
+DENOISED = parse_recipe({"kind": "frames", "frames": {"sum": 20}, "regions": [{"rows": [10, 20], "columns": [5, 25]}]})
+
+
 @pytest.fixture(scope="module")
-def ensemble() -> Ensemble:
-    ensemble = Ensemble.load()
-    warm_up(ensemble)
-    return ensemble
+def models() -> Models:
+    models = Models()
+    warm_up(models.ensemble)
+    return models
 
 
 @pytest.fixture
@@ -56,9 +59,9 @@ def results(root, own):
 
 
 @contextmanager
-def following(settings, uid, ensemble, recipe=RECIPE) -> Iterator[tuple[LiveSession, list[dict[str, Any]]]]:
+def following(settings, uid, models, recipe=RECIPE) -> Iterator[tuple[LiveSession, list[dict[str, Any]]]]:
     said: list[dict[str, Any]] = []
-    session = LiveSession(settings, uid, recipe, ensemble, said.append)
+    session = LiveSession(settings, uid, recipe, models, said.append)
     thread = threading.Thread(target=session.run)
     thread.start()
     yield session, said
@@ -66,10 +69,10 @@ def following(settings, uid, ensemble, recipe=RECIPE) -> Iterator[tuple[LiveSess
     assert not thread.is_alive()
 
 
-def test_scan_is_shown_while_it_grows_and_its_analysis_reads_no_frame(raw, own, results, detector_folder, ensemble):
+def test_scan_is_shown_while_it_grows_and_its_analysis_reads_no_frame(raw, own, results, detector_folder, models):
     grown = []
     writing = Writing(own, raw, detector_folder / "live")
-    with writing, following(own, writing.uid, ensemble) as (_, said):
+    with writing, following(own, writing.uid, models) as (_, said):
         until(lambda: any(one.get("shown") for one in said))
         grown.append(live_scan(results, writing.uid).metadata)
 
@@ -89,10 +92,33 @@ def test_scan_is_shown_while_it_grows_and_its_analysis_reads_no_frame(raw, own, 
     store = pixel_cache(own)
     assert store.find(plan(facts, RECIPE)) is not None
     source = TiledFrames(run, facts)
-    kept = analyse(source, RECIPE, ensemble, no_progress, store=store)
-    read = analyse(source, RECIPE, ensemble, no_progress)
+    kept = analyse(source, RECIPE, models.ensemble, no_progress, store=store)
+    read = analyse(source, RECIPE, models.ensemble, no_progress)
     np.testing.assert_array_equal(kept.arrays["two_time"], read.arrays["two_time"])
     assert kept.tables["fits"].equals(read.tables["fits"])
+
+
+def test_frames_are_denoised_one_after_the_other_while_they_come(raw, own, results, detector_folder, models):
+    grown = []
+    writing = Writing(own, raw, detector_folder / "live_frames")
+    with writing, following(own, writing.uid, models, DENOISED) as (_, said):
+        until(lambda: any(one.get("shown") for one in said))
+        grown.append(live_scan(results, writing.uid).metadata)
+
+    last = live_scan(results, writing.uid).metadata
+    assert (grown[0]["kind"], grown[0]["state"]) == ("frames", "running")
+    assert (last["state"], last["n_frames"], last["announced"]) == ("ended", 240, 240)
+    newest = last["newest"]
+    assert newest["frame"] == last["n_shown"] - 1 >= grown[0]["newest"]["frame"]
+    first = newest["frame_number"]
+    sums = FRAMES[first : first + newest["frames_summed"]].sum(axis=0)
+    shown = read_live_array(results, writing.uid, "frame_raw")
+    usable = np.isfinite(shown)
+    np.testing.assert_array_equal(shown[usable], sums[usable])
+    assert usable.mean() > 0.99
+    assert np.isfinite(read_live_array(results, writing.uid, "frame_rate")).all()
+    region = last["tables"]["regions"][-1]
+    assert (region["frame"], region["counts"]) == (newest["frame"], sums[10:20, 5:25].sum())
 
 
 def test_every_message_stays_below_the_limit_of_subscribers(results):
@@ -130,9 +156,9 @@ def test_scan_without_a_name_is_not_found(results):
         live_scan(results, "nowhere")
 
 
-def test_burst_that_is_announced_at_its_end_is_handed_over_all_the_same(raw, own, detector_folder, ensemble):
+def test_burst_that_is_announced_at_its_end_is_handed_over_all_the_same(raw, own, detector_folder, models):
     writing = Writing(own, raw, detector_folder / "burst", shape_style="burst", frame_rate=120.0)
-    with writing, following(own, writing.uid, ensemble) as (_, said):
+    with writing, following(own, writing.uid, models) as (_, said):
         pass
 
     assert (said[-1]["state"], said[-1]["n_frames"]) == ("ended", 240)
@@ -140,9 +166,9 @@ def test_burst_that_is_announced_at_its_end_is_handed_over_all_the_same(raw, own
     assert pixel_cache(own).find(plan(facts, RECIPE)) is not None
 
 
-def test_aborted_scan_ends_with_its_status_and_keeps_nothing(raw, own, detector_folder, ensemble):
+def test_aborted_scan_ends_with_its_status_and_keeps_nothing(raw, own, detector_folder, models):
     writing = Writing(own, raw, detector_folder / "abort", exit_status="abort", frame_rate=200.0)
-    with writing, following(own, writing.uid, ensemble) as (_, said):
+    with writing, following(own, writing.uid, models) as (_, said):
         pass
 
     assert said[-1]["state"] == "failed"
@@ -150,29 +176,29 @@ def test_aborted_scan_ends_with_its_status_and_keeps_nothing(raw, own, detector_
     assert not (own.var_dir / "pixels").exists()
 
 
-def test_scan_that_brings_no_more_frames_is_given_up_with_a_word(raw, own, detector_folder, ensemble):
+def test_scan_that_brings_no_more_frames_is_given_up_with_a_word(raw, own, detector_folder, models):
     impatient = own.model_copy(update={"live_patience_s": 1.0})
     writing = Writing(own, raw, detector_folder / "stuck", exit_status=None, frame_rate=None)
-    with writing, following(impatient, writing.uid, ensemble) as (_, said):
+    with writing, following(impatient, writing.uid, models) as (_, said):
         pass
 
     assert said[-1]["state"] == "failed"
     assert "brought no frame for 1 s and has not ended" in said[-1]["message"]
 
 
-def test_frames_come_over_http_where_files_are_out_of_reach(raw, own, detector_folder, ensemble):
+def test_frames_come_over_http_where_files_are_out_of_reach(raw, own, detector_folder, models):
     far = own.model_copy(update={"read_in_place": False})
     writing = Writing(own, raw, detector_folder / "http")
-    with writing, following(far, writing.uid, ensemble) as (_, said):
+    with writing, following(far, writing.uid, models) as (_, said):
         pass
 
     assert (said[-1]["state"], said[-1]["n_frames"]) == ("ended", 240)
 
 
-def test_recipe_that_does_not_fit_is_said_and_ends_nothing_else(raw, own, detector_folder, ensemble):
+def test_recipe_that_does_not_fit_is_said_and_ends_nothing_else(raw, own, detector_folder, models):
     recipe = parse_recipe({"rois": [{"unit": "pixel", "edges": [[3000, 4000]]}]})
     writing = Writing(own, raw, detector_folder / "misfit", frame_rate=100.0)
-    with writing, following(own, writing.uid, ensemble, recipe) as (_, said):
+    with writing, following(own, writing.uid, models, recipe) as (_, said):
         pass
 
     assert said[-1]["state"] == "failed"

@@ -78,45 +78,45 @@ def test_like_dynamics_lie_nearer_to_each_other_than_to_others() -> None:
 
 
 def test_scan_of_another_kind_stands_out_and_its_sentence_says_so() -> None:
-    usual = [scan(k, (0.6, -0.7)) for k in range(6)]
+    usual = [scan(k, (-0.4, -0.8)) for k in range(6)]
 
     assert unlike_scans(dynamics_map(series(usual))) == []
-    found = dynamics_map(series([*usual, scan(6, (-1.9, 2.2))]))
+    found = dynamics_map(series([*usual, scan(6, (1.9, 2.2))]))
     assert found.scans["unlike"].tolist() == [False] * 6 + [True]
     (sentence,) = unlike_scans(found)
     assert sentence.startswith("Scan 6 is unlike the earlier scans of gel: on the map of dynamics its ROIs lie ")
 
 
 def test_nothing_is_unlike_without_enough_to_compare_with() -> None:
-    few = [scan(k, (0.6, -0.7)) for k in range(FEWEST_SCANS - 1)]
-    far = scan(9, (-1.9, 2.2))
+    few = [scan(k, (-0.4, -0.8)) for k in range(FEWEST_SCANS - 1)]
+    far = scan(9, (1.9, 2.2))
 
     assert not dynamics_map(series([*few, far])).scans["unlike"].any()
-    assert not dynamics_map(series([*[scan(k, (0.6, -0.7), rois=1) for k in range(6)], far])).scans["unlike"].any()
+    assert not dynamics_map(series([*[scan(k, (-0.4, -0.8), rois=1) for k in range(6)], far])).scans["unlike"].any()
     assert dynamics_map(series([*few, far])).dots["distance"].isna().all()
 
 
 def test_earlier_scans_are_those_of_the_same_sample_and_later_ones_do_not_count() -> None:
-    gels = [scan(k, (0.6, -0.7)) for k in range(6)]
-    glasses = [scan(10 + k, (-1.9, 2.2), sample="glass") for k in range(6)]
+    gels = [scan(k, (-0.4, -0.8)) for k in range(6)]
+    glasses = [scan(10 + k, (1.9, 2.2), sample="glass") for k in range(6)]
 
     assert not dynamics_map(series(gels + glasses)).scans["unlike"].any()
-    late = [scan(20 + k, (0.6, -0.7)) for k in range(6)]
-    found = dynamics_map(series([scan(0, (-1.9, 2.2)), *late])).scans
+    late = [scan(20 + k, (-0.4, -0.8)) for k in range(6)]
+    found = dynamics_map(series([scan(0, (1.9, 2.2)), *late])).scans
     assert not found["unlike"].any()
 
 
 def test_an_uncertain_place_is_not_called_far() -> None:
-    usual = [scan(k, (0.6, -0.7)) for k in range(6)]
+    usual = [scan(k, (-0.4, -0.8)) for k in range(6)]
 
-    assert not dynamics_map(series([*usual, scan(6, (1.4, -0.7), error=0.5)])).scans["unlike"].any()
-    assert dynamics_map(series([*usual, scan(6, (1.4, -0.7), error=0.01)])).scans["unlike"].iloc[-1]
+    assert not dynamics_map(series([*usual, scan(6, (0.4, -0.8), error=0.5)])).scans["unlike"].any()
+    assert dynamics_map(series([*usual, scan(6, (0.4, -0.8), error=0.01)])).scans["unlike"].iloc[-1]
 
 
 def test_rois_without_a_place_are_counted_and_left_out() -> None:
-    old = scan(1, (0.6, -0.7))
+    old = scan(1, (-0.4, -0.8))
     del old.fits["map_x"], old.fits["map_y"]
-    found = dynamics_map(series([old, scan(2, (0.6, -0.7))]))
+    found = dynamics_map(series([old, scan(2, (-0.4, -0.8))]))
 
     assert (found.without_place, len(found.dots)) == (4, 4)
     nothing = dynamics_map(series([old]))

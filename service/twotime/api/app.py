@@ -22,6 +22,7 @@ from twotime.api.routes import (
     hooks,
     latest,
     live,
+    live_frames,
     page,
     pictures,
     queue,
@@ -141,7 +142,8 @@ def _add_routes(app: FastAPI) -> None:
     """Add all routes under `PREFIX`, except health, metrics and the page, whose paths are conventional."""
     shows_key = Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="key of the service"))
     api = APIRouter(prefix=PREFIX, responses=_PROBLEMS, dependencies=[shows_key])
-    for module in (analyses, queue, results, frames, answers, latest, live, pictures, runs, series, hooks, events):
+    of_analyses = (analyses, queue, results, frames, answers, latest)
+    for module in (*of_analyses, live, live_frames, pictures, runs, series, hooks, events):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from twotime.api.content.two_time_cache import TwoTimeCache
 from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.live_scans import LiveScan
 from twotime.errors import InputError, NotForCallers, NotFound, NotReady
 from twotime.jobs import ScopedService, Service
 
@@ -135,6 +136,30 @@ async def get_finished_frames(record: Finished) -> AnalysisRecord:
 
 FinishedXpcs = Annotated[AnalysisRecord, Depends(get_finished_xpcs)]
 FinishedFrames = Annotated[AnalysisRecord, Depends(get_finished_frames)]
+
+
+async def get_live_dynamics(uid: RunUid, service: TheService) -> str:
+    """Uid of a scan whose correlation functions are followed; raises `NotFound` where its frames are denoised."""
+    if (await service.live_scan(uid)).metadata.get("kind", "xpcs") != "xpcs":
+        raise NotFound(
+            f"The frames of the live scan {uid[:8]} are denoised and not correlated; ask for /frame.png, /frames, "
+            "/peaks or /regions."
+        )
+    return uid
+
+
+async def get_live_frames(uid: RunUid, service: TheService) -> LiveScan:
+    """A scan whose frames are denoised as they come; raises `NotFound` where they are correlated."""
+    scan = await service.live_scan(uid)
+    if scan.metadata.get("kind", "xpcs") != "frames":
+        raise NotFound(
+            f"The frames of the live scan {uid[:8]} are correlated and not denoised; ask for /two-time, /g2."
+        )
+    return scan
+
+
+LiveDynamics = Annotated[str, Depends(get_live_dynamics)]
+LiveFrames = Annotated[LiveScan, Depends(get_live_frames)]
 
 
 def entity_tag(request: Request, record: AnalysisRecord) -> str:

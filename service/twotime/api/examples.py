@@ -45,6 +45,7 @@ RUN: dict[str, JsonValue] = {
 }
 LIVE: dict[str, JsonValue] = {
     "uid": UID,
+    "kind": "xpcs",
     "scan_id": 4711,
     "sample": "silica in glycerol",
     "detector": "eiger4m_single_image",

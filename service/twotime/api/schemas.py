@@ -24,11 +24,11 @@ from twotime.catalog.results.analysis_record import MarkValue
 from twotime.recipe import FrameRecipe, Recipe, parse_recipe
 from twotime.series import Law
 
+AnalysisKind = Literal["xpcs", "frames"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["raw", "denoised", "spread", "difference"]
 LiveKind = Literal["raw", "denoised"]
 SeriesQuantity = Literal["relaxation_rate", "beta", "baseline", "alpha", "diffusion", "exponent", "rate_change"]
-FrameKind = Literal["raw", "rate", "error", "residual"]
 
 
 def _shows(example: dict[str, JsonValue]) -> ConfigDict:
@@ -119,11 +119,14 @@ class SubmittedList(Body):
 class Queue(Body):
     """What the service is about to do."""
 
-    model_config = _shows({"paused": False, "running": [ID], "waiting": []})
+    model_config = _shows({"paused": False, "running": [ID], "waiting": [], "expected_starts_s": []})
 
     paused: bool = Field(description="no further analysis is begun")
     running: list[str] = Field(description="ids of analyses that are being computed")
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
+    expected_starts_s: list[float | None] = Field(
+        [], description="when each of them is expected to start, s from now; null while paused or before any has ended"
+    )
 
 
 class MarkRequest(Body):
@@ -150,7 +153,7 @@ class Analysis(Body):
     model_config = _shows(ANALYSIS)
 
     id: str = Field(description="key of the analysis in Tiled")
-    kind: Literal["xpcs", "frames"] = Field("xpcs", description="correlation functions, or denoised frames")
+    kind: AnalysisKind = Field("xpcs", description="correlation functions, or denoised frames")
     raw_uid: str = Field(description="uid of the run")
     scan_id: int | None
     sample: str | None
@@ -487,6 +490,7 @@ class LiveScan(Body):
     model_config = _shows(LIVE)
 
     uid: str
+    kind: AnalysisKind = Field("xpcs", description="correlation functions, or denoised frames")
     scan_id: int | None
     sample: str | None
     detector: str
@@ -495,7 +499,9 @@ class LiveScan(Body):
     n_frames: int = Field(description="frames read so far")
     n_shown: int = Field(description="frames, after binning, that the numbers and pictures stand for")
     announced: int | None = Field(description="frames that the scan will have, as far as it says")
-    frame_time_s: float = Field(description="between two shown frames, s")
+    frame_time_s: float | None = Field(
+        description="between two shown frames, s; null only of denoised frames whose run does not say"
+    )
     lag_s: float | None = Field(None, description="from the last frame of the latest numbers to these, s")
     bad_frames: int = Field(description="left out of every average")
     warnings: list[str]
@@ -510,6 +516,17 @@ class LiveList(Body):
     scans: list[LiveScan]
 
 
+class LiveFrame(Body):
+    """The newest denoised frame of a scan that runs."""
+
+    frame: int = Field(description="number of the sum of frames, from 0")
+    frame_number: int = Field(description="number in the run of its first frame")
+    frames_summed: int = Field(description="so far; the first sum is shown while it still grows")
+    shape: list[int] = Field(description="rows and columns of the whole frame")
+    regions: list[dict[str, JsonValue]] = Field(description="as the recipe has them")
+    significance: float = Field(description="least significance of a peak, standard deviations")
+
+
 class LiveView(LiveScan):
     """What the frames of a scan say so far; preliminary until its analysis is done."""
 
@@ -518,6 +535,7 @@ class LiveView(LiveScan):
     rois: list[RoiResult] = Field(description="empty before the first ten frames")
     flags: list[Flag] = Field(description="what the flags of the ROIs say, each thing once")
     q_dependence: list[QDependence]
+    newest: LiveFrame | None = Field(None, description="of denoised frames; null before the first")
 
 
 class LiveIntensity(Body):
@@ -618,6 +636,19 @@ class FramesSummary(Body):
     significance: float = Field(description="of the least significant peak that is listed, standard deviations")
     warnings: list[str]
     versions: dict[str, str]
+
+
+class FrameProfile(Body):
+    """Counts and rates along a line through a denoised frame, one point for each pixel of its length."""
+
+    distance: list[float] = Field(description="from the first point, pixels")
+    row: list[float]
+    column: list[float]
+    n_pixels: list[int] = Field(description="usable pixels across the line that each mean is taken over")
+    raw: list[float | None] = Field(description="mean counts per pixel; null where all are masked")
+    raw_error: list[float | None] = Field(description="standard error from counting")
+    rate: list[float] = Field(description="mean denoised counts per pixel")
+    rate_error: list[float] = Field(description="standard error")
 
 
 class AgeCut(Body):

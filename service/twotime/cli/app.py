@@ -48,6 +48,15 @@ class Kind(StrEnum):
     FRAMES = "frames"
 
 
+class FrameImage(StrEnum):
+    """What there is of each denoised frame, as in `twotime.results`, which is too slow to import for help."""
+
+    RAW = "raw"
+    RATE = "rate"
+    ERROR = "error"
+    RESIDUAL = "residual"
+
+
 class Dialect(StrEnum):
     """Programs whose files `export` writes, as in `twotime.export.files`, which is too slow to import for help."""
 
@@ -192,6 +201,27 @@ def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:
 
 @app.command()
 @says_errors
+def plan_capacity(
+    frames: Annotated[int, typer.Option(min=50, max=10**7, help="frames of a scan")],
+    frame_rate: Annotated[float, typer.Option(min=1e-3, max=1e7, help="frames per second")],
+    scans_per_day: Annotated[float, typer.Option(min=0, max=1e6, help="scans that are analysed")],
+    pixels: Annotated[int, typer.Option(min=1, max=10**8, help="of a frame; default: an Eiger 4M")] = 2167 * 2070,
+    rois: Annotated[int, typer.Option(min=1, max=1000, help="ROIs of an analysis")] = 20,
+    pixels_per_roi: Annotated[int, typer.Option(min=2, max=10**8)] = 5000,
+    measurement: Annotated[Path | None, typer.Option(help="costs as --save wrote them; default: measure now")] = None,
+    save: Annotated[Path | None, typer.Option(help="file for the costs that were measured")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say how many cores and how much memory and disk the scans of a beamline take, from costs measured here."""
+    from twotime.cli.capacity import plan_capacity as run_plan
+    from twotime.pipeline.capacity import Demand
+
+    demand = Demand(pixels, frame_rate, frames, scans_per_day, rois, pixels_per_roi)
+    run_plan(_settings(), demand, console, measurement=measurement, save=save, as_json=as_json)
+
+
+@app.command()
+@says_errors
 def key(
     name: Annotated[str, typer.Argument(help="whose it is, or what for")],
     scope: Annotated[list[str] | None, typer.Option(help="read, submit or admin; may be repeated")] = None,
@@ -234,11 +264,15 @@ def export(
         Path,
         typer.Argument(
             help="file to write: .nxs for NeXus (NXxpcs), .h5 for one dataset per node, .html or .pdf for a "
-            "report with pictures, .txt for its numbers"
+            "report with pictures, .txt for its numbers, .tif or .edf for denoised frames"
         ),
     ],
     dialect: Annotated[
         Dialect | None, typer.Option("--as", help="names of another program: into a .h5 file, or a folder with CSV too")
+    ] = None,
+    image: Annotated[
+        FrameImage | None,
+        typer.Option(help="which quantity of denoised frames a .tif or .edf file holds; default rate"),
     ] = None,
     tiled: TiledUri = None,
     var: VarDir = None,
@@ -248,7 +282,8 @@ def export(
     from twotime.export.files import Dialect as Dialects
 
     chosen = None if dialect is None else Dialects(dialect.value)
-    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, console)
+    shown = None if image is None else image.value
+    write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, shown, console)
 
 
 @app.command()

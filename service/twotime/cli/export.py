@@ -9,10 +9,18 @@ from twotime.catalog.results.read import read_analysis
 from twotime.catalog.server.tiled_client import open_root, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.export.files import Dialect, check_name, write_file
+from twotime.results import FRAME_IMAGES
 from twotime.settings import Settings
 
 
-def export(settings: Settings, analysis_id: str, out: Path, dialect: Dialect | None, console: Console) -> None:
+def export(
+    settings: Settings,
+    analysis_id: str,
+    out: Path,
+    dialect: Dialect | None,
+    image: str | None,
+    console: Console,
+) -> None:
     """Write all of an analysis into a file; see `twotime.export.files.write_file`.
 
     Raises
@@ -24,9 +32,10 @@ def export(settings: Settings, analysis_id: str, out: Path, dialect: Dialect | N
     RecipeError
         If the name of the file says no known format.
     """
-    check_name(out, dialect)
+    shown = next((one for one in FRAME_IMAGES if one == image), None)
+    check_name(out, dialect, shown)
     with tiled_of(settings, console) as reached:
         store = AnalysisStore(results_container(open_root(reached), reached))
         analysis = read_analysis(store, analysis_id)
-    write_file(out, analysis, dialect)
+    write_file(out, analysis, dialect, shown)
     console.print(f"Wrote {out}")

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from frame_denoiser import FrameDenoiser
 from frame_denoiser.assess import assess
+from frame_denoiser.collected import CollectedExamples
+from frame_denoiser.collection import read_collection
 from frame_denoiser.detection import evaluate_detection
 from frame_denoiser.evaluate import document, evaluate_rates
-from frame_denoiser.measured import evaluate_measured
+from frame_denoiser.measured import evaluate_runs
 from frame_denoiser.network import FrameNetwork
 from frame_denoiser.peak_counts import evaluate_peaks, false_peaks
 from frame_denoiser.region_quality import evaluate_regions
@@ -70,17 +72,57 @@ def adapt_version(
     ValueError
         If its frames hold no counts.
     """
+    examples = MeasuredExamples(_frames(measured))
+    _adapt(out, examples, ("--frames", measured.name), version, steps, seed, console, assessed)
+
+
+def adapt_to_collection(
+    out: Path,
+    data: Path,
+    validation: float,
+    version: Path | None,
+    steps: int,
+    seed: int,
+    console: Console,
+    *,
+    assessed: int = 300,
+) -> None:
+    """The same on the runs that ``twotime frames collect`` stored, but for the share kept for validation.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no collection, a file of it is not the one that was written, or no run is left.
+    """
+    examples = CollectedExamples(read_collection(data, validation=validation, told=console.print))
+    ways = ", ".join(f"{way} {number}" for way, number in examples.ways.items())
+    console.print(f"Training examples: {ways}", highlight=False)
+    _adapt(out, examples, ("--data", data.name), version, steps, seed, console, assessed)
+
+
+def _adapt(
+    out: Path,
+    examples: Examples,
+    source: tuple[str, str],
+    version: Path | None,
+    steps: int,
+    seed: int,
+    console: Console,
+    assessed: int,
+) -> None:
     network, card = read_version(version)
     # Slow and short: the network knows scattering already, and a few frames must not make it forget.
     schedule = Schedule(steps=steps, batch=4, learning_rate=1e-4, warm_up=20, averaging=0.98, seed=seed)
-    command = f"twotime frames train {out.name} --frames {measured.name} --steps {steps} --seed {seed}"
-    provenance = {"command": command, "data": measured.name, "from": card["version"]}
-    _train(out, MeasuredExamples(_frames(measured)), schedule, network, provenance, console, assessed)
+    command = f"twotime frames train {out.name} {' '.join(source)} --steps {steps} --seed {seed}"
+    provenance = {"command": command, "data": source[1], "from": card["version"]}
+    _train(out, examples, schedule, network, provenance, console, assessed)
 
 
 def evaluate_version(
     version: Path | None,
     measured: Path | None,
+    data: Path | None,
+    validation: float,
     count: int,
     seed: int,
     as_json: bool,
@@ -88,6 +130,8 @@ def evaluate_version(
     console: Console,
 ) -> None:
     """Measure a network: print tables or JSON; write the report with figures into a folder.
+
+    `validation` is the share of the collection `data` that training left out, whose runs are thinned as a test.
 
     Raises
     ------
@@ -97,7 +141,10 @@ def evaluate_version(
         If there is no such version.
     """
     denoiser = FrameDenoiser.load(version)
-    frames = None if measured is None else _frames(measured)
+    runs = [] if measured is None else [_frames(measured)]
+    if data is not None:
+        own = read_collection(data, validation=validation, held_out=True, told=console.print)
+        runs += [np.where(run.mask, run.counts, 0) for run in own]
     with ProgressBar(Console(stderr=True)) as bar:
         rates = evaluate_rates(denoiser, seed, count, lambda done: bar("rates and errors", done))
         detections = evaluate_detection(denoiser, seed, 2 * count, progress=lambda done: bar("satellites", done))
@@ -112,8 +159,8 @@ def evaluate_version(
             "peaks": [asdict(one) for one in peaks],
             "regions": [asdict(one) for one in regions],
             "false_peaks_per_megapixel": false_peaks(denoiser, seed, count),
-            "measured": [] if frames is None else [asdict(one) for one in evaluate_measured(denoiser, frames, seed)],
-            "measured_file": None if measured is None else measured.name,
+            "measured": [asdict(one) for one in evaluate_runs(denoiser, runs, seed)],
+            "measured_file": ", ".join(path.name for path in (measured, data) if path is not None) or None,
         }
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)

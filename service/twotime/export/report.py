@@ -75,11 +75,11 @@ def report_html(analysis: Analysis) -> str:
         f"<style>{STYLE}</style></head>\n<body>",
         _header(analysis),
         _numbers(analysis),
-        _warnings(analysis),
+        warnings_html(analysis),
         _dynamics(analysis),
         _rois(analysis),
         _scattering(analysis),
-        _recipe(analysis),
+        recipe_html(analysis),
         f"<h2>How to cite</h2><p>{escape(CITATION)}</p>",
         "</body></html>\n",
     ]
@@ -113,14 +113,15 @@ def _numbers(analysis: Analysis) -> str:
     )
 
 
-def _warnings(analysis: Analysis) -> str:
-    return "<h2>Warnings</h2>" + (_list(analysis.warnings) if analysis.warnings else "<p>None.</p>")
+def warnings_html(analysis: Analysis) -> str:
+    """Heading and warnings."""
+    return "<h2>Warnings</h2>" + (list_html(analysis.warnings) if analysis.warnings else "<p>None.</p>")
 
 
 def _dynamics(analysis: Analysis) -> str:
     picture = png(partial(draw_dynamics, analysis=analysis), DYNAMICS_HEIGHT)
-    said = _list([*q_sentences(analysis), *steadiness(analysis)])
-    return f"<h2>Dependence on q and age</h2>{_figure(picture, DYNAMICS_CAPTION)}{said}"
+    said = list_html([*q_sentences(analysis), *steadiness(analysis)])
+    return f"<h2>Dependence on q and age</h2>{figure_html(picture, DYNAMICS_CAPTION)}{said}"
 
 
 def _rois(analysis: Analysis) -> str:
@@ -128,16 +129,17 @@ def _rois(analysis: Analysis) -> str:
     parts = ["<h2>Two-time and one-time correlation functions</h2>", f"<p>{words}</p>" if words else ""]
     for number in numbers:
         picture = png(partial(draw_roi, analysis=analysis, number=number), ROI_HEIGHT)
-        parts.append(_figure(picture, f"ROI {number}: {ROI_CAPTION}"))
+        parts.append(figure_html(picture, f"ROI {number}: {ROI_CAPTION}"))
     return "".join(parts)
 
 
 def _scattering(analysis: Analysis) -> str:
     picture = png(partial(draw_scattering, analysis=analysis), SCATTERING_HEIGHT)
-    return f"<h2>Scattering</h2>{_figure(picture, SCATTERING_CAPTION)}"
+    return f"<h2>Scattering</h2>{figure_html(picture, SCATTERING_CAPTION)}"
 
 
-def _recipe(analysis: Analysis) -> str:
+def recipe_html(analysis: Analysis) -> str:
+    """Heading, sources of values, and all of the recipe."""
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in origins(analysis))
     head = "".join(f"<th>{name}</th>" for name in ORIGINS)
     return (
@@ -146,10 +148,12 @@ def _recipe(analysis: Analysis) -> str:
     )
 
 
-def _list(sentences: list[str]) -> str:
+def list_html(sentences: list[str]) -> str:
+    """Sentences as a list."""
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def _figure(picture: bytes, caption: str) -> str:
+def figure_html(picture: bytes, caption: str) -> str:
+    """A PNG picture within the page."""
     source = f"data:image/png;base64,{b64encode(picture).decode()}"
     return f'<figure><img alt="{escape(caption)}" src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'

@@ -1,7 +1,7 @@
 """Stacks of images: NumPy arrays, HDF5 datasets, TIFF and EDF files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from twotime.files.marks import denoised_file
 from twotime.files.series import Series
 from twotime.hdf5 import HDF5File
 from twotime.recipe import Found
+from twotime.results import DENOISED_FRAMES
 
 DATASET = "entry/data/data"
 ATTRIBUTES = {
@@ -111,9 +112,20 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".edf")
 def _frames_in(file: Path) -> int:
     try:
         with fabio.open(str(file)) as image:
-            return int(image.nframes)
+            marked, number = _is_denoised(image.header), int(image.nframes)
     except Exception as error:  # fabio raises whatever a damaged header leads to
         raise UnusableRun(f"{file} cannot be read as an image ({error}).") from None
+    if marked:
+        raise UnusableRun(
+            f"{file} holds denoised frames (header {DENOISED_FRAMES}), which are neither correlated nor denoised "
+            "again; take the frames as the detector wrote them."
+        )
+    return number
+
+
+def _is_denoised(header: Mapping[str, Any]) -> bool:
+    """Whether the header of an EDF block, or the description of a TIFF page, carries the mark."""
+    return DENOISED_FRAMES in header or str(header.get("imageDescription", "")).startswith(DENOISED_FRAMES)
 
 
 def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

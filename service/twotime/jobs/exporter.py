@@ -15,6 +15,7 @@ from twotime.errors import ExportTooSlow, TwotimeError
 from twotime.export.files import Dialect, write_file
 from twotime.export.series_report import write_series_report
 from twotime.processes import begin, die_with_parent
+from twotime.results import FrameImage
 from twotime.series import Law, Series
 from twotime.settings import Settings
 
@@ -29,7 +30,9 @@ class Exporter:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def write(self, settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
+    async def write(
+        self, settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None, image: FrameImage | None = None
+    ) -> None:
         """Write everything published of an analysis into a file; see `twotime.export.files.write_file`.
 
         Parameters
@@ -41,7 +44,7 @@ class Exporter:
         TwotimeError
             As `twotime.catalog.results.read.read_analysis`; `ExportTooSlow` after `EXPORT_S`.
         """
-        await self._in_process(path, _write, settings, analysis_id, path, dialect)
+        await self._in_process(path, _write, settings, analysis_id, path, dialect, image)
 
     async def write_series(self, found: Series, path: Path, y: str, law: Law | None, x_unit: str | None) -> None:
         """Write the report of a series; see `twotime.export.series_report.series_report_html`."""
@@ -64,12 +67,12 @@ class Exporter:
             raise _error_of(path, process.exitcode)
 
 
-def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None) -> None:
+def _write(settings: Settings, analysis_id: str, path: Path, dialect: Dialect | None, image: FrameImage | None) -> None:
     die_with_parent()
     try:
         root = open_root(settings)
         analysis = read_analysis(AnalysisStore(results_container(root, settings)), analysis_id)
-        write_file(path, analysis, dialect)
+        write_file(path, analysis, dialect, image)
     except TwotimeError as error:
         _failure(path).write_text(json.dumps([type(error).__name__, str(error)]))
         raise SystemExit(1) from None

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from twotime.catalog.results.live_scans import G2_QUANTITIES
 from twotime.live.growing_analysis import Grown
+from twotime.live.growing_frames import NewestFrame
 from twotime.pipeline.planning import roi_rows
 from twotime.pipeline.tables import fits_table, g2_table, q_fit_table
 from twotime.results import shrink
@@ -15,6 +16,7 @@ from twotime.results import shrink
 CELLS = 200
 LAGS = 100
 FRAME_EDGE = 400
+DENOISED_EDGE = 600
 
 
 def shown_arrays(grown: Grown) -> dict[str, NDArray[np.float32]]:
@@ -47,6 +49,32 @@ def shown_numbers(grown: Grown) -> dict[str, Any]:
         "frames_per_cell": max(1, -(-n // CELLS)),
         "bad_frames": int(np.count_nonzero(reading.bad)),
         "warnings": grown.warnings[:20],
+    }
+
+
+def denoised_arrays(newest: NewestFrame) -> dict[str, NDArray[np.float32]]:
+    """The newest denoised frame for the screen, averaged to `DENOISED_EDGE`; raw counts are NaN where masked."""
+    found = newest.denoised
+    images = {
+        "frame_raw": np.where(newest.mask, found.counts, np.nan),
+        "frame_rate": found.rate,
+        "frame_error": found.error,
+        "frame_residual": found.residual,
+    }
+    return {name: shrink(image, DENOISED_EDGE)[0] for name, image in images.items()}
+
+
+def denoised_numbers(newest: NewestFrame) -> dict[str, Any]:
+    """Numbers for the screen: tables of frames, regions and peaks, and which frame it is."""
+    plan, unlike = newest.plan, newest.denoised.unlike[0]
+    return {
+        "tables": {name: table.to_dict("records") for name, table in newest.tables.items()},
+        "newest": newest.place.columns(),
+        "frame_shape": list(newest.mask.shape),
+        "frame_step": shrink(newest.mask, DENOISED_EDGE)[1],
+        "frame_time_s": plan.frame_time_s,
+        "n_shown": newest.place.frame + 1,
+        "warnings": [*plan.warnings, *unlike][:20],
     }
 
 

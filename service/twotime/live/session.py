@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import structlog
 
-from cnn_ed import Ensemble
 from twotime.catalog.results.live_scans import LiveSink
 from twotime.catalog.runs.detector_files import pixel_cache
 from twotime.catalog.runs.mask_library import MaskLibrary
@@ -17,12 +17,13 @@ from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.files.series import frames_at_once
-from twotime.live.display import shown_arrays, shown_numbers
-from twotime.live.growing_analysis import GrowingAnalysis, Grown
+from twotime.live.followed import Followed, FollowedDynamics, Shown, followed
+from twotime.live.growing_analysis import GrowingAnalysis
 from twotime.live.tail import RunTail
-from twotime.pipeline import Plan, plan
-from twotime.recipe import Recipe, RunFacts
+from twotime.pipeline import plan
+from twotime.recipe import AnyRecipe, Recipe, RunFacts
 from twotime.settings import Settings
+from twotime.weights import Models
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class LiveSession:
     settings : with the address and key of Tiled filled in
     uid : of the run
     recipe : for its analysis
-    ensemble : the denoiser
+    models : the denoisers
     on_state : called with uid, state, n_frames, announced, shown, lag_s and message whenever one of them changes
 
     Notes
@@ -50,11 +51,11 @@ class LiveSession:
     One thread reads frames, another fits and shows what they say, so that a slow fit never delays reading.
     """
 
-    def __init__(self, settings: Settings, uid: str, recipe: Recipe, ensemble: Ensemble, on_state: OnState) -> None:
+    def __init__(self, settings: Settings, uid: str, recipe: AnyRecipe, models: Models, on_state: OnState) -> None:
         self.settings = settings
         self.uid = uid
         self.recipe = recipe
-        self._ensemble = ensemble
+        self._models = models
         self._on_state = on_state
         self._over = threading.Event()
         self._wake = threading.Event()
@@ -96,13 +97,19 @@ class LiveSession:
                 self._set_state(state="ended", message="The run ended before its detector had written a frame.")
                 return
             library = MaskLibrary(root, self.settings)
-            the_plan = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes // 2)
-            growing = GrowingAnalysis(the_plan, self._ensemble)
-            sink = LiveSink(results_container(root, self.settings), self.uid, _described(the_plan), facts.access_tags)
+            following = followed(
+                facts,
+                self.recipe,
+                self._models,
+                library,
+                partial(tail.pixel_mask, facts),
+                budget_bytes=library.budget_bytes,
+            )
+            sink = LiveSink(results_container(root, self.settings), self.uid, _described(following), facts.access_tags)
             try:
-                self._read(tail, the_plan, growing, sink)
-                if not self._over.is_set():
-                    self._hand_over(tail, growing, library)
+                self._read(tail, following, sink)
+                if not self._over.is_set() and isinstance(following, FollowedDynamics):
+                    self._hand_over(tail, following.growing, library)
                 self._set_state(state="ended", message=self._end_message(tail))
             except TwotimeError as error:
                 self._set_state(state="failed", message=str(error))
@@ -125,77 +132,78 @@ class LiveSession:
             self._pause()
         return None
 
-    def _read(self, tail: RunTail, the_plan: Plan, growing: GrowingAnalysis, sink: LiveSink) -> None:
+    def _read(self, tail: RunTail, following: Followed, sink: LiveSink) -> None:
         """Read frames as they come, while another thread analyses them."""
         looking = threading.Event()
-        looker = threading.Thread(target=self._look, args=(growing, sink, looking), name=f"look at {self.uid[:8]}")
+        looker = threading.Thread(target=self._look, args=(following, sink, looking), name=f"look at {self.uid[:8]}")
         looker.start()
         try:
-            self._take(tail, the_plan, growing)
+            self._take(tail, following)
         finally:
             looking.set()
             looker.join()
 
-    def _take(self, tail: RunTail, the_plan: Plan, growing: GrowingAnalysis) -> None:
-        frames, facts = the_plan.resolved.recipe.frames, the_plan.facts
+    def _take(self, tail: RunTail, following: Followed) -> None:
+        frames, facts = following.plan.resolved.recipe.frames, following.plan.facts
         assert frames.stop is not None
         most = frames_at_once(facts, np.dtype(np.uint32)) * frames.stride
         news = time.monotonic()
         while not self._over.is_set():
             ended = tail.stop is not None
             self._ask(tail)
-            first = frames.start + growing.n_frames * frames.stride
+            first = frames.start + following.n_frames * frames.stride
             there = min(tail.available(), frames.stop, first + most)
             if there > first:
                 for number, block in tail.read(facts, first, there, frames.stride):
-                    growing.take(number, block)
+                    following.take(number, block)
                 news = self._seen_at = time.monotonic()
-                self._set_state(state="running", n_frames=growing.n_frames, announced=the_plan.n_frames, often=True)
+                self._set_state(state="running", n_frames=following.n_frames, announced=following.announced, often=True)
             elif ended:
                 return
             else:
                 self._lose_patience(news)
                 self._pause()
 
-    def _look(self, growing: GrowingAnalysis, sink: LiveSink, over: threading.Event) -> None:
+    def _look(self, following: Followed, sink: LiveSink, over: threading.Event) -> None:
         """Analyse and show the frames so far, again and again, for at most half of the time."""
         looked_at = 0
-        while not over.wait(LOOK_EVERY_S if looked_at == growing.n_frames else 0.0):
-            if growing.n_frames == looked_at:
+        while not over.wait(LOOK_EVERY_S if looked_at == following.n_frames else 0.0):
+            if following.n_frames == looked_at:
                 continue
-            began, looked_at, seen_at = time.monotonic(), growing.n_frames, self._seen_at
+            began, looked_at, seen_at = time.monotonic(), following.n_frames, self._seen_at
             try:
-                grown = growing.grown()
-                if grown is not None:
-                    self._show(grown, sink, looked_at, seen_at)
+                shown = following.look()
+                if shown is not None:
+                    self._show(shown, sink, looked_at, seen_at)
             except TwotimeError as error:
                 self._set_state(message=str(error))
             except Exception:
                 log.exception("live_look_broke", raw_uid=self.uid)
             over.wait(max(LOOK_EVERY_S, time.monotonic() - began))
 
-    def _show(self, grown: Grown, sink: LiveSink, n_frames: int, seen_at: float) -> None:
-        numbers = shown_numbers(grown)
+    def _show(self, shown: Shown, sink: LiveSink, n_frames: int, seen_at: float) -> None:
+        numbers = dict(shown.numbers)
         lag_s = time.monotonic() - seen_at
         if lag_s > LATE_S:
             late = f"What is shown is {lag_s:.0f} s behind the detector; fewer or smaller ROIs would be faster."
             numbers["warnings"] = [late, *numbers["warnings"]]
         numbers |= {"state": "running", "message": "", "n_frames": n_frames, "lag_s": round(lag_s, 3)}
-        sink.write(shown_arrays(grown), **numbers)
+        sink.write(shown.arrays, **numbers)
         self._set_state(state="running", message="", shown=n_frames, lag_s=round(time.monotonic() - seen_at, 3))
 
     def _hand_over(self, tail: RunTail, growing: GrowingAnalysis, library: MaskLibrary) -> None:
         """Cache the ROI pixels of a finished run for its analysis, if every frame was read."""
-        settings = self.settings
+        settings, recipe = self.settings, self.recipe
+        assert isinstance(recipe, Recipe)
         facts = run_facts(
             tail.run,
-            self.recipe.detector,
-            accept_failed=self.recipe.frames.accept_failed_run,
+            recipe.detector,
+            accept_failed=recipe.frames.accept_failed_run,
             direct=settings.read_in_place,
             path_map=settings.path_map,
             folders=settings.detector_dirs,
         )
-        final = plan(facts, self.recipe, library, budget_bytes=library.budget_bytes)
+        final = plan(facts, recipe, library, budget_bytes=library.budget_bytes)
         if final.n_frames > growing.n_frames:
             return
         source = TiledFrames(
@@ -238,15 +246,16 @@ class LiveSession:
             self._on_state(dict(self._state))
 
 
-def _described(the_plan: Plan) -> dict[str, Any]:
+def _described(following: Followed) -> dict[str, Any]:
     """First metadata of the live node."""
-    document = the_plan.document()
+    document = following.plan.document()
     names = ("raw_uid", "scan_id", "sample", "detector", "shape", "recipe", "sources", "geometry", "frame_time_s")
     return {
         **{name: document[name] for name in names},
+        "kind": following.plan.resolved.recipe.kind,
         "state": "running",
         "message": "",
         "n_frames": 0,
-        "announced": the_plan.n_frames,
+        "announced": following.announced,
         "warnings": document["warnings"],
     }

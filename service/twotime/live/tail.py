@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from databroker.client import BlueskyRun, CatalogOfBlueskyRuns
+from numpy.typing import NDArray
 
 from twotime.catalog.runs.detector_files import DataFile, reachable_files
 from twotime.catalog.runs.run_facts import find_image, run_facts
@@ -107,6 +108,10 @@ class RunTail:
             total += length
         return total
 
+    def pixel_mask(self, facts: RunFacts) -> NDArray[np.bool_] | None:
+        """What the detector's master file lets pass, (H, W); None where it is out of reach or says nothing."""
+        return self._frames_of(facts).pixel_mask()
+
     def read(self, facts: RunFacts, first: int, stop: int, stride: int) -> list[tuple[int, Block]]:
         """Frames `first`, `first + stride`, ... below `stop`, as blocks (number of the first, (k, H, W) counts).
 
@@ -117,6 +122,9 @@ class RunTail:
         UnusableRun
             If Tiled cannot read files that are ahead of the documents.
         """
+        return list(self._frames_of(facts).blocks(first, stop, stride))
+
+    def _frames_of(self, facts: RunFacts) -> TiledFrames:
         if self._frames is None or self._frames.facts != facts:
             settings = self._settings
             self._frames = TiledFrames(
@@ -126,7 +134,7 @@ class RunTail:
                 path_map=settings.path_map,
                 folders=settings.detector_dirs,
             )
-        return list(self._frames.blocks(first, stop, stride))
+        return self._frames
 
     def _image(self) -> Any:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fabio
 import h5py
 import httpx
 import numpy as np
@@ -62,6 +63,20 @@ def test_kind_stands_in_lists_and_records(client: httpx.Client, denoised: dict[s
 
     assert (listed[denoised["id"]], listed[done["id"]]) == ("frames", "xpcs")
     assert denoised["request"]["kind"] == denoised["recipe"]["kind"] == "frames"
+
+
+def test_list_is_filtered_by_kind(
+    client: httpx.Client, handle: AnalysisHandle, denoised: dict[str, Any], done: dict[str, Any]
+) -> None:
+    for kind, own, other in (("frames", denoised, done), ("xpcs", done, denoised)):
+        listed = client.get("/analyses", params={"kind": kind, "limit": 500}).json()
+        ids = {one["id"] for one in listed["analyses"]}
+        assert own["id"] in ids
+        assert other["id"] not in ids
+        assert {one["kind"] for one in listed["analyses"]} == {kind}
+        assert listed["total"] == len(ids)
+    assert denoised["id"] in {one.id for one in handle.client.analyses(kind="frames")}
+    assert client.get("/analyses", params={"kind": "images"}).status_code == 422
 
 
 def test_plan_shows_regions_before_anything_is_computed(client: httpx.Client, denoised: dict[str, Any]) -> None:
@@ -129,9 +144,25 @@ def test_part_of_a_frame_is_that_part(client: httpx.Client, denoised: dict[str, 
     np.testing.assert_array_equal(np.frombuffer(answer.content, "<f4").reshape(12, 5), expected)
 
 
+def test_profile_goes_through_raw_counts_and_rate(handle: AnalysisHandle, frames: np.ndarray) -> None:
+    found = handle.profile(0, (14, 10), (14, 40), width=3)
+
+    own = frames[:2].sum(axis=0)[13:16, 10:41]
+    np.testing.assert_allclose(found["raw"], own.mean(axis=0))
+    np.testing.assert_allclose(found["rate"], handle.frame(0).values[13:16, 10:41].mean(axis=0), rtol=1e-6)
+    assert found["rate"].idxmax() == pytest.approx(16, abs=1)
+    assert found.attrs["units"]["rate_error"] == "counts"
+
+
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
+        (
+            "frame/0/profile?row=1&column=1&row_stop=1&column_stop=1",
+            400,
+            "The line cannot be drawn: start and stop are",
+        ),
+        ("frame/0/profile?row=1&column=1&row_stop=1&column_stop=99", 400, "stop is (1, 99), expected a point within"),
         ("frame/3.png", 400, "frame is 3, but analysis {id} has the frames 0 to 2."),
         ("frame/0.f32?row=5&row_stop=40", 400, "row is 5 and row_stop is 40, but there are 32 rows"),
         ("frame/0.png?vmin=2&vmax=1", 400, "vmin is 2 and vmax is 1"),
@@ -141,7 +172,8 @@ def test_part_of_a_frame_is_that_part(client: httpx.Client, denoised: dict[str, 
         ("two-time/1.png", 404, "Analysis {id} holds denoised frames and no correlation functions"),
         ("advice", 404, "Analysis {id} holds denoised frames and no correlation functions"),
         ("intensity", 404, "Analysis {id} holds denoised frames and no correlation functions"),
-        ("export.pdf", 404, "Analysis {id} holds denoised frames; there are export.nxs and export.h5 of it."),
+        ("export.pychx.h5", 404, "Analysis {id} holds denoised frames; there are export.nxs, export.h5, "),
+        ("export.h5?image=raw", 400, "image is raw, but export.h5 holds all quantities; leave image out."),
     ],
 )
 def test_what_it_does_not_hold_is_said(
@@ -153,12 +185,14 @@ def test_what_it_does_not_hold_is_said(
     assert sentence.format(id=denoised["id"]) in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["frames", "peaks.csv", "regions", "frame/0.png", "frame/0.f32", "frames/summary"])
+@pytest.mark.parametrize(
+    "path", ["frames", "peaks.csv", "regions", "frame/0.png", "frame/0.f32", "frames/summary", "export.tif"]
+)
 def test_correlation_functions_hold_no_denoised_frames(client: httpx.Client, done: dict[str, Any], path: str) -> None:
     answer = client.get(f"/analyses/{done['id']}/{path}")
 
     assert answer.status_code == 404
-    assert "holds correlation functions and no denoised frames" in answer.json()["detail"]
+    assert "holds correlation functions" in answer.json()["detail"]
 
 
 def test_verdict_and_mean_frame_are_there_for_both_kinds(client: httpx.Client, denoised: dict[str, Any]) -> None:
@@ -205,6 +239,22 @@ def test_files_hold_rate_errors_and_raw_counts(handle: AnalysisHandle, tmp_path:
         assert file["entry/process/frame_denoiser"].asstr()[()]
     with h5py.File(tmp_path / "result.h5") as file:
         assert file["rate"].shape == (3, *SHAPE)
+
+
+@pytest.mark.parametrize("ending", ["tif", "edf"])
+def test_images_hold_one_quantity_of_each_frame(handle: AnalysisHandle, tmp_path: Path, ending: str) -> None:
+    handle.save(str(tmp_path / f"rate.{ending}"))
+    handle.save(str(tmp_path / f"error.{ending}"), "error")
+
+    for kind in ("rate", "error"):
+        with fabio.open(str(tmp_path / f"{kind}.{ending}")) as images:
+            assert images.nframes == 3
+            last = images.get_frame(2)
+            np.testing.assert_array_equal(last.data, handle.frame(2, kind).values)
+            told = str(dict(last.header))
+            assert all(one in told for one in (DENOISED_FRAMES, "temperature", "30.5", handle.state["raw_uid"]))
+    with pytest.raises(UnusableRun, match="holds denoised frames"):
+        open_frames(tmp_path / f"rate.{ending}")
 
 
 def test_exported_frames_are_refused_where_they_would_be_correlated(handle: AnalysisHandle, tmp_path: Path) -> None:

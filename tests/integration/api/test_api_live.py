@@ -8,13 +8,15 @@ import pytest
 from tests.writing import FRAMES, GEOMETRY, RINGS
 
 from cnn_ed import Ensemble
+from frame_denoiser import FrameDenoiser
 from twotime.api.server import Server
 from twotime.catalog.results.live_scans import LiveSink
 from twotime.catalog.server.tiled_client import results_container
-from twotime.live.display import shown_arrays, shown_numbers
+from twotime.live.display import denoised_arrays, denoised_numbers, shown_arrays, shown_numbers
 from twotime.live.growing_analysis import GrowingAnalysis, Grown
-from twotime.pipeline import plan
-from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
+from twotime.live.growing_frames import GrowingFrames, NewestFrame
+from twotime.pipeline import plan, plan_frames
+from twotime.recipe import GEOMETRY_UNITS, Found, FrameRecipe, RunFacts, parse_recipe
 
 UID = "11112222-live-scan"
 
@@ -107,3 +109,75 @@ def test_scan_without_frames_yet_is_not_ready(client: httpx.Client, root: Any, s
 
     assert client.get("/live/waits").json()["rois"] == []
     assert client.get("/live/waits/two-time/1.f32").status_code == 409
+
+
+FRAMES_UID = "33334444-live-frames"
+REGION = {"rows": [5, 12], "columns": [6, 15]}
+
+
+@pytest.fixture(scope="module")
+def newest(root: Any, server: Server) -> NewestFrame:
+    """The newest frame of a scan whose frames are denoised as they come, as its session writes it."""
+    recipe = parse_recipe({"kind": "frames", "frames": {"sum": 2}, "regions": [REGION], "peaks": {"significance": 3}})
+    assert isinstance(recipe, FrameRecipe)
+    facts = RunFacts(FRAMES_UID, "camera_image", FRAMES.shape, scan_id=79, sample="growing frames")
+    growing = GrowingFrames(plan_frames(facts, recipe), FrameDenoiser.load())
+    one = LiveSink(
+        results_container(root, server.settings),
+        FRAMES_UID,
+        {"kind": "frames", "scan_id": 79, "sample": "growing frames", "detector": "camera_image", "message": ""}
+        | {"recipe": recipe.model_dump(mode="json"), "n_frames": 0, "state": "running", "frame_time_s": None},
+    )
+    for first in (0, 2):
+        growing.take(first, FRAMES[first : first + 2])
+        found = growing.newest()
+        assert found is not None
+        one.write(denoised_arrays(found), **denoised_numbers(found), n_frames=first + 2)
+    return found
+
+
+def test_newest_denoised_frame_of_a_running_scan(client: httpx.Client, newest: NewestFrame) -> None:
+    view = client.get(f"/live/{FRAMES_UID}").json()
+
+    assert (view["kind"], view["n_frames"], view["n_shown"], view["frame_time_s"]) == ("frames", 4, 2, None)
+    assert {name: view["newest"][name] for name in ("frame", "frame_number", "frames_summed")} == {
+        "frame": 1,
+        "frame_number": 2,
+        "frames_summed": 2,
+    }
+    assert view["newest"]["shape"] == list(FRAMES.shape[1:])
+    assert view["newest"]["regions"][0]["rows"] == REGION["rows"]
+    for kind, expected in (("rate", newest.denoised.rate), ("residual", newest.denoised.residual)):
+        answer = client.get(f"/live/{FRAMES_UID}/frame.f32", params={"kind": kind})
+        shape = tuple(map(int, answer.headers["x-shape"].split(",")))
+        np.testing.assert_array_equal(np.frombuffer(answer.content, "<f4").reshape(shape), expected)
+        picture = client.get(f"/live/{FRAMES_UID}/frame.png", params={"kind": kind, "size": 64})
+        assert picture.content.startswith(b"\x89PNG")
+
+
+def test_tables_of_a_running_scan_go_as_far_as_it(client: httpx.Client, newest: NewestFrame) -> None:
+    regions = client.get(f"/live/{FRAMES_UID}/regions").json()
+    peaks = client.get(f"/live/{FRAMES_UID}/peaks").json()
+
+    counts = FRAMES[:4].reshape(2, 2, *FRAMES.shape[1:]).sum(axis=1)[:, 5:12, 6:15].sum(axis=(1, 2))
+    assert regions["columns"]["counts"] == counts.tolist()
+    assert (regions["units"]["counts"], regions["columns"]["scan_value"]) == ("counts", [None, None])
+    assert peaks["columns"]["row"] == pytest.approx(newest.tables["peaks"]["row"].tolist())
+    assert client.get(f"/live/{FRAMES_UID}/frames").json()["n_rows"] == 2
+
+
+@pytest.mark.usefixtures("sink", "newest")
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (f"/live/{FRAMES_UID}/g2", "are denoised and not correlated"),
+        (f"/live/{FRAMES_UID}/two-time/1.png", "are denoised and not correlated"),
+        (f"/live/{UID}/frame.png", "are correlated and not denoised"),
+        (f"/live/{UID}/regions", "are correlated and not denoised"),
+    ],
+)
+def test_each_kind_of_running_scan_says_what_it_does_not_hold(client: httpx.Client, path: str, words: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert words in answer.json()["detail"]

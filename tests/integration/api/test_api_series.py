@@ -81,7 +81,7 @@ def test_map_holds_every_roi_and_names_the_scan_that_is_unlike_the_others(
     client: httpx.Client, server: Server, published: Callable[..., str]
 ) -> None:
     usual = [published(720 + k, 300.0, sample="repeats", seed=k) for k in range(5)]
-    odd = published(730, 300.0, sample="repeats", seed=9, place=(-1.9, 2.2))
+    odd = published(730, 300.0, sample="repeats", seed=9, place=(1.9, 2.2))
 
     found = client.get("/series/map", params={"sample": "repeats"}).json()
 

@@ -4,9 +4,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import fabio
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -21,6 +24,7 @@ from twotime.cli import app
 from twotime.cli.frames_training import adapt_version
 from twotime.errors import UnusableRun
 from twotime.export.frame_denoising import coverage_picture, detection_picture, example_picture, report_markdown
+from twotime.export.frame_images import ImageFile
 from twotime.files import open_frames
 
 RATE = 0.1 + 60 * peak_image((64, 80), 30.0, 40.0, (1.8, 1.8), 0.0)
@@ -70,10 +74,46 @@ def test_file_of_frames_is_denoised(file: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*partial"))
 
 
+@pytest.mark.parametrize("ending", ["tif", "edf"])
+def test_denoised_images_lie_side_by_side_in_files_of_images(file: Path, tmp_path: Path, ending: str) -> None:
+    run("denoise", file, "--out", tmp_path / "all.h5", "--sum", 3)
+    run("denoise", file, "--out", tmp_path / f"own.{ending}", "--sum", 3)
+
+    with h5py.File(tmp_path / "all.h5") as found:
+        group = found["entry/denoised"]
+        expected = {name: group[name][()] for name in ("raw", "rate", "error", "residual")}
+        expected["raw"] = np.where(group["mask"][()], expected["raw"], np.nan)
+        rows = group["peaks/row"][()]
+    for name, images in expected.items():
+        path = tmp_path / ("own" if name == "rate" else f"own_{name}")
+        with fabio.open(f"{path}.{ending}") as stored:
+            read = [stored.get_frame(number).data for number in range(stored.nframes)]
+        np.testing.assert_array_equal(read, images)
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "own_peaks.csv")["row"], rows)
+    with pytest.raises(UnusableRun, match="holds denoised frames"):
+        open_frames(tmp_path / f"own.{ending}")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_large_tiff_file_has_offsets_of_64_bits(tmp_path: Path) -> None:
+    with ImageFile(tmp_path / "large.tif", "rate", (5000, 1024, 1024)) as file:
+        file.add(RATE)
+    with tifffile.TiffFile(tmp_path / "large.tif") as found:
+        assert found.is_bigtiff
+        np.testing.assert_array_equal(found.asarray(), RATE.astype(np.float32))
+
+
+def test_broken_off_file_of_images_is_not_left_behind(tmp_path: Path) -> None:
+    file = ImageFile(tmp_path / "one.tif", "rate", (2, *RATE.shape))
+    with pytest.raises(ValueError, match="broadcast"), file:
+        file.add(RATE + np.zeros((2, 3)))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--out", "denoised.csv"), "out is 'denoised.csv', expected a name that ends with .h5"),
+        (("--out", "denoised.csv"), "out is 'denoised.csv', expected a name that ends with one of .h5"),
         (("--out", "denoised.h5", "--sum", "7"), "sum_frames is 7, expected at most 6"),
         (("--out", "denoised.h5", "--version", "none"), "version_or_folder is 'none', expected one of"),
     ],

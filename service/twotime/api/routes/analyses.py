@@ -44,12 +44,15 @@ async def listing(
     scan_id: Annotated[int | None, Query(ge=-MOST, le=MOST, description="of the run")] = None,
     sample: SampleName = None,
     mark: Annotated[MarkValue | None, Query(description="only analyses that are marked so")] = None,
+    kind: Annotated[
+        schemas.AnalysisKind | None, Query(description="only correlation functions, or only denoised frames")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 50,
     offset: Annotated[int, Query(ge=0, le=MOST, description="how many to pass over")] = 0,
 ) -> schemas.AnalysisList:
     """Analyses that match all filters, newest first."""
     records, total = await service.analyses(
-        status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, mark=mark, limit=limit, offset=offset
+        status=status, raw_uid=raw_uid, scan_id=scan_id, sample=sample, mark=mark, kind=kind, limit=limit, offset=offset
     )
     return schemas.AnalysisList(
         total=total, limit=limit, offset=offset, analyses=[as_schema(record) for record in records]

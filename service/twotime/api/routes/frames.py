@@ -1,6 +1,7 @@
 """Denoised frames of a finished analysis: pictures, numbers, peaks, counts of regions."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -8,10 +9,12 @@ import pandas as pd
 from fastapi import APIRouter, Path, Query, Request, Response
 from numpy.typing import NDArray
 
+from frame_denoiser import line_profile
 from twotime.api import schemas
 from twotime.api.content.frame_pictures import colour_scale, frame_picture
 from twotime.api.content.frames_summary import frames_summary
 from twotime.api.content.number_responses import numbers_response, part_of
+from twotime.api.content.table_responses import number
 from twotime.api.dependencies import (
     MOST,
     FinishedFrames,
@@ -27,17 +30,18 @@ from twotime.api.dependencies import (
 from twotime.api.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
-from twotime.results import shrink
+from twotime.results import FRAME_IMAGES, FrameImage, shrink
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["frames"])
 
+_PROFILED: tuple[FrameImage, ...] = ("raw", "rate", "error")
 TABLES = ("frames", "peaks", "regions")
 """Address of each published table, which is the name of its node."""
-NODE = {"raw": "frames_raw", "rate": "rate", "error": "rate_error", "residual": "residual"}
 
+Place = Annotated[float, Query(ge=-0.5, le=1e6, allow_inf_nan=False)]
 Frame = Annotated[int, Path(ge=0, le=MOST, description="number of the denoised frame, from 0", examples=[0])]
 Kind = Annotated[
-    schemas.FrameKind, Query(description="raw counts, denoised rate, its standard error, or the residual in errors")
+    FrameImage, Query(description="raw counts, denoised rate, its standard error, or the residual in errors")
 ]
 
 
@@ -115,9 +119,33 @@ async def numbers(
     return numbers_response(part, rows, columns, step, tag)
 
 
-async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: schemas.FrameKind) -> NDArray[Any]:
+@router.get("/frame/{frame}/profile", response_model=schemas.FrameProfile)
+async def profile(
+    record: FinishedFrames,
+    service: TheService,
+    frame: Frame,
+    row: Annotated[Place, Query(description="row of the first end, from 0 at the middle of the first pixel")],
+    column: Annotated[Place, Query(description="column of the first end")],
+    row_stop: Annotated[Place, Query(description="row of the other end")],
+    column_stop: Annotated[Place, Query(description="column of the other end")],
+    width: Annotated[int, Query(ge=1, le=1000, description="pixels across the line that are averaged")] = 1,
+) -> schemas.FrameProfile:
+    """Raw counts and denoised rate along a line, with standard errors."""
+    raw, rate, error = [await service.read_array(record.id, FRAME_IMAGES[kind], frame=frame) for kind in _PROFILED]
+    mask = np.asarray(await service.read_array(record.id, "mask"), bool)
+    ends = (row, column), (row_stop, column_stop)
+    try:
+        found = await asyncio.to_thread(line_profile, raw, rate, error, mask, *ends, width)
+    except ValueError as problem:
+        raise InputError(f"The line cannot be drawn: {problem}") from None
+    return schemas.FrameProfile.model_validate(
+        {name: [number(value) for value in values] for name, values in asdict(found).items()}
+    )
+
+
+async def _frame(service: TheService, record: AnalysisRecord, frame: int, kind: FrameImage) -> NDArray[Any]:
     """One frame, NaN where raw counts are masked; raises `InputError` if there is no such frame."""
-    values = await service.read_array(record.id, NODE[kind], frame=frame)
+    values = await service.read_array(record.id, FRAME_IMAGES[kind], frame=frame)
     if kind != "raw":
         return values
     mask = np.asarray(await service.read_array(record.id, "mask"), bool)

@@ -15,8 +15,6 @@ from twotime.errors import NotReady
 
 router = APIRouter(tags=["results"])
 
-_PAGE = 20
-
 
 @router.get("/latest", response_model=schemas.Latest)
 async def latest(
@@ -58,14 +56,8 @@ async def latest(
 
 async def _newest(service: TheService, sample: str | None) -> AnalysisRecord | None:
     """The newest finished analysis of correlation functions; None if there is none."""
-    offset, total = 0, 1
-    while offset < total:
-        records, total = await service.analyses(status="done", sample=sample, limit=_PAGE, offset=offset)
-        found = next((one for one in records if one.kind == "xpcs"), None)
-        if found is not None:
-            return found
-        offset += _PAGE
-    return None
+    records, _ = await service.analyses(status="done", sample=sample, kind="xpcs", limit=1)
+    return records[0] if records else None
 
 
 def _is_of(scan: LiveScan, sample: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Scans that still run: their progress and preliminary results."""
+"""Scans that still run: their progress and preliminary dynamics."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ from twotime.api import schemas
 from twotime.api.content.png import frame_png, scale, two_time_png
 from twotime.api.content.summary import q_dependence, roi_flags, roi_result
 from twotime.api.content.table_responses import number
-from twotime.api.dependencies import MOST, Roi, RunUid, Size, TheService
+from twotime.api.dependencies import MOST, LiveDynamics, Roi, RunUid, Size, TheService
 from twotime.catalog.results.live_scans import G2_QUANTITIES, LiveScan
 from twotime.errors import NotReady
 
@@ -37,6 +37,7 @@ async def view(uid: RunUid, service: TheService) -> schemas.LiveView:
     fits = [_with_nan(row) for row in known.get("fits") or []]
     return schemas.LiveView(
         **_state(scan).model_dump(),
+        newest=_newest(known),
         rois=[roi_result(row) for row in fits],
         flags=roi_flags(fits),
         q_dependence=[q_dependence(_with_nan(row)) for row in known.get("q_fit") or []],
@@ -45,7 +46,7 @@ async def view(uid: RunUid, service: TheService) -> schemas.LiveView:
 
 @router.get("/{uid}/g2", response_model=schemas.Table)
 async def g2(
-    uid: RunUid,
+    uid: LiveDynamics,
     service: TheService,
     roi: Annotated[int, Query(ge=0, le=MOST, description="number of the ROI, from 1")] = 1,
 ) -> schemas.Table:
@@ -62,7 +63,7 @@ async def g2(
 
 
 @router.get("/{uid}/intensity", response_model=schemas.LiveIntensity)
-async def intensity(uid: RunUid, service: TheService) -> schemas.LiveIntensity:
+async def intensity(uid: LiveDynamics, service: TheService) -> schemas.LiveIntensity:
     """Mean count per pixel so far, one list per ROI."""
     scan = await service.live_scan(uid)
     counts = await service.read_live_array(uid, "intensity")
@@ -86,7 +87,7 @@ async def intensity(uid: RunUid, service: TheService) -> schemas.LiveIntensity:
         }
     },
 )
-async def two_time_numbers(uid: RunUid, roi: Roi, service: TheService, kind: LiveKind = "raw") -> Response:
+async def two_time_numbers(uid: LiveDynamics, roi: Roi, service: TheService, kind: LiveKind = "raw") -> Response:
     """Two-time correlation function so far, averaged for the screen."""
     values, step, time_s = await _two_time(service, uid, roi, kind)
     low, high = await asyncio.to_thread(scale, values, kind)
@@ -109,7 +110,7 @@ async def two_time_numbers(uid: RunUid, roi: Roi, service: TheService, kind: Liv
     responses={200: {"content": {"image/png": {}}, "description": "Viridis; first frame lower left; NaN grey."}},
 )
 async def two_time_picture(
-    uid: RunUid, roi: Roi, service: TheService, kind: LiveKind = "raw", size: Size = 400
+    uid: LiveDynamics, roi: Roi, service: TheService, kind: LiveKind = "raw", size: Size = 400
 ) -> Response:
     """Two-time correlation function so far, as a picture."""
     values, _, _ = await _two_time(service, uid, roi, kind)
@@ -123,7 +124,7 @@ async def two_time_picture(
     response_class=Response,
     responses={200: {"content": {"image/png": {}}, "description": "Row 0 on top; logarithmic."}},
 )
-async def mean_frame(uid: RunUid, service: TheService, size: Size = 400) -> Response:
+async def mean_frame(uid: LiveDynamics, service: TheService, size: Size = 400) -> Response:
     """Mean of the frames so far."""
     frame = await service.read_live_array(uid, "mean_frame")
     content = await asyncio.to_thread(frame_png, frame, None, size, logarithmic=True)
@@ -154,11 +155,25 @@ def _frame_time_s(scan: LiveScan) -> float:
     return float(scan.metadata["frame_time_s"])
 
 
+def _newest(known: dict[str, Any]) -> schemas.LiveFrame | None:
+    """The newest denoised frame, where there is one."""
+    if "newest" not in known:
+        return None
+    names = ("frame", "frame_number", "frames_summed")
+    return schemas.LiveFrame(
+        **{name: known["newest"][name] for name in names},
+        shape=known["frame_shape"],
+        regions=known["recipe"]["regions"],
+        significance=known["recipe"]["peaks"]["significance"],
+    )
+
+
 def _state(scan: LiveScan) -> schemas.LiveScan:
     known = scan.metadata
     names = ("scan_id", "sample", "detector", "state", "message", "n_frames", "announced", "frame_time_s", "lag_s")
     return schemas.LiveScan(
         uid=scan.uid,
+        kind=known.get("kind", "xpcs"),
         n_shown=int(known.get("n_shown") or 0),
         bad_frames=int(known.get("bad_frames") or 0),
         warnings=list(known.get("warnings") or []),

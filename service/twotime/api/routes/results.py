@@ -31,6 +31,7 @@ from twotime.api.table_routes import add_table
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.errors import InputError, NotFound
 from twotime.export.files import Dialect
+from twotime.results import FrameImage
 
 router = APIRouter(prefix="/analyses/{analysis_id}", tags=["results"])
 
@@ -43,6 +44,17 @@ TABLES = {
     "q-fit": "q_fit",
 }
 """Address and node of each published table."""
+
+
+Ending = Literal["nxs", "h5", "pychx.h5", "html", "pdf", "txt", "tif", "edf"]
+Image = Annotated[
+    FrameImage | None, Query(description="which quantity of denoised frames a TIFF or EDF file holds; none: the rate")
+]
+_IMAGES = ("tif", "edf")
+_ENDINGS: dict[str, tuple[str, ...]] = {
+    "xpcs": ("nxs", "h5", "pychx.h5", "html", "pdf", "txt"),
+    "frames": ("nxs", "h5", "html", "pdf", "txt", *_IMAGES),
+}
 
 
 @router.get("/result", response_model=schemas.Result)
@@ -58,27 +70,38 @@ async def result(record: FinishedXpcs, service: TheService) -> schemas.Result:
     response_class=FileResponse,
     responses={
         200: {
-            "content": {"application/x-hdf5": {}, "text/html": {}, "application/pdf": {}, "text/plain": {}},
+            "content": {
+                "application/x-hdf5": {},
+                "text/html": {},
+                "application/pdf": {},
+                "text/plain": {},
+                "image/tiff": {},
+                "application/octet-stream": {},
+            },
             "description": "The whole analysis in one file.",
         }
     },
 )
-async def export(
-    record: Finished, service: TheService, ending: Literal["nxs", "h5", "pychx.h5", "html", "pdf", "txt"]
-) -> FileResponse:
+async def export(record: Finished, service: TheService, ending: Ending, image: Image = None) -> FileResponse:
     """The whole analysis in one file.
 
     NeXus (NXxpcs, with the paths of the APS), one HDF5 dataset per node, HDF5 with the names of pyCHX, a report with
-    pictures that needs nothing else as HTML or PDF, or its numbers as text. Denoised frames come as NeXus (NXdata) or
-    as one HDF5 dataset per node.
+    pictures that needs nothing else as HTML or PDF, or its numbers as text. Of denoised frames NeXus is
+    NXdata, there is nothing for pyCHX, and one quantity of them also comes as the pages of a TIFF or the blocks of an
+    EDF file, in float32, NaN where masked.
     """
-    if record.kind == "frames" and ending not in ("nxs", "h5"):
-        raise NotFound(f"Analysis {record.id} holds denoised frames; there are export.nxs and export.h5 of it.")
+    own = _ENDINGS[record.kind]
+    if ending not in own:
+        holds = "denoised frames" if record.kind == "frames" else "correlation functions"
+        files = ", ".join(f"export.{one}" for one in own)
+        raise NotFound(f"Analysis {record.id} holds {holds}; there are {files} of it.")
+    if image is not None and ending not in _IMAGES:
+        raise InputError(f"image is {image}, but export.{ending} holds all quantities; leave image out.")
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
     name = f"{record.id}.{ending}"
     dialect = Dialect.PYCHX if ending == "pychx.h5" else None
     try:
-        await service.export(record.id, folder / name, dialect)
+        await service.export(record.id, folder / name, dialect, image)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -127,6 +150,8 @@ _MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
     "pdf": "application/pdf",
     "txt": "text/plain; charset=utf-8",
+    "tif": "image/tiff",
+    "edf": "application/octet-stream",
 }
 _PER_FRAME = ("intensity", "frame_number", "bad_frames")
 

@@ -77,7 +77,7 @@ function markForm(record, mark) {
 
 const FILES = {
   xpcs: [["export.pdf", "Report as PDF"], ["fits.csv", "Fits as CSV"], ["g2.csv", "g₂ as CSV"]],
-  frames: [["export.nxs", "NeXus file"], ["peaks.csv", "Peaks as CSV"], ["regions.csv", "Regions as CSV"]],
+  frames: [["export.pdf", "Report as PDF"], ["export.nxs", "NeXus file"], ["export.tif", "Rates as TIFF"], ["peaks.csv", "Peaks as CSV"], ["regions.csv", "Regions as CSV"]],
 };
 
 const filesOf = (record) => FILES[record.kind].filter(([name]) => name !== "regions.csv" || record.recipe.regions.length);

@@ -20,7 +20,7 @@ const json = async (path, options) => (await answer(path, options)).json();
 
 const posted = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
-export const analyses = () => json("/analyses?limit=200");
+export const analyses = (kind = "") => json(`/analyses?limit=200${kind ? `&kind=${kind}` : ""}`);
 export const analysis = (id) => json(`/analyses/${id}`);
 export const runs = () => json("/runs?limit=30");
 export const result = (id) => json(`/analyses/${id}/result`);
@@ -46,6 +46,9 @@ export function frame(id, number, kind, size, { rows, columns }, signal) {
   return picture(`/analyses/${id}/frame/${number}.f32?${new URLSearchParams({ kind, size, row, row_stop, column, column_stop })}`, { signal });
 }
 
+/** Counts and rates along a line {row, column, row_stop, column_stop, width}. */
+export const frameProfile = (id, number, line) => json(`/analyses/${id}/frame/${number}/profile?${new URLSearchParams(line)}`);
+
 export const queue = () => json("/queue");
 export const first = (id) => json(`/analyses/${id}/first`, { method: "POST" });
 export const pause = (paused) => json(`/queue/${paused ? "pause" : "resume"}`, { method: "POST" });
@@ -55,6 +58,8 @@ export const live = (uid) => json(`/live/${uid}`);
 export const liveG2 = async (uid, roi) => (await json(`/live/${uid}/g2?roi=${roi}`)).columns;
 export const liveIntensity = (uid) => json(`/live/${uid}/intensity`);
 export const liveTwoTime = (uid, roi, kind) => picture(`/live/${uid}/two-time/${roi}.f32?kind=${kind}`);
+export const liveFrame = (uid, kind) => picture(`/live/${uid}/frame.f32?kind=${kind}`);
+export const liveTable = async (uid, name) => (await json(`/live/${uid}/${name}`)).columns;
 export const liveFrameAddress = (uid, frames) => `${BASE}/live/${uid}/mean-frame.png?size=500&frames=${frames}`;
 
 export const runFrameAddress = (uid, detector, orientation) =>

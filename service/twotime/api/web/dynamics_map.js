@@ -14,7 +14,7 @@ const HEIGHT = 400;
 /** Card with the map; `draw(asked, current)` asks for it and draws, `current` says whether it is still wanted. */
 export function mapCard() {
   const plot = el("div", { class: "plot" });
-  const words = el("span", { class: "under" });
+  const words = el("span", { class: "under map-words" });
   const far = el("ul", { class: "notes few", hidden: true });
   const picture = el("img", { alt: "", hidden: true });
   const told = el("p", {}, "Point at a dot to see its two-time function; click it to open its scan.");
@@ -96,6 +96,12 @@ function scale(values, log, words) {
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
   const [low, high] = [at(0.01), at(0.99)];
   if (!log && !words) return {};
-  const places = [0, 1, 2, 3, 4].map((i) => low + (i / 4) * (high - low));
-  return { tickvals: places, ticktext: places.map((one) => (words ? words(one) : plain(10 ** one, 2))) };
+  if (words) {
+    const places = [0, 1, 2, 3].map((i) => low + (i / 3) * (high - low));
+    return { tickvals: places, ticktext: places.map(words) };
+  }
+  const decades = [];
+  for (let power = Math.floor(low); power <= high; power++) decades.push(...[1, 2, 5].map((digit) => Math.log10(digit) + power));
+  const round = decades.filter((one) => one >= low && one <= high);
+  return round.length > 1 ? { tickvals: round, ticktext: round.map((one) => plain(10 ** one, 2)) } : {};
 }

@@ -5,6 +5,7 @@ import { ABOVE, axis, bar, colour, CONFIG, DIVERGING, layout, MAGMA } from "./pl
 const LARGEST_RESIDUAL = 4;
 const DECADES = 4;
 const TITLES = { raw: "raw counts", rate: "denoised rate", error: "standard error of the rate", residual: "residual, in standard deviations" };
+const LINE_COLOUR = "#ff5a4d";
 const LEFT = 48;
 const RIGHT = 96;
 
@@ -33,7 +34,8 @@ export function framePictures(div, parts, view, logarithmic, marks) {
     figure[`coloraxis${n ? n + 1 : ""}`] = { ...scale, colorbar: { ...bar(titles[name], 1.01, spans[name], false), ...scale.colorbar, y: (from + to) / 2, len: (to - from) * 0.96, yanchor: "middle" } };
   });
   const traces = kinds.map((kind, n) => heatmap(parts[kind], kind, n, logarithmic && kind !== "residual", kind === "error" ? ends.error : ends.counts));
-  kinds.forEach((_, n) => figure.shapes.push(...outlines(marks.regions, n)));
+  kinds.forEach((_, n) => figure.shapes.push(...outlines(marks.regions, n), ...(marks.line ? [drawnLine(marks.line, n)] : [])));
+  if (marks.drawing) Object.assign(figure, { dragmode: "drawline", newshape: { line: { color: LINE_COLOUR, width: 2 } } });
   traces.push(circles(marks.peaks, 1));
   return Plotly.react(div, traces, figure, { ...CONFIG, doubleClick: false, showTips: false });
 }
@@ -120,6 +122,11 @@ function outlines(regions, n) {
   });
 }
 
+function drawnLine({ row, column, row_stop, column_stop }, n) {
+  const id = n ? n + 1 : "";
+  return { type: "line", xref: `x${id}`, yref: `y${id}`, x0: column, y0: row, x1: column_stop, y1: row_stop, line: { color: LINE_COLOUR, width: 1.4, dash: "dot" } };
+}
+
 function circles(peaks, n) {
   return {
     type: "scatter", mode: "markers", name: "peaks", xaxis: `x${n + 1}`, yaxis: `y${n + 1}`,
@@ -136,6 +143,38 @@ export function onFrameZoom(div, look) {
     if (Object.keys(change).some((name) => /^[xy]axis\d*\.range/.test(name))) look({ x: [...div.layout.xaxis.range], y: [...div.layout.yaxis.range] });
   });
   div.on("plotly_doubleclick", () => look(null));
+}
+
+/** Tell `take` of a line that was drawn, {x0, y0, x1, y1} in pixels. */
+export function onLine(div, take) {
+  div.on("plotly_relayout", ({ shapes }) => {
+    const last = shapes?.at(-1);
+    if (last?.type === "line" && last.line.color === LINE_COLOUR && last.line.dash !== "dot") take(last);
+  });
+}
+
+/** Raw counts and the denoised rate, with its error as a band, along a line. */
+export function profilePlot(div, rows, logarithmic) {
+  // On a logarithmic axis the band ends where nothing is left of it.
+  const floor = logarithmic ? Math.min(...rows.rate.filter((one) => one > 0)) / 10 : -Infinity;
+  const ends = [1, -1].map((sign) => rows.rate.map((one, i) => Math.max(floor, one + sign * rows.rate_error[i])));
+  const places = rows.distance.map((_, i) => [rows.row[i], rows.column[i]]);
+  const band = { x: rows.distance, type: "scatter", mode: "lines", line: { width: 0, color: colour("denoised") }, hoverinfo: "skip", showlegend: false };
+  const traces = [
+    { ...band, y: ends[1] },
+    { ...band, y: ends[0], fill: "tonexty", opacity: 0.25 },
+    {
+      name: "raw", x: rows.distance, y: rows.raw, customdata: places, type: "scatter", mode: "markers", marker: { color: colour("raw"), size: 6, symbol: "circle-open" },
+      error_y: { array: rows.raw_error, color: colour("raw"), thickness: 1, width: 0 },
+      hovertemplate: "row %{customdata[0]:.1f}, column %{customdata[1]:.1f}<br><b>%{y:.3g}</b> ± %{error_y.array:.2g} counts<extra>raw</extra>",
+    },
+    {
+      name: "denoised, with its standard error", x: rows.distance, y: rows.rate, customdata: places.map((place, i) => [...place, rows.rate_error[i]]), type: "scatter", mode: "lines", line: { color: colour("denoised"), width: 2 },
+      hovertemplate: "row %{customdata[0]:.1f}, column %{customdata[1]:.1f}<br><b>%{y:.3g}</b> ± %{customdata[2]:.2g} counts<extra>denoised</extra>",
+    },
+  ];
+  const figure = layout({ height: 320, showlegend: true, legend: ABOVE, xaxis: axis("distance along the line (pixel)"), yaxis: axis("counts per pixel", logarithmic ? { type: "log" } : { rangemode: "tozero" }), hovermode: "closest" });
+  return Plotly.react(div, traces, figure, CONFIG);
 }
 
 /** Counts, raw and denoised, against the scan variable or the number of the frame; a line marks the chosen frame. */

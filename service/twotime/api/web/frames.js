@@ -3,8 +3,9 @@
 import * as api from "./api.js";
 import { verdictCard } from "./answers.js";
 import { el, say } from "./dom.js";
-import { countsPlot, framePictures, onFrameZoom } from "./frame_plots.js";
+import { countsPlot, framePictures, onFrameZoom, onLine } from "./frame_plots.js";
 import { plain, withError } from "./format.js";
+import { lineThrough, profileCard } from "./profile.js";
 
 const PAUSE_MS = 250;
 const POINTS = Math.min(1000, Math.round(480 * devicePixelRatio));
@@ -45,6 +46,8 @@ function layout(record, summary, verdict, tables) {
     regions: card(tables.regions ? "Counts of a region" : "Counts of whole frames", counts, tables.regions ? pickRegion : el("span", { class: "under" }, "Name regions in the recipe to have their counts.")),
     peaks: card("Peaks of this frame", peaks),
   };
+  const first = lineThrough(tables.peaks.frame.length ? rowsOf(tables.peaks)[strongest(tables.peaks)] : null, summary.shape);
+  const profile = profileCard(summary.shape, first, (line) => api.frameProfile(record.id, state.frame, line), () => show().catch(failed));
   const read = { frame: null, window: null, parts: null, wholes: null };
   let asked = new AbortController();
 
@@ -89,7 +92,8 @@ function layout(record, summary, verdict, tables) {
 
   let listening = false;
   async function put(parts) {
-    const marks = { regions: record.recipe.regions, peaks: peaksOf(tables.peaks, state.frame) };
+    const { line, drawing } = profile.current;
+    const marks = { regions: record.recipe.regions, peaks: peaksOf(tables.peaks, state.frame), line, drawing };
     await framePictures(pictures, parts, state.view, state.logarithmic, marks);
     const { step } = parts.raw;
     detail.textContent = step === 1 ? "" : `each point the mean of ${step} × ${step} pixels; drag over a part to see it in detail`;
@@ -97,6 +101,7 @@ function layout(record, summary, verdict, tables) {
     if (listening) return;
     listening = true;
     onFrameZoom(pictures, look);
+    onLine(pictures, profile.drawn);
   }
 
   function pixelsOf({ x, y }) {
@@ -142,7 +147,7 @@ function layout(record, summary, verdict, tables) {
   async function drawFrame(pause = 0) {
     about.textContent = words();
     drawPeaks();
-    await Promise.all([drawCounts(), show(pause)]);
+    await Promise.all([drawCounts(), show(pause), profile.show()]);
   }
 
   /** A sentence of the verdict leads to the frame or the region that it is about. */
@@ -163,30 +168,30 @@ function layout(record, summary, verdict, tables) {
   return {
     draw: () => drawFrame(),
     verdict: verdictCard(verdict, lead),
-    sections: [cards.frames, el("div", { class: "pair" }, cards.regions, cards.peaks)],
+    sections: [cards.frames, profile.section, el("div", { class: "pair" }, cards.regions, cards.peaks)],
   };
 }
 
-const card = (title, plot, ...extra) => el("section", { class: "card", "aria-label": title }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
+export const card = (title, plot, ...extra) => el("section", { class: "card", "aria-label": title }, el("div", { class: "head" }, el("h3", {}, title), ...extra), plot);
 
 const strongest = ({ significance }) => significance.indexOf(Math.max(...significance));
 
-function only(columns, name, value) {
+export function only(columns, name, value) {
   const own = columns[name].flatMap((one, i) => (one === value ? [i] : []));
   return Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, own.map((i) => values[i])]));
 }
 
-function peaksOf(columns, frame) {
-  const own = only(columns, "frame", frame);
-  return own.frame.map((_, i) => Object.fromEntries(Object.entries(own).map(([key, values]) => [key, values[i]])));
-}
+/** Columns of a table as rows. */
+export const rowsOf = (columns) => columns.frame.map((_, i) => Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, values[i]])));
+
+const peaksOf = (columns, frame) => rowsOf(only(columns, "frame", frame));
 
 /** Counts of whole frames, whose errors are those of counting. */
-const wholeFrames = (frames) => ({ frame: frames.frame, scan_value: frames.scan_value, counts: frames.counts, counts_error: frames.counts.map(Math.sqrt) });
+export const wholeFrames = (frames) => ({ frame: frames.frame, scan_value: frames.scan_value, counts: frames.counts, counts_error: frames.counts.map(Math.sqrt) });
 
 const COLUMNS = [["row", ""], ["column", ""], ["σ", ""], ["raw counts", ""], ["denoised", ""], ["width", "pixel"]];
 
-function peakTable(peaks, near) {
+export function peakTable(peaks, near) {
   const head = el("tr", {}, COLUMNS.map(([name, unit]) => el("th", { scope: "col" }, name, unit ? el("small", {}, ` (${unit})`) : "")));
   const cell = (one, name) => {
     const [value, error] = withError({ value: one[name], error: one[`${name}_error`] });

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { card, notes } from "./analysis.js";
 import { el } from "./dom.js";
 import { duration, plain } from "./format.js";
+import { liveFrames } from "./live_frames.js";
 import { dispersionPlot, g2Plot, intensityPlot, onZoom, twoTimePlot } from "./plots.js";
 import { roiTable, select } from "./rois.js";
 
@@ -24,7 +25,7 @@ export function showLive(main, uid, current) {
     el("div", { class: "pair" }, card("Intensity", plots.intensity), card("Mean frame", frame)),
   );
   main.replaceChildren(head, waiting, sections);
-  const state = { roi: null, view: null, table: null, busy: false, again: false, zoomed: null, listening: false };
+  const state = { frames: null, roi: null, view: null, table: null, busy: false, again: false, zoomed: null, listening: false };
 
   async function update() {
     if (state.busy) return void (state.again = true);
@@ -44,6 +45,7 @@ export function showLive(main, uid, current) {
   async function draw() {
     const { view } = state;
     head.replaceChildren(header(view));
+    if (view.newest) return drawFrames();
     if (!view.rois.length) return;
     waiting.hidden = true;
     sections.hidden = false;
@@ -54,6 +56,15 @@ export function showLive(main, uid, current) {
     if (focused) state.table.querySelector('tr[aria-selected="true"]')?.focus();
     frame.src = api.liveFrameAddress(uid, view.n_frames);
     await Promise.all([dispersionPlot(plots.dispersion, view.rois, view.q_dependence), drawRoi()]);
+  }
+
+  async function drawFrames() {
+    if (!state.frames) {
+      state.frames = liveFrames(uid, current);
+      waiting.hidden = true;
+      main.append(...state.frames.sections);
+    }
+    await state.frames.draw(state.view.newest);
   }
 
   async function drawRoi() {
@@ -101,7 +112,7 @@ function header(view) {
     ["scan", view.scan_id ?? "–"],
     ["run", el("code", { title: view.uid }, view.uid.slice(0, 8))],
     ["frames", `${view.n_frames}${whole}`],
-    ["frame time", duration(view.frame_time_s)],
+    view.frame_time_s === null ? null : ["frame time", duration(view.frame_time_s)],
     view.lag_s === null ? null : ["behind the detector", `${plain(view.lag_s, 2)} s`],
     view.bad_frames ? ["left out", `${view.bad_frames}`] : null,
   ];

@@ -13,7 +13,7 @@ const main = at("analysis");
 const LIVE = "live/";
 const RECIPE = "recipe/";
 const SERIES = "series";
-const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: null, seen: {}, words: "", ticked: null, redraw: null, live: null, series: null, read: false };
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [], expected_starts_s: [] }, chosen: null, seen: {}, words: "", ticked: null, redraw: null, live: null, series: null, kind: "", read: false };
 
 /** Take the id and the view out of the address: `#id~roi=2&age=0.5&zoom=x0,x1,y0,y1` or `#series~sample=gel&x=time`. */
 function readAddress() {
@@ -34,7 +34,9 @@ const words = () => at("search").value.trim().toLowerCase();
 function draw() {
   // Events may come before the lists, which then would seem to be empty.
   if (!state.read) return;
-  const all = [...state.analyses.values()].sort((a, b) => b.created_time - a.created_time);
+  const known = [...state.analyses.values()].sort((a, b) => b.created_time - a.created_time);
+  const all = known.filter((one) => !state.kind || one.kind === state.kind);
+  at("kind").hidden = !state.kind && new Set(known.map((one) => one.kind)).size < 2;
   const number = showAnalyses(at("analyses"), all, state.chosen, words(), choose, state.ticked && { has: (id) => state.ticked.has(id), toggle: tick });
   at("analyses-count").textContent = number ? `(${number})` : "";
   const running = [...state.lives.values()].filter((one) => one.state === "running");
@@ -50,7 +52,7 @@ function drawQueue() {
   at("queue-count").textContent = waiting.length ? `(${waiting.length})` : "";
   at("queue-pause").textContent = paused ? "Resume" : "Pause";
   at("queue-words").textContent = paused ? "Paused: nothing further is begun." : "";
-  showQueue(at("queue"), waiting, state.analyses, { choose, first, cancel });
+  showQueue(at("queue"), state.queue, state.analyses, { choose, first, cancel });
 }
 
 /** Take in the queue as the service tells it. */
@@ -69,9 +71,10 @@ function askQueue() {
 }
 
 async function reload() {
-  const [listed, runs, lives, queue] = await Promise.all([api.analyses(), api.runs(), api.lives(), api.queue()]);
+  const [listed, ofKind, runs, lives, queue] = await Promise.all([api.analyses(), state.kind ? api.analyses(state.kind) : { analyses: [] }, api.runs(), api.lives(), api.queue()]);
   Object.assign(state, { queue, read: true });
-  state.analyses = new Map(listed.analyses.map((one) => [one.id, one]));
+  // The newest of all may hold few of one kind.
+  state.analyses = new Map([...listed.analyses, ...ofKind.analyses].map((one) => [one.id, one]));
   state.runs = runs.runs;
   state.lives = new Map(lives.map((one) => [one.uid, one]));
   const running = lives.find((one) => one.state === "running");
@@ -271,6 +274,10 @@ at("ticked").addEventListener("click", () => {
   openSeries(`id=${ids.join()}`);
 });
 at("search").addEventListener("input", draw);
+at("kind").addEventListener("change", () => {
+  state.kind = at("kind").value;
+  reload().catch(failed);
+});
 at("queue-pause").addEventListener("click", () => api.pause(!state.queue.paused).then(queued).catch(failed));
 addEventListener("hashchange", () => {
   const id = readAddress();

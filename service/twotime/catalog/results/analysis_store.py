@@ -21,7 +21,7 @@ from typing import Any, Literal
 import structlog
 from tiled.client.container import Container
 from tiled.client.utils import ClientError
-from tiled.queries import Eq, In, Like, SpecsQuery
+from tiled.queries import Eq, In, KeyPresent, Like, SpecsQuery
 from tiled.structures.core import Spec
 
 from twotime.catalog.results.analysis_record import (
@@ -33,6 +33,7 @@ from twotime.catalog.results.analysis_record import (
     Claim,
     ClaimLost,
     MarkValue,
+    Priority,
     Status,
     plain,
     read_record,
@@ -78,6 +79,8 @@ class AnalysisStore:
         force: bool = False,
         automatic: bool = False,
         parents: Sequence[str] = (),
+        priority: Priority = "asked",
+        share: Sequence[str] = (),
     ) -> AnalysisRecord:
         """Queue an analysis, or find the one that the same request made before.
 
@@ -90,6 +93,7 @@ class AnalysisStore:
         force : queue it again even if it has ended; an analysis that waits or runs stays as it is
         automatic : requested by the automatic mode
         parents : ids of analyses that this one replaces
+        priority, share : decide the place in the queue
 
         Returns
         -------
@@ -115,6 +119,8 @@ class AnalysisStore:
             "versions": dict(versions),
             "parents": [facts.uid, *parents],
             "automatic": automatic,
+            "priority": priority,
+            "share": [*share],
             "created_time": now,
             "updated_time": now,
         }
@@ -125,7 +131,8 @@ class AnalysisStore:
                 )
             except ClientError as error:
                 raise_unless_conflict(error)
-                return self._requeue_if_forced(self.get(key), force, list(facts.access_tags))
+                changes = {"priority": priority, "share": [*share]}
+                return self._requeue_if_forced(self.get(key), force, list(facts.access_tags), changes)
         return _record(node)
 
     def get(self, key: str) -> AnalysisRecord:
@@ -154,6 +161,7 @@ class AnalysisStore:
         scan_id: int | None = None,
         sample: str | None = None,
         mark: str | None = None,
+        kind: str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[AnalysisRecord], int]:
@@ -165,6 +173,7 @@ class AnalysisStore:
         raw_uid : uid of the run, the beginning of one, or several whole uids
         scan_id, sample : of the run
         mark : good, bad or look again
+        kind : xpcs or frames
         limit, offset : number to return, number to skip before
 
         Returns
@@ -176,6 +185,10 @@ class AnalysisStore:
         for name, value in (("status", status), ("scan_id", scan_id), ("sample", sample), ("mark.value", mark)):
             if value is not None:
                 found = found.search(Eq(name, value))
+        if kind == "xpcs":
+            found = found.search(KeyPresent("recipe.kind", exists=False))  # Recipes of this kind do not name it.
+        elif kind is not None:
+            found = found.search(Eq("recipe.kind", kind))
         if isinstance(raw_uid, str):
             found = found.search(Eq("raw_uid", raw_uid) if len(raw_uid) >= 36 else Like("raw_uid", _like(raw_uid)))
         elif raw_uid is not None:
@@ -357,7 +370,9 @@ class AnalysisStore:
             create_once(attempts, f"{claim.attempt}-cancel", {"owner": owner, "time": time.time()})
         return self.get(key)
 
-    def _requeue_if_forced(self, record: AnalysisRecord, force: bool, access_tags: list[str]) -> AnalysisRecord:
+    def _requeue_if_forced(
+        self, record: AnalysisRecord, force: bool, access_tags: list[str], changes: dict[str, Any]
+    ) -> AnalysisRecord:
         if not (force and record.ended):
             return record
         self._update_access_tags(record, access_tags)
@@ -375,6 +390,7 @@ class AnalysisStore:
             timings_s={},
             warnings=[],
             facts={},
+            **changes,
         )
 
     def _update_access_tags(self, record: AnalysisRecord, access_tags: list[str]) -> None:

@@ -33,8 +33,12 @@ ARRAYS = {
     "g2": ("roi", "quantity", "lag"),
     "intensity": ("roi", "cell"),
     "mean_frame": ("row", "column"),
+    "frame_raw": ("row", "column"),
+    "frame_rate": ("row", "column"),
+    "frame_error": ("row", "column"),
+    "frame_residual": ("row", "column"),
 }
-"""Arrays of a live scan and their axes. A cell is `frames_per_cell` frames."""
+"""Arrays of a live scan and their axes. A cell is `frames_per_cell` frames; of denoised frames the newest is there."""
 G2_QUANTITIES = ("lag_s", "g2_raw", "g2_raw_error", "g2_raw_fit", "g2_denoised", "g2_denoised_error", "g2_denoised_fit")
 
 
@@ -45,7 +49,7 @@ class LiveScan:
     Attributes
     ----------
     uid : of the run
-    metadata : scan_id, sample, state ("waiting", "running", "ended", "failed"), message, n_frames, announced,
+    metadata : kind, scan_id, sample, state ("waiting", "running", "ended", "failed"), message, n_frames, announced,
         frame_time_s, frames_per_cell, rois, fits, warnings, updated_time, and more
     """
 
@@ -158,8 +162,8 @@ def _node(results: Container, uid: str) -> Container:
 
 
 def _make_room(parent: Container, uid: str) -> None:
-    """Remove an earlier node of the same run, and the oldest nodes beyond `MOST_KEPT`."""
-    there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("created_time") or 0))
+    """Remove an earlier node of the same run and, beyond `MOST_KEPT`, the nodes that were not written for longest."""
+    there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("updated_time") or 0))
     old = [key for key, _ in there if key != uid][: max(0, len(there) - MOST_KEPT + 1)]
     for key in {*old, *({uid} & {key for key, _ in there})}:
         remove(parent, key)

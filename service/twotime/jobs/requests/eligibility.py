@@ -58,15 +58,17 @@ def judge(
     return Verdict(True, f"ended with success and holds frames of {detectors[0]}")
 
 
-def judge_beginning(start: Mapping[str, Any]) -> Verdict:
+def judge_beginning(start: Mapping[str, Any], kind: str = "xpcs") -> Verdict:
     """Decide whether a run that has just started is followed live; `judge` without stop document and frames.
 
     Examples
     --------
     >>> judge_beginning({"motors": ["th"]}).reason
     'it moves th while counting; XPCS_data: True would select it'
+    >>> judge_beginning({"motors": ["temperature"]}, "frames").taken
+    True
     """
-    against = _reason_against(start, moved="moves")
+    against = _reason_against(start, moved="moves") if kind == "xpcs" else None
     return Verdict(against is None, against or "it has begun")
 
 
