@@ -142,7 +142,8 @@ def test_report_has_all_tables_and_figures() -> None:
         {
             "level": level,
             "methods": {
-                name: {"relative_error": 0.2, "exposure": 20.0, "psnr": 30.0} for name in ("raw counts", "denoised")
+                name: {"relative_error": 0.2, "exposure": 20.0, "psnr": 30.0, "ms_ssim": 0.9}
+                for name in ("raw counts", "denoised")
             },
             "coverage": {"one": 0.68, "two": 0.95, "peak_one": 0.7, "peak_two": 0.94},
         }
