@@ -25,7 +25,20 @@ LAGS = np.unique(np.geomspace(1, 200, 30).astype(int))
 ERROR = 0.04
 
 
-def analysis_at(temperature: float, sample: str, *, seed: int | None = None, q: tuple[float, ...] = QS) -> Analysis:
+PLACE = (-0.4, -0.8)
+"""On the map of dynamics, of the first ROI; where simple diffusion lies."""
+APART = 0.1
+"""Between neighbouring ROIs there."""
+
+
+def analysis_at(
+    temperature: float,
+    sample: str,
+    *,
+    seed: int | None = None,
+    q: tuple[float, ...] = QS,
+    place: tuple[float, float] = PLACE,
+) -> Analysis:
     """What an analysis publishes; values scatter by their errors where there is a seed."""
     rng = np.random.default_rng(seed)
     scatter = (lambda size: rng.normal(size=size)) if seed is not None else np.zeros
@@ -36,6 +49,9 @@ def analysis_at(temperature: float, sample: str, *, seed: int | None = None, q: 
         error = ERROR * (value if name != "baseline" else 0.02) * np.ones(len(qs))
         fits[name] = value + error * scatter(len(qs))
         fits[f"{name}_error"] = error
+    for name, middle in zip(("map_x", "map_y"), place, strict=True):
+        fits[name] = middle + APART * np.arange(len(qs)) + 0.05 * scatter(len(qs))
+        fits[f"{name}_error"] = 0.05
     fits = fits.assign(trusted=True, flag="")
     g2 = pd.concat([_curve(roi, one, diffusion, scatter) for roi, one in enumerate(qs, 1)], ignore_index=True)
     law = {
@@ -48,8 +64,13 @@ def analysis_at(temperature: float, sample: str, *, seed: int | None = None, q: 
         "exponent_error": 0.1,
         "reason": "",
     }
+    two_time = np.broadcast_to(1 + 0.2 * np.exp(-np.abs(np.subtract.outer(*2 * [np.arange(5.0)]))), (len(qs), 5, 5))
     return Analysis(
-        arrays={"frame_number": np.arange(5), "bad_frames": np.zeros(5, bool)},
+        arrays={
+            "frame_number": np.arange(5),
+            "bad_frames": np.zeros(5, bool),
+            **dict.fromkeys(("two_time", "two_time_denoised"), two_time.astype(np.float32)),
+        },
         tables={"fits": fits, "g2": g2, "q_fit": pd.DataFrame([law])},
         resolved={"sample": sample, "frame_time_s": FRAME_TIME_S, "recipe": {}, "sources": {}},
     )
@@ -65,6 +86,7 @@ def publish(
     older: bool = False,
     seed: int | None = None,
     started: float = STARTED,
+    place: tuple[float, float] = PLACE,
     **changes: Any,
 ) -> str:
     """Write documents of a run with a baseline, publish an analysis as a worker does; returns its id.
@@ -74,6 +96,7 @@ def publish(
     uid : of a run that exists
     older : as versions did that kept the headline numbers in tables alone
     started : start of scan 0; each further one is a second later
+    place : of the first ROI on the map of dynamics
     changes : of what the run says of itself
     """
     root = open_root(settings)
@@ -82,7 +105,7 @@ def publish(
         store = AnalysisStore(results_container(root, settings))
         record = store.claim(request(store, run_facts(uid=uid, scan_id=scan_id, sample=sample, **changes)).id, "t", 0)
         assert record is not None
-        TiledSink(store, record).publish(analysis_at(temperature, sample, seed=seed))
+        TiledSink(store, record).publish(analysis_at(temperature, sample, seed=seed, place=place))
         if older:
             before = {name: value for name, value in store.get(record.id).facts.items() if name != "headline"}
             patch = [{"op": "replace", "path": "/facts", "value": before}]

@@ -25,6 +25,7 @@ from cnn_ed.applicability import (
     residual_structure,
 )
 from cnn_ed.inference import AppliedStack
+from cnn_ed.latent_map import DIMENSIONS, LatentMap
 from cnn_ed.network import Architecture, EncoderDecoderStack
 from cnn_ed.posterior import Estimates, Estimator
 from cnn_ed.posterior.measured import WindowCurves
@@ -68,6 +69,8 @@ class DenoisedTwoTime:
     latent_distance : from the training inputs, median over the windows; NaN where bad frames leave none
     applicability : whether to trust it, and why not
     scale : (N,) frames per block at which each lag was denoised; 0 where it was not
+    place, place_error : (2,) on the map of dynamics (see `cnn_ed.latent_map`) with the standard error from up to three
+        parts of the scan; NaN where bad frames leave no window, or the weights have no map
     """
 
     values: NDArray[np.float32]
@@ -82,6 +85,8 @@ class DenoisedTwoTime:
     latent_distance: float
     applicability: Applicability
     scale: NDArray[np.float32]
+    place: NDArray[np.float64]
+    place_error: NDArray[np.float64]
 
 
 class Ensemble:
@@ -99,6 +104,7 @@ class Ensemble:
     window : frames of a window
     limits : what the models were trained on
     calibration : of the errors of denoised fits; None for models that were never calibrated
+    latent_map : the map of dynamics; None for models that were trained before there was one
 
     Examples
     --------
@@ -114,6 +120,7 @@ class Ensemble:
         self.architecture = stack.architecture
         self.window = stack.architecture.window
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
+        self.latent_map = LatentMap.of_plain(card["latent_map"]) if card.get("latent_map") else None
         self._models = AppliedStack(stack)
         limits = card["limits"]
         self.limits = Limits(
@@ -379,6 +386,7 @@ class Ensemble:
         g2 = g2_members.mean(axis=0)
         inputs = np.concatenate([part.inputs for part in parts])
         latent = np.concatenate([part.latent for part in parts], axis=1)
+        place, place_error = self._place(parts)
         raw = one_time(c2, max_lag=int(lag[-1]))
         own = lag[lag <= len(raw.g2)] - 1
         denoised = Denoised(
@@ -405,7 +413,21 @@ class Ensemble:
             latent_distance=denoised.distance,
             applicability=judge(self.limits, denoised, self.calibration),
             scale=np.where(np.arange(len(c2)) < every * self.window, np.float32(every), np.float32(0)),
+            place=place,
+            place_error=place_error,
         )
+
+    def _place(self, parts: "list[_Part]") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Place on the map of dynamics and its standard error, from the scatter over parts of the scan."""
+        unknown = np.full(DIMENSIONS, np.nan)
+        if self.latent_map is None:
+            return unknown, unknown
+        latent = _latent_by_age(parts)
+        places = self.latent_map.places(latent[np.isfinite(latent).all(axis=(1, 2))])
+        if not len(places):
+            return unknown, unknown
+        error = places.std(axis=0, ddof=1) / np.sqrt(len(places)) if len(places) > 1 else unknown
+        return places.mean(axis=0), error
 
 
 @dataclass(frozen=True)
@@ -453,6 +475,15 @@ def _g2_by_age(parts: list[_Part]) -> NDArray[np.float64]:
         count = np.maximum(known.sum(axis=0), 1)
         curves.append(np.where(known.any(axis=0), np.where(known, bands, 0).sum(axis=0) / count, np.nan))
     return np.array(curves)
+
+
+def _latent_by_age(parts: list[_Part]) -> NDArray[np.float64]:
+    """Mean latent vectors (A, K, latent) of the windows of all parts in order of age; A as in `_g2_by_age`."""
+    n_frames, window = parts[0].mean.shape
+    ages = [np.array_split(part.latent, min(3, n_frames // window), axis=1) for part in parts]
+    together = [np.concatenate(own, axis=1) for own in zip(*ages, strict=True)]
+    missing = np.full(parts[0].latent[:, 0:0].shape[::2], np.nan)
+    return np.array([one.mean(axis=1, dtype=float) if one.shape[1] else missing for one in together])
 
 
 def _weighted_g2(parts: list[_Part]) -> NDArray[np.float64]:

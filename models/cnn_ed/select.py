@@ -16,6 +16,7 @@ from cnn_ed.cost import one_time_of
 from cnn_ed.dataset import Examples, full_windows
 from cnn_ed.evaluate import FEWEST_WINDOWS
 from cnn_ed.inference import AppliedStack
+from cnn_ed.latent_map import LatentMap
 from cnn_ed.network import EncoderDecoderStack
 from cnn_ed.schedule import Schedule
 from cnn_ed.train import Trained
@@ -70,6 +71,7 @@ def write_version(
         "validation_cost": trained.validation_cost[chosen].tolist(),
         "validation_one_time": trained.validation_one_time[chosen].tolist(),
         "limits": _plain(limits_of(stack, training)),
+        "latent_map": latent_map_of(stack, training).plain(),
         "calibration": None,
         **provenance,
     }
@@ -98,6 +100,12 @@ def limits_of(stack: EncoderDecoderStack, training: Examples) -> Limits:
         residual_floor=floor,
         residual=residual,
     )
+
+
+def latent_map_of(stack: EncoderDecoderStack, training: Examples) -> LatentMap:
+    """The map of dynamics that the training windows span."""
+    windows = full_windows(training.inputs, training.window).numpy()
+    return LatentMap.of_training(AppliedStack(stack).apply(windows)[1])
 
 
 def _usual_residuals(

@@ -23,7 +23,7 @@ import pandas as pd
 import xarray as xr
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from twotime.client_series import SeriesTable
+from twotime.client_series import DynamicsMapTable, SeriesTable
 
 Kind = Literal["raw", "denoised", "spread", "difference"]
 FrameKind = Literal["raw", "rate", "error", "residual"]
@@ -126,6 +126,15 @@ class Client:
             return found
 
         return SeriesTable(ask)
+
+    def map(self, **which: Any) -> DynamicsMapTable:
+        """ROIs of many scans on one plane, on which like dynamics lie near each other.
+
+        Parameters
+        ----------
+        which : as in `series`
+        """
+        return DynamicsMapTable(self.request("GET", "/series/map", params=which).json())
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request below ``/api/v1``; raises `ServiceError` with the service's own sentence."""

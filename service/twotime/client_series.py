@@ -142,6 +142,49 @@ class SeriesTable:
         return found
 
 
+class DynamicsMapTable:
+    """ROIs of many scans on the map of dynamics; made by `twotime.client.Client.map`.
+
+    Parameters
+    ----------
+    found : the answer of ``GET /api/v1/series/map``
+
+    Attributes
+    ----------
+    dots : one row per scan and ROI: map_x, map_y, their errors, distance from earlier scans of the sample, and the
+        numbers of the ROI; ``attrs["units"]`` has the unit of each column
+    scans : one row per scan: distance, unlike
+    sentences : one for each scan that is unlike the earlier ones of its sample
+    """
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.dots, self.scans = _table(found["dots"]), _table(found["scans"])
+        self.sentences: list[str] = found["sentences"]
+        self.without_place: int = found["without_place"]
+
+    def __repr__(self) -> str:
+        unlike = f", {len(self.sentences)} scans unlike the earlier ones" if self.sentences else ""
+        return f"<map of {len(self.dots)} ROIs of {len(self.scans)} scans{unlike}>"
+
+    def plot(self, colour: str = "relaxation_rate") -> Any:
+        """The map as a matplotlib figure, coloured by a column of numbers; rates on a logarithmic scale."""
+        from matplotlib.colors import LogNorm
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.6, 4.8), layout="constrained")
+        panel = figure.subplots()
+        own = self.dots[self.dots[colour].notna()]
+        norm = LogNorm() if colour == "relaxation_rate" else None
+        points = panel.scatter(own["map_x"], own["map_y"], c=own[colour].to_numpy(float), s=22, norm=norm)
+        unit = self.dots.attrs["units"][colour]
+        figure.colorbar(points, label=colour.replace("_", " ") + ("" if unit == "1" else f" ({unit})"))
+        unlike = set(self.scans.loc[self.scans["unlike"].astype(bool), "analysis_id"])
+        far = self.dots[self.dots["analysis_id"].isin(unlike)]
+        panel.plot(far["map_x"], far["map_y"], "o", markersize=10, markerfacecolor="none", color="crimson")
+        panel.set(xlabel="first latent coordinate", ylabel="second latent coordinate", title=repr(self)[1:-1])
+        return figure
+
+
 def _table(columns: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame(columns["columns"])
     numbers = [name for name in table if table[name].dtype == object and table[name].isna().all()]

@@ -23,6 +23,8 @@ class Column(NamedTuple):
     description: str
 
 
+PLACE = ("map_x", "map_y")
+"""Coordinates of a ROI on the map of dynamics, see `cnn_ed.latent_map`."""
 _PARAMETERS = {
     "relaxation_rate": ("1/s", "relaxation rate Γ"),
     "beta": ("1", "contrast β"),
@@ -93,6 +95,11 @@ def _fits() -> Iterator[Column]:
     yield Column("denoised_stride", "frame", "frames from one denoised frame to the next; 0 where none was denoised")
     yield Column("denoised_input_noise", "1", "noise of the input, at the scale of contrast 1")
     yield Column("denoised_latent_distance", "1", "distance of the input from the training set")
+    for name, order in zip(PLACE, ("first", "second"), strict=True):
+        yield Column(
+            name, "1", f"{order} coordinate on the map of dynamics, in standard deviations of the training set"
+        )
+        yield Column(f"{name}_error", "1", f"standard error of {name}, from the scatter over parts of the scan")
 
 
 def _fits_age() -> Iterator[Column]:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from twotime.xpcs.compact import rounded, step_within
+
 
 @dataclass(frozen=True)
 class Node:
@@ -234,12 +236,20 @@ class Analysis:
 ENOUGH_VALUES = 4_000_000
 """Values of a two-time correlation function from which its colour range is taken, at least, where it has so many."""
 
+GREY_ERROR = 0.25
+"""Standard deviation of what the greys of a picture are rounded by, in units of the noise."""
 
-def grey(two_time: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """A picture of a two-time correlation function, 0 at `low` and below (and at NaN), 255 at `high` and above."""
+
+def grey(two_time: NDArray[np.float32], low: float, high: float, noise: float = 0.0) -> NDArray[np.uint8]:
+    """A picture of a two-time correlation function, 0 at `low` and below (and at NaN), 255 at `high` and above.
+
+    With the standard deviation of its noise given, the greys are multiples of that or less, and compress.
+    """
     span = max(high - low, float(np.finfo(np.float32).tiny))
     scaled = np.nan_to_num((two_time - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
-    picture: NDArray[np.uint8] = (np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    levels = np.clip(scaled, 0, 1) * 255
+    step = step_within(noise / span * 255, GREY_ERROR)
+    picture: NDArray[np.uint8] = np.minimum(rounded(levels, step), 255).astype(np.uint8)
     return picture
 
 

@@ -77,7 +77,9 @@ class Settings(BaseSettings):
     readable_storage: list[Path] = Field([], description="further folders the embedded Tiled may read frames from")
     automatic: bool = Field(True, description="analyse finished runs without being asked")
     live: bool = Field(True, description="follow scans while they run, where the automatic mode would analyse them")
-    live_scans: int = Field(2, ge=1, le=16, description="scans followed at the same time; further ones wait")
+    live_scans: int = Field(
+        2, ge=1, le=16, description="scans of one instrument followed at the same time; further ones wait"
+    )
     live_patience_s: float = Field(
         600.0,
         gt=0,
@@ -107,7 +109,15 @@ class Settings(BaseSettings):
         None, description="folder of another frame denoiser than the shipped one; none: the shipped one"
     )
     most_body_mib: float = Field(16.0, gt=0, description="longest body of a request, MiB")
-    most_queued: int = Field(1000, ge=1, description="analyses asked for that may wait; further ones are refused")
+    shares: list[str] = Field(
+        ["beamline_id", "data_session"],
+        max_length=4,
+        description="fields of the start document (a.b for inner ones) between whose values the workers are shared "
+        "evenly, coarse first, such as instrument and proposal; []: first come, first served",
+    )
+    most_queued: int = Field(
+        1000, ge=1, description="analyses asked for that may wait, of each share; further ones are refused"
+    )
     workers: int = Field(1, ge=1, le=64, description="analyses at the same time, one process each")
     dask_scheduler: str = Field(
         "",

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from selenium import webdriver
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 from tests.browser.conftest import complaints, shown, text
@@ -155,6 +156,40 @@ def test_series_grows_while_scans_come_in_and_leaves_out_bad_ones(
     browser.execute_script("location.hash = 'series~sample=finished+scan'")
     until(lambda: "1 scan, 1 marked as bad left out" in text(browser, ".main .title"), lambda: text(browser, ".main"))
     assert complaints(browser) == []
+
+
+@pytest.fixture(scope="module")
+def repeats(beamline: tuple[Settings, Any, Path]) -> None:
+    """Six scans of a sample that are alike, and one that is not."""
+    settings, _, _ = beamline
+    for k in range(6):
+        publish(settings, 340 + k, 300.0 + k, sample="repeats", seed=k)
+    publish(settings, 350, 300.0, sample="repeats", seed=9, place=(1.9, 2.2))
+
+
+@pytest.mark.usefixtures("repeats")
+@pytest.mark.parametrize(("name", "dark"), [("desk", False), ("dark", True)])
+def test_map_shows_the_scan_that_is_unlike_the_others(browse: Browse, screenshots: Path, name: str, dark: bool) -> None:
+    browser = browse("series~sample=repeats", size="1440,1400", dark=dark)
+    drawn(browser, 3)
+    dots = "return document.querySelector('.map .plot').data.map((one) => one.x.length)"
+
+    until(lambda: browser.execute_script(dots) == [0, 21], lambda: text(browser, ".main"))
+    assert "21 ROIs of 7 scans" in text(browser, ".main .map-words")
+    assert "Scan 350 is unlike the earlier scans of repeats" in text(browser, ".main .notes.few")
+    browser.execute_script("document.querySelector('.map').scrollIntoView({block: 'center'})")
+    last = shown(browser, ".map .plot .points path")[-1]
+    ActionChains(browser).move_to_element(last).perform()
+    until(lambda: "Scan 350, ROI 3" in text(browser, ".map .dot"), lambda: text(browser, ".map"))
+    until(lambda: browser.execute_script("return document.querySelector('.map img').naturalWidth") > 0)
+    browser.save_screenshot(str(screenshots / f"map-{name}.png"))
+    assert violations(browser) == []
+    assert complaints(browser) == []
+    Select(browser.find_element(By.CSS_SELECTOR, "[aria-label='Colour of the dots']")).select_by_value("time")
+    bar = "return document.querySelector('.map .plot').data[1].marker.colorbar.title.text"
+    until(lambda: browser.execute_script(bar) == "start of the scan")
+    last.click()
+    until(lambda: "roi=3" in browser.current_url, lambda: browser.current_url)
 
 
 def test_name_of_a_sample_is_text_wherever_it_stands(browse: Browse, beamline: tuple[Settings, Any, Path]) -> None:

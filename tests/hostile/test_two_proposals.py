@@ -50,6 +50,7 @@ TABLE: dict[str, Kind] = {
     f"GET {API}/series": "list",
     f"GET {API}/series.csv": "list",
     f"GET {API}/series/g2": "list",
+    f"GET {API}/series/map": "list",
     f"GET {API}/series/report.html": "list",
     f"POST {API}/analyses/many": "list",
     f"POST {API}/analyses": "one",
@@ -243,7 +244,9 @@ def test_series_and_their_fields_hold_what_is_of_b(site: Site, bob: httpx.Client
         assert site.analysis not in bob.get(f"{series}.csv", params=which).text
         curves = bob.get(f"{series}/g2", params={**which, "group": 1}).json()["columns"]
         assert set(curves["analysis_id"]) == {analysis}
-    for path in (series, f"{series}.csv", f"{series}/g2", f"{series}/report.html"):
+        on_map = bob.get(f"{series}/map", params=which).json()
+        assert (on_map["n_scans"], set(on_map["dots"]["columns"]["analysis_id"])) == (1, {analysis})
+    for path in (series, f"{series}.csv", f"{series}/g2", f"{series}/map", f"{series}/report.html"):
         for of_a, of_none in (
             ({"sample": SAMPLE}, {"sample": "nothing"}),
             ({"id": site.analysis}, {"id": site.analysis[::-1]}),

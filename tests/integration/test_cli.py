@@ -142,6 +142,10 @@ def test_doctor_says_that_nobody_publishes_documents(tmp_path: Path) -> None:
         (("evaluate", "/no/such/data.npz"), "There is no file /no/such/data.npz"),
         (("process", "/no/such/series_master.h5"), "There is no file /no/such/series_master.h5"),
         (("export", "nosuch-0123456789", "result.nxs"), "nosuch-0123456789"),
+        (
+            ("plan-capacity", "--frames=1000", "--frame-rate=1", "--scans-per-day=100", "--measurement=/no/such.json"),
+            "/no/such.json holds no measurement",
+        ),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_1(var: Path, arguments: tuple[str, ...], sentence: str) -> None:

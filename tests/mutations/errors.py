@@ -223,4 +223,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    near[[]] = False",
         ("test_series.py",),
     ),
+    Mutation(
+        "a proposal that had no work gets all workers afterwards",
+        "service/twotime/jobs/scheduling/fair_shares.py",
+        "max(self._used_s.get(level, 0.0), self._served_at_s.get(level[:-1], 0.0))",
+        "self._used_s.get(level, 0.0)",
+        ("test_fair_shares.py",),
+    ),
+    Mutation(
+        "a claim that another service was faster to get counts as work",
+        "service/twotime/jobs/scheduling/fair_shares.py",
+        "+= used_s - charged_s",
+        "+= 0.0",
+        ("test_fair_shares.py",),
+    ),
+    Mutation(
+        "memory of a worker without the pixels of its ROIs",
+        "service/twotime/pipeline/capacity.py",
+        "measured.process_bytes + counts * demand.bytes_per_count + size",
+        "measured.process_bytes + size",
+        ("test_capacity.py",),
+    ),
 )

@@ -60,6 +60,7 @@ def test_commands_of_the_readme_exist() -> None:
         "collect",
         "calibrate",
         "key",
+        "plan_capacity",
     } <= COMMANDS
 
 

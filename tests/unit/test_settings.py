@@ -130,3 +130,9 @@ def test_secrets_may_be_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "twotime_api_key").write_text("short")
     with pytest.raises(ValueError, match="TWOTIME_API_KEY has 5 characters"):
         load_settings()
+
+
+def test_more_levels_of_shares_than_any_site_has_are_refused() -> None:
+    assert Settings(shares=["beamline_id"]).shares == ["beamline_id"]
+    with pytest.raises(ValueError, match="shares"):
+        Settings(shares=["a", "b", "c", "d", "e"])

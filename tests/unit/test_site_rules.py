@@ -85,3 +85,11 @@ def test_wrong_rules_are_refused_in_one_sentence(tmp_path: Path, text: str, sent
         load_site_rules(tmp_path / "rules.yml")
     with pytest.raises(RecipeError, match=r"nowhere\.yml cannot be read"):
         load_site_rules(tmp_path / "nowhere.yml")
+
+
+def test_rule_may_put_its_runs_last(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("rules: [{name: alignment, where: {plan_name: align}, priority: low}]")
+    rule, _ = load_site_rules(tmp_path / "rules.yml").of({"plan_name": "align"}, EIGER)
+
+    assert rule is not None
+    assert rule.priority == "low"

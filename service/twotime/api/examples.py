@@ -228,6 +228,22 @@ SERIES: dict[str, JsonValue] = {
     ],
 }
 
+DYNAMICS_MAP: dict[str, JsonValue] = {
+    "n_scans": 1,
+    "without_place": 0,
+    "sentences": [],
+    "scans": {
+        "n_rows": 1,
+        "units": {"analysis_id": "1", "distance": "1", "unlike": "1"},
+        "columns": {"analysis_id": [ID], "distance": [1.2], "unlike": [False]},
+    },
+    "dots": {
+        "n_rows": 1,
+        "units": {"analysis_id": "1", "roi": "1", "map_x": "1", "map_y": "1", "relaxation_rate": "1/s"},
+        "columns": {"analysis_id": [ID], "roi": [1], "map_x": [0.61], "map_y": [-0.72], "relaxation_rate": [12.3]},
+    },
+}
+
 CURVES: dict[str, JsonValue] = {
     "n_rows": 2,
     "units": {

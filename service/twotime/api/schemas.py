@@ -9,6 +9,7 @@ from twotime.api.examples import (
     AGE_CUT,
     ANALYSIS,
     CURVES,
+    DYNAMICS_MAP,
     FRAMES_SUMMARY,
     ID,
     LIVE,
@@ -118,11 +119,14 @@ class SubmittedList(Body):
 class Queue(Body):
     """What the service is about to do."""
 
-    model_config = _shows({"paused": False, "running": [ID], "waiting": []})
+    model_config = _shows({"paused": False, "running": [ID], "waiting": [], "expected_starts_s": []})
 
     paused: bool = Field(description="no further analysis is begun")
     running: list[str] = Field(description="ids of analyses that are being computed")
     waiting: list[str] = Field(description="ids of those that wait, the next one first")
+    expected_starts_s: list[float | None] = Field(
+        [], description="when each of them is expected to start, s from now; null while paused or before any has ended"
+    )
 
 
 class MarkRequest(Body):
@@ -466,6 +470,18 @@ class Series(Body):
     rows: Columns = Field(description="one row per scan and ROI: Γ, β, C∞, α with errors, group of the ROI")
     law: Law | None
     fits: list[SeriesLaw] = Field(description="empty without a law")
+
+
+class DynamicsMap(Body):
+    """ROIs of many scans on one plane, on which like dynamics lie near each other."""
+
+    model_config = _shows(DYNAMICS_MAP)
+
+    n_scans: int
+    without_place: int = Field(description="ROIs that have none: not denoised, or by an older version")
+    sentences: list[str] = Field(description="one for each scan that is unlike the earlier ones of its sample")
+    scans: Columns = Field(description="one row per scan, by time: distance from earlier scans, in usual distances")
+    dots: Columns = Field(description="one row per scan and ROI: map_x, map_y with errors, and the numbers of the ROI")
 
 
 class LiveScan(Body):

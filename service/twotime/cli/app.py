@@ -201,6 +201,27 @@ def doctor(tiled: TiledUri = None, var: VarDir = None) -> None:
 
 @app.command()
 @says_errors
+def plan_capacity(
+    frames: Annotated[int, typer.Option(min=50, max=10**7, help="frames of a scan")],
+    frame_rate: Annotated[float, typer.Option(min=1e-3, max=1e7, help="frames per second")],
+    scans_per_day: Annotated[float, typer.Option(min=0, max=1e6, help="scans that are analysed")],
+    pixels: Annotated[int, typer.Option(min=1, max=10**8, help="of a frame; default: an Eiger 4M")] = 2167 * 2070,
+    rois: Annotated[int, typer.Option(min=1, max=1000, help="ROIs of an analysis")] = 20,
+    pixels_per_roi: Annotated[int, typer.Option(min=2, max=10**8)] = 5000,
+    measurement: Annotated[Path | None, typer.Option(help="costs as --save wrote them; default: measure now")] = None,
+    save: Annotated[Path | None, typer.Option(help="file for the costs that were measured")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say how many cores and how much memory and disk the scans of a beamline take, from costs measured here."""
+    from twotime.cli.capacity import plan_capacity as run_plan
+    from twotime.pipeline.capacity import Demand
+
+    demand = Demand(pixels, frame_rate, frames, scans_per_day, rois, pixels_per_roi)
+    run_plan(_settings(), demand, console, measurement=measurement, save=save, as_json=as_json)
+
+
+@app.command()
+@says_errors
 def key(
     name: Annotated[str, typer.Argument(help="whose it is, or what for")],
     scope: Annotated[list[str] | None, typer.Option(help="read, submit or admin; may be repeated")] = None,
@@ -263,6 +284,36 @@ def export(
     chosen = None if dialect is None else Dialects(dialect.value)
     shown = None if image is None else image.value
     write(_settings(tiled_uri=tiled, var_dir=var), analysis, out, chosen, shown, console)
+
+
+@app.command()
+@says_errors
+def prune(
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="days since the analysis ended; older ones are deleted")
+    ] = None,
+    keep_gib: Annotated[
+        float | None, typer.Option(min=0, help="GiB on disk; the oldest are deleted until the rest takes less")
+    ] = None,
+    marked_bad: Annotated[bool, typer.Option("--marked-bad", help="also scans that are marked as bad")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="do it; without, only say what would be deleted")] = False,
+    tiled: TiledUri = None,
+    var: VarDir = None,
+) -> None:
+    """Delete old analyses, never raw data; marked scans stay, and what recipes of others name."""
+    from twotime.catalog.results.retention import RetentionRules
+    from twotime.cli.prune import prune as run_prune
+    from twotime.logs import configure_logs
+
+    settings = _settings(tiled_uri=tiled, var_dir=var, log_level="WARNING")
+    configure_logs(as_json=settings.log_json, level=settings.log_level)
+    rules = RetentionRules(
+        older_than_s=None if older_than is None else older_than * 86400,
+        keep_bytes=None if keep_gib is None else keep_gib * 2**30,
+        youngest_s=settings.catch_up_s if settings.automatic else 0.0,
+        bad_too=marked_bad,
+    )
+    run_prune(settings, rules, console, delete=delete)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from twotime.jobs.exporter import Exporter
 from twotime.jobs.request_cache import RequestCache
 from twotime.jobs.requests.automatic import AutomaticMode
 from twotime.jobs.requests.submission import Submission
+from twotime.jobs.scheduling.job_queue import Rank
 from twotime.jobs.scheduling.scheduler import Scheduler
 from twotime.jobs.series import SeriesReader
 from twotime.jobs.status import RunListing, Submitted
@@ -79,7 +80,12 @@ class ScopedService:
         self._series = RequestCache(MAX_AGE_S, max_entries=_FEW_LARGE)
 
     async def submit(
-        self, reference: str, recipe: AnyRecipe | dict[str, Any] | None = None, *, force: bool = False
+        self,
+        reference: str,
+        recipe: AnyRecipe | dict[str, Any] | None = None,
+        *,
+        force: bool = False,
+        rank: Rank = Rank.ASKED,
     ) -> AnalysisRecord:
         """Request the analysis of a run. The same request finds the same analysis and is not computed twice.
 
@@ -88,22 +94,23 @@ class ScopedService:
         reference : uid, beginning of a uid, scan_id, or -1 for the newest run
         recipe : None: the recipe of the site
         force : compute again, even if the analysis has ended
+        rank : in the queue
 
         Raises
         ------
         InputError
             If run or recipe cannot be used; nothing is written then.
         QueueFull
-            If too many analyses wait and this one is not among them.
+            If too many analyses of the same share wait and this one is not among them.
         """
         if not self._viewer.unrestricted:
             # The plan is made twice: with the caller's key, to check that run and masks are readable, then with the
             # service's, so that the analysis id does not depend on who asks.
             reference = (await self.plan(reference, recipe))["raw_uid"]
         parts = self._parts
-        only_known = parts.scheduler.is_full
-        record = await parts.tiled.call(parts.submission.submit, reference, recipe, force=force, only_known=only_known)
-        parts.scheduler.enqueue(record)
+        how: dict[str, Any] = {"force": force, "priority": rank.priority, "is_full": parts.scheduler.is_full}
+        record = await parts.tiled.call(parts.submission.submit, reference, recipe, **how)
+        parts.scheduler.enqueue(record, rank)
         return record
 
     async def submit_many(
@@ -128,7 +135,7 @@ class ScopedService:
         submitted = []
         for uid, scan_id in reversed(found):
             try:
-                record = await self.submit(uid, recipe, force=force)
+                record = await self.submit(uid, recipe, force=force, rank=Rank.MANY)
             except InputError as error:
                 submitted.append(Submitted(uid, scan_id, None, str(error)))
             else:

@@ -73,11 +73,13 @@ class QueueView:
     paused : whether no further analysis is started
     running : ids of analyses that are computed now
     waiting : ids of analyses that wait, the next one first
+    expected_starts_s : when each of `waiting` is expected to start, s from now; None while paused
     """
 
     paused: bool
     running: Sequence[str]
     waiting: Sequence[str]
+    expected_starts_s: Sequence[float | None]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -21,6 +22,7 @@ from twotime.weights import Models
 
 log = structlog.get_logger()
 
+Instrument = tuple[str, ...]
 OVER = ("ended", "failed")
 _PAUSE_S = 2.0
 _GRACE_S = 5.0
@@ -38,7 +40,7 @@ class LiveSupervisor:
     def __init__(self, settings: Callable[[], Settings], on_state: Callable[[dict[str, Any]], None]) -> None:
         self._settings = settings
         self._on_state = on_state
-        self._followed: dict[str, AnyRecipe] = {}
+        self._followed: dict[str, tuple[AnyRecipe, Instrument]] = {}
         self._over: dict[str, asyncio.Event] = {}
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
@@ -67,17 +69,24 @@ class LiveSupervisor:
             self._process.kill()
             await asyncio.to_thread(self._process.join, _GRACE_S)
 
-    def follow(self, uid: str, recipe: AnyRecipe) -> None:
-        """Follow a run; no effect if it is followed already."""
+    def follow(self, uid: str, recipe: AnyRecipe, instrument: Instrument = ()) -> None:
+        """Follow a run; no effect if it is followed already.
+
+        Parameters
+        ----------
+        uid : of the run
+        recipe : for its analysis
+        instrument : of the run; scans of different instruments never wait for each other
+        """
         if uid not in self._followed:
-            self._followed[uid] = recipe
+            self._followed[uid] = (recipe, instrument)
             self._over[uid] = asyncio.Event()
-            self._send("follow", uid, recipe)
+            self._send("follow", uid)
 
     def wake(self, uid: str) -> None:
         """Make the session of a run look for new frames now; no effect if the run is not followed."""
         if uid in self._followed:
-            self._send("wake", uid, None)
+            self._send("wake", uid)
 
     async def wait_for_end(self, uid: str, patience_s: float) -> None:
         """Wait until the session of a finished run has handed its frames over, at most `patience_s`."""
@@ -90,11 +99,11 @@ class LiveSupervisor:
             log.warning("live_lags", raw_uid=uid, waited_s=patience_s)
         self._forget(uid)
 
-    def _send(self, what: str, uid: str, recipe: AnyRecipe | None) -> None:
+    def _send(self, what: str, uid: str) -> None:
         if self._connection is None:
             return  # `_keep_alive` sends all runs when the process starts.
         try:
-            self._connection.send((what, uid, recipe))
+            self._connection.send((what, uid, *self._followed[uid]))
         except (BrokenPipeError, OSError):
             log.warning("live_process_gone", raw_uid=uid)
 
@@ -103,8 +112,8 @@ class LiveSupervisor:
         while True:
             ours = await self._begin(settings)
             self._connection = ours
-            for uid, recipe in self._followed.items():
-                self._send("follow", uid, recipe)
+            for uid in self._followed:
+                self._send("follow", uid)
             await self._listen(ours)
             self._connection = None
             exit_code = self._process.exitcode if self._process is not None else None
@@ -154,7 +163,7 @@ class LiveSupervisor:
 
 
 def _follow(settings: Settings, connection: Connection) -> None:
-    """Main function of the live process: one thread per scan, `settings.live_scans` of them active."""
+    """Main function of the live process: one thread per scan, `settings.live_scans` of each instrument active."""
     configure_logs(as_json=settings.log_json, level=settings.log_level)
     die_with_parent()
     import torch
@@ -162,25 +171,27 @@ def _follow(settings: Settings, connection: Connection) -> None:
     torch.set_num_threads(settings.threads_per_worker)
     models = Models(settings.ensemble, settings.frame_denoiser)
     warm_up(models.ensemble)
-    sending, places = threading.Lock(), threading.Semaphore(settings.live_scans)
+    sending = threading.Lock()
+    places: dict[Instrument, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(settings.live_scans))
     sessions: dict[str, LiveSession] = {}
 
     def send(state: dict[str, Any]) -> None:
         with sending:
             connection.send(state)
 
-    def follow(session: LiveSession) -> None:
-        with places:
+    def follow(session: LiveSession, place: threading.Semaphore) -> None:
+        with place:
             session.run()
         sessions.pop(session.uid, None)
 
     while True:
         try:
-            what, uid, recipe = connection.recv()
+            what, uid, recipe, instrument = connection.recv()
         except EOFError:
             return
         if what == "follow" and uid not in sessions:
             sessions[uid] = LiveSession(settings, uid, recipe, models, send)
-            threading.Thread(target=follow, args=(sessions[uid],), name=f"live {uid[:8]}", daemon=True).start()
+            given = (sessions[uid], places[instrument])
+            threading.Thread(target=follow, args=given, name=f"live {uid[:8]}", daemon=True).start()
         elif what == "wake" and uid in sessions:
             sessions[uid].wake()

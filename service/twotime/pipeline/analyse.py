@@ -29,6 +29,7 @@ from twotime.pipeline.tables import (
 )
 from twotime.recipe import Recipe
 from twotime.results import Analysis, colour_range, grey
+from twotime.xpcs.compact import noise_of
 
 
 def analyse(
@@ -132,7 +133,7 @@ class _Stacks:
     def add(self, result: RoiResult) -> RoiResult:
         """Take in the next ROI; returns it with its large arrays where they now stand."""
         scale = colour_range(result.c2)
-        self._put("preview", grey(result.c2, *scale))
+        self._put("preview", grey(result.c2, *scale, noise_of(result.c2)))
         result = replace(result, c2=self._put("two_time", result.c2))
         denoised = result.denoised_c2
         if denoised is None:

@@ -120,7 +120,7 @@ def plan(
     frames = options.frames
     assert frames.stop is not None
     n_frames = len(range(frames.start, frames.stop, frames.stride))
-    bin_frames = _bin_of(frames.bin, n_frames, rois.number, budget_bytes)
+    bin_frames = bin_of(frames.bin, n_frames, rois.number, budget_bytes)
     complete = options.model_copy(update={"masks": masks, "frames": frames.model_copy(update={"bin": bin_frames})})
     resolved = resolved.model_copy(update={"recipe": complete})
     warnings = [*dropped, *_warnings(facts, resolved, n_frames // bin_frames)]
@@ -162,7 +162,8 @@ def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _bin_of(wanted: str | int, n_frames: int, n_rois: int, budget_bytes: int) -> int:
+def bin_of(wanted: str | int, n_frames: int, n_rois: int, budget_bytes: int) -> int:
+    """How many frames are added to one: as `wanted` or, for "auto", so many that all pairs fit into the budget."""
     if isinstance(wanted, int):
         if n_frames // wanted < 2:
             raise RecipeError(

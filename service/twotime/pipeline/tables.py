@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cnn_ed.posterior import Estimates
 from cnn_ed.posterior.scans import FEWEST_FRAMES
+from twotime.columns import PLACE
 from twotime.pipeline.estimating import AgeFits
 from twotime.pipeline.one_roi import RoiResult
 from twotime.pipeline.reading import Reading
@@ -180,12 +181,16 @@ def _flag(kind: str, fits: DecayFits, steady: Stationarity, longest_lag_s: float
 
 def _denoiser_columns(result: RoiResult) -> dict[str, Any]:
     one = result.denoised_c2
+    unknown = np.full(len(PLACE), np.nan)
+    places, errors = (unknown, unknown) if one is None else (one.place, one.place_error)
     return {
         "denoised_usable": one is not None and not result.refusal,
         "denoised_refusal": result.refusal,
         "denoised_stride": 0 if one is None else one.stride,
         "denoised_input_noise": np.nan if one is None else one.noise,
         "denoised_latent_distance": np.nan if one is None else one.latent_distance,
+        **dict(zip(PLACE, places, strict=True)),
+        **dict(zip((f"{name}_error" for name in PLACE), errors, strict=True)),
     }
 
 

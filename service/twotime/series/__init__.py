@@ -4,6 +4,7 @@ Pure: `twotime.catalog` reads what is needed from Tiled and hands it over as `Sc
 """
 
 from twotime.series.curves import MOST_CURVES, CurveKind, curves_of
+from twotime.series.dynamics_map import DynamicsMap, dynamics_map, unlike_scans
 from twotime.series.fields import SCAN_NUMBER, TIME, Field, offered, scalars
 from twotime.series.laws import LAWS, Law, LawFit, fit_law
 from twotime.series.table import OF_ROIS, OF_SCANS, QUANTITIES, Group, ScanResult, Series, laws_of, series
@@ -17,6 +18,7 @@ __all__ = [
     "SCAN_NUMBER",
     "TIME",
     "CurveKind",
+    "DynamicsMap",
     "Field",
     "Group",
     "Law",
@@ -24,9 +26,11 @@ __all__ = [
     "ScanResult",
     "Series",
     "curves_of",
+    "dynamics_map",
     "fit_law",
     "laws_of",
     "offered",
     "scalars",
     "series",
+    "unlike_scans",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twotime.columns import unit_of
+from twotime.columns import PLACE, unit_of
 from twotime.series.fields import SCAN_NUMBER, TIME, Field, field_of, offered
 from twotime.series.laws import Law, LawFit, fit_law
 
@@ -20,7 +20,8 @@ QUANTITIES = {**OF_ROIS, **OF_SCANS}
 UNITS = {name: unit_of("fits", name) for name in OF_ROIS} | {
     name: unit_of("q_fit", name) if name != "rate_change" else "1" for name in OF_SCANS
 }
-FIT_COLUMNS = ("roi", "q", "phi", "headline", "trusted", "flag", *(f"{n}{e}" for n in OF_ROIS for e in ("", "_error")))
+_NUMBERS = (*OF_ROIS, *PLACE)
+FIT_COLUMNS = ("roi", "q", "phi", "headline", "trusted", "flag", *(f"{n}{e}" for n in _NUMBERS for e in ("", "_error")))
 """Columns of the table `fits` that a series needs."""
 LAW_COLUMNS = ("kind", "diffusion", "diffusion_error", "exponent", "exponent_error")
 """Columns of the table `q_fit` that a series needs."""
@@ -92,7 +93,7 @@ class Series:
     scans : one row per scan, by x; columns analysis_id, raw_uid, scan_id, sample, time, x, numbers of
         ROIs, `OF_SCANS` with errors, and the texts of `ScanResult`
     rows : one row per scan and ROI; columns analysis_id, scan_id, x, group, roi, q, phi, headline, trusted, flag, and
-        `OF_ROIS` with errors
+        `OF_ROIS` and the place on the map of dynamics with errors
     groups : ROIs of the same q
     without_x : scans left out because they do not have x
     marked_bad : scans left out because somebody marked them as bad

@@ -4,6 +4,7 @@ No module here reads files, clocks, the environment or the network.
 """
 
 from twotime.xpcs.badframes import find_bad_frames
+from twotime.xpcs.compact import mirrored
 from twotime.xpcs.contrast import contrast_by_exposure, contrast_from_counts, contrast_from_lag_one
 from twotime.xpcs.correlate import two_time, two_time_route
 from twotime.xpcs.decay import DecayFits, decay, fit_decay
@@ -50,6 +51,7 @@ __all__ = [
     "fit_q_dependence",
     "fit_variant",
     "labelled",
+    "mirrored",
     "multi_tau",
     "one_time",
     "one_time_covariance",

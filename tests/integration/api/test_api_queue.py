@@ -38,7 +38,8 @@ def test_paused_queue_begins_nothing_and_keeps_the_order(client: httpx.Client, r
 
     queue = client.get("/queue").json()
 
-    assert queue == {"paused": True, "running": [], "waiting": ids}
+    assert (queue["paused"], queue["running"], queue["waiting"]) == (True, [], ids)
+    assert len(queue["expected_starts_s"]) == 3
     assert {client.get(f"/analyses/{one}").json()["status"] for one in ids} == {"queued"}
 
 

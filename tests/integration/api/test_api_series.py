@@ -77,6 +77,25 @@ def test_law_recovers_the_activation_energy(client: httpx.Client, furnace: list[
     assert "temperature in K" in asked(client, sample=SAMPLE, law="arrhenius")["fits"][0]["reason"]
 
 
+def test_map_holds_every_roi_and_names_the_scan_that_is_unlike_the_others(
+    client: httpx.Client, server: Server, published: Callable[..., str]
+) -> None:
+    usual = [published(720 + k, 300.0, sample="repeats", seed=k) for k in range(5)]
+    odd = published(730, 300.0, sample="repeats", seed=9, place=(1.9, 2.2))
+
+    found = client.get("/series/map", params={"sample": "repeats"}).json()
+
+    assert (found["n_scans"], found["without_place"], found["dots"]["n_rows"]) == (6, 0, 18)
+    assert found["scans"]["columns"]["analysis_id"] == [*usual, odd]
+    assert found["scans"]["columns"]["unlike"] == [False] * 5 + [True]
+    assert found["sentences"][0].startswith("Scan 730 is unlike the earlier scans of repeats")
+    assert found["dots"]["units"] | {"map_x": "1", "relaxation_rate": "1/s", "time": "s"} == found["dots"]["units"]
+    with connect(server.url, server.key) as notebook:
+        by_client = notebook.map(sample="repeats")
+    assert by_client.dots["map_x"].tolist() == found["dots"]["columns"]["map_x"]
+    assert len(by_client.plot("alpha").axes) == 2
+
+
 def test_scans_are_chosen_by_number_time_and_id(client: httpx.Client, furnace: list[str]) -> None:
     def scans(**params: Any) -> list[int]:
         return list(asked(client, **params)["scans"]["columns"]["scan_id"])

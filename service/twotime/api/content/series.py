@@ -7,7 +7,7 @@ import pandas as pd
 from twotime.api import schemas
 from twotime.api.content.table_responses import number, plain_column
 from twotime.columns import unit_of
-from twotime.series import Law, LawFit, Series, laws_of
+from twotime.series import DynamicsMap, Law, LawFit, Series, laws_of, unlike_scans
 from twotime.series.table import UNITS
 
 _FIXED = {"time": "s", "q": "1/Å", "phi": "°", "lag_s": "s"}
@@ -33,6 +33,17 @@ def series_body(found: Series, y: str, law: Law | None, x_unit: str | None) -> s
         rows=columns(found.rows, found.x.unit),
         law=law,
         fits=[_law(group, fit) for group, fit in laws],
+    )
+
+
+def map_body(found: DynamicsMap, n_scans: int, x_unit: str) -> schemas.DynamicsMap:
+    """The answer that holds a map."""
+    return schemas.DynamicsMap(
+        n_scans=n_scans,
+        without_place=found.without_place,
+        sentences=unlike_scans(found),
+        scans=columns(found.scans, x_unit),
+        dots=columns(found.dots, x_unit),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from twotime.api import schemas
-from twotime.api.content.series import columns, series_body, series_csv
+from twotime.api.content.series import columns, map_body, series_body, series_csv
 from twotime.api.dependencies import LONGEST_NAME, MOST, PRINTABLE, SampleName, TheService
 from twotime.catalog.results.series_scans import MOST_SCANS, Selection
-from twotime.series import SCAN_NUMBER, CurveKind, Law
+from twotime.series import SCAN_NUMBER, CurveKind, Law, dynamics_map
 
 router = APIRouter(prefix="/series", tags=["series"])
 
@@ -121,6 +121,22 @@ async def report(
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     headers = {"Content-Disposition": 'attachment; filename="series.html"'}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get("/map", response_model=schemas.DynamicsMap)
+async def dynamics_map_of(which: Scans, service: TheService) -> Response:
+    """The ROIs of the scans on the map of dynamics, and the scans that are unlike all earlier ones of their sample.
+
+    The place of a ROI is where the denoiser's latent vectors lie, in standard deviations of its training set, and does
+    not change with what else is shown. `distance` is that from the nearest ROI of earlier scans of the same sample, in
+    usual distances; null where these are fewer than three scans or ten ROIs.
+    """
+    found = await service.series(which)
+
+    def body() -> str:
+        return map_body(dynamics_map(found), len(found.scans), found.x.unit).model_dump_json()
+
+    return Response(await asyncio.to_thread(body), media_type="application/json")
 
 
 @router.get("/g2", response_model=schemas.Columns)

@@ -32,6 +32,8 @@ export const advice = (id, roi, error) => json(`/analyses/${id}/advice?roi=${roi
 /** Many scans; `asked` as URLSearchParams. */
 export const series = (asked) => json(`/series?${asked}`);
 export const seriesCurves = (asked) => json(`/series/g2?${asked}`);
+export const seriesMap = (asked) => json(`/series/map?${asked}`);
+export const twoTimeAddress = (id, roi) => `${BASE}/analyses/${id}/two-time/${roi}.png?kind=denoised&size=220`;
 export const seriesAddress = (ending, asked) => `${BASE}/series${ending}?${asked}`;
 export const cancel = (id) => json(`/analyses/${id}/cancel`, { method: "POST" });
 export const mark = (id, value, note) => json(`/analyses/${id}/mark`, posted({ mark: value, note }));

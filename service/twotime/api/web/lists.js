@@ -38,18 +38,21 @@ function analysisItem(one, chosen, choose) {
 }
 
 /** What waits, the next one first, each with a hand on it. */
-export function showQueue(list, waiting, analyses, actions) {
+export function showQueue(list, { waiting, expected_starts_s: starts }, analyses, actions) {
   const known = waiting.map((id) => analyses.get(id) ?? { id, raw_uid: id });
-  refill(list, known.map((one, place) => el("li", {}, waitingItem(one, place, actions))));
+  refill(list, known.map((one, place) => el("li", {}, waitingItem(one, place, starts[place], actions))));
 }
 
-function waitingItem(one, place, { choose, first, cancel }) {
+/** A duration as people say it, coarse as an expectation is. */
+const about = (seconds) => (seconds < 90 ? `${Math.max(5, 5 * Math.round(seconds / 5))} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`);
+
+function waitingItem(one, place, start, { choose, first, cancel }) {
   const name = named(one);
   const button = (words, act, label) => el("button", { class: "button small", type: "button", "data-key": `${words} ${one.id}`, "aria-label": `${label}: ${name}`, onclick: () => act(one) }, words);
   return el("div", { class: "item" },
     el("button", { class: "link name", type: "button", "data-key": `waiting ${one.id}`, onclick: () => choose(one.id) }, name),
     el("span", { class: "hands" }, place ? button("Next", first, "Let this be the next one") : null, button("Cancel", cancel, "Cancel")),
-    under(place ? `place ${place + 1}` : "next", one.scan_id ? `scan ${one.scan_id}` : null, one.raw_uid.slice(0, 8)));
+    under(place ? `place ${place + 1}` : "next", start ? `in about ${about(start)}` : null, one.scan_id ? `scan ${one.scan_id}` : null, one.raw_uid.slice(0, 8)));
 }
 
 export function showLives(list, scans, chosen, choose) {

@@ -13,7 +13,7 @@ const main = at("analysis");
 const LIVE = "live/";
 const RECIPE = "recipe/";
 const SERIES = "series";
-const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [] }, chosen: null, seen: {}, words: "", ticked: null, redraw: null, live: null, series: null, kind: "", read: false };
+const state = { analyses: new Map(), runs: [], lives: new Map(), queue: { paused: false, waiting: [], expected_starts_s: [] }, chosen: null, seen: {}, words: "", ticked: null, redraw: null, live: null, series: null, kind: "", read: false };
 
 /** Take the id and the view out of the address: `#id~roi=2&age=0.5&zoom=x0,x1,y0,y1` or `#series~sample=gel&x=time`. */
 function readAddress() {
@@ -52,7 +52,7 @@ function drawQueue() {
   at("queue-count").textContent = waiting.length ? `(${waiting.length})` : "";
   at("queue-pause").textContent = paused ? "Resume" : "Pause";
   at("queue-words").textContent = paused ? "Paused: nothing further is begun." : "";
-  showQueue(at("queue"), waiting, state.analyses, { choose, first, cancel });
+  showQueue(at("queue"), state.queue, state.analyses, { choose, first, cancel });
 }
 
 /** Take in the queue as the service tells it. */

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { copy, el, say } from "./dom.js";
+import { mapCard } from "./dynamics_map.js";
 import { moment, plain, withError } from "./format.js";
 import { curvesPlot, inWords, nameOf, qOf, scansPlot, trendPlot } from "./series_plots.js";
 
@@ -52,10 +53,12 @@ export function showSeries(main, words, known, current, move) {
     el("button", { class: "button", type: "button", onclick: () => copy(python()) }, "Copy as Python"),
     el("button", { class: "button", type: "button", onclick: () => copy(location.href) }, "Copy link"));
   const heading = el("h3", {}, "");
+  const map = mapCard();
   body.append(
     el("div", { class: "pair series" },
       el("section", { class: "card" }, el("div", { class: "head" }, heading), plots.trend, laws),
       el("section", { class: "card" }, el("div", { class: "head" }, el("h3", {}, "g₂ over each other"), curvesWords, overlay), plots.curves)),
+    map.node,
     el("section", { class: "card" }, el("h3", {}, "Scans"), table));
   main.replaceChildren(el("div", { class: "title" }, title, count, actions), controls, trouble, body);
 
@@ -158,6 +161,7 @@ export function showSeries(main, words, known, current, move) {
     drawTable(scans);
     drawOverlay();
     await drawCurves(height);
+    await map.draw(ofScans(), () => current() && found === state.found);
     listen();
   }
 
@@ -217,10 +221,16 @@ export function showSeries(main, words, known, current, move) {
     await curvesPlot(plots.curves, curves, { scaled: Boolean(view.scaled), height });
   }
 
-  async function curvesOfGroup(found) {
+  /** The part of what is asked for that chooses the scans, and `more` names. */
+  function ofScans(...more) {
     const asked = wanted(view);
+    for (const name of ["x", "y", "law", "x_unit"]) if (!more.includes(name)) asked.delete(name);
+    return asked;
+  }
+
+  async function curvesOfGroup(found) {
+    const asked = ofScans("x");
     asked.set("group", found.groups.some((one) => String(one.group) === view.group) ? view.group : found.groups[0].group);
-    for (const name of ["y", "law", "x_unit"]) asked.delete(name);
     return split(await api.seriesCurves(asked), "analysis_id", (row) => `${found.x.name === "scan_id" ? "scan " : ""}${inWords(found.x, row.x)}`);
   }
 

@@ -11,6 +11,8 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("queued", "running", "done", "failed", "cancelled")
 MarkValue = Literal["good", "bad", "look again"]
 """What somebody says of a scan who has looked at it."""
+Priority = Literal["asked", "new", "many", "backlog"]
+"""Why an analysis was requested, which decides its place in the queue; see `twotime.jobs.scheduling.job_queue.Rank`."""
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled")
 MAX_ATTEMPTS = 3
 MAX_SERVICE_DEATHS = 100
@@ -50,6 +52,8 @@ class AnalysisRecord:
     created_time, updated_time, started_time, finished_time : s since 1970
     facts : ROIs, geometry, number of frames ...; empty before it is done
     final : key of the results container
+    priority : with which it was requested; None: by an older version
+    share : to whom its time counts in the queue, such as instrument and proposal; empty: by an older version
     mark : ``value`` (a `MarkValue` or None), ``note``, ``by`` (name of the key), ``time`` (s since 1970); None: none
     """
 
@@ -80,6 +84,8 @@ class AnalysisRecord:
     owner: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     final: str = FINAL
+    priority: Priority | None = None
+    share: tuple[str, ...] = ()
     mark: dict[str, Any] | None = None
 
     @property
@@ -113,7 +119,7 @@ def read_record(key: str, metadata: Mapping[str, Any]) -> AnalysisRecord:
     """The record in the metadata of the container `key`."""
     names = AnalysisRecord.__dataclass_fields__
     values = {name: metadata[name] for name in names if name in metadata}
-    for name in ("warnings", "parents"):
+    for name in ("warnings", "parents", "share"):
         values[name] = tuple(values.get(name) or ())
     return AnalysisRecord(id=key, **values)
 

@@ -33,6 +33,7 @@ from twotime.catalog.results.analysis_record import (
     Claim,
     ClaimLost,
     MarkValue,
+    Priority,
     Status,
     plain,
     read_record,
@@ -78,6 +79,8 @@ class AnalysisStore:
         force: bool = False,
         automatic: bool = False,
         parents: Sequence[str] = (),
+        priority: Priority = "asked",
+        share: Sequence[str] = (),
     ) -> AnalysisRecord:
         """Queue an analysis, or find the one that the same request made before.
 
@@ -90,6 +93,7 @@ class AnalysisStore:
         force : queue it again even if it has ended; an analysis that waits or runs stays as it is
         automatic : requested by the automatic mode
         parents : ids of analyses that this one replaces
+        priority, share : decide the place in the queue
 
         Returns
         -------
@@ -115,6 +119,8 @@ class AnalysisStore:
             "versions": dict(versions),
             "parents": [facts.uid, *parents],
             "automatic": automatic,
+            "priority": priority,
+            "share": [*share],
             "created_time": now,
             "updated_time": now,
         }
@@ -125,7 +131,8 @@ class AnalysisStore:
                 )
             except ClientError as error:
                 raise_unless_conflict(error)
-                return self._requeue_if_forced(self.get(key), force, list(facts.access_tags))
+                changes = {"priority": priority, "share": [*share]}
+                return self._requeue_if_forced(self.get(key), force, list(facts.access_tags), changes)
         return _record(node)
 
     def get(self, key: str) -> AnalysisRecord:
@@ -363,7 +370,9 @@ class AnalysisStore:
             create_once(attempts, f"{claim.attempt}-cancel", {"owner": owner, "time": time.time()})
         return self.get(key)
 
-    def _requeue_if_forced(self, record: AnalysisRecord, force: bool, access_tags: list[str]) -> AnalysisRecord:
+    def _requeue_if_forced(
+        self, record: AnalysisRecord, force: bool, access_tags: list[str], changes: dict[str, Any]
+    ) -> AnalysisRecord:
         if not (force and record.ended):
             return record
         self._update_access_tags(record, access_tags)
@@ -381,6 +390,7 @@ class AnalysisStore:
             timings_s={},
             warnings=[],
             facts={},
+            **changes,
         )
 
     def _update_access_tags(self, record: AnalysisRecord, access_tags: list[str]) -> None:

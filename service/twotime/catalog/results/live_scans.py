@@ -162,8 +162,8 @@ def _node(results: Container, uid: str) -> Container:
 
 
 def _make_room(parent: Container, uid: str) -> None:
-    """Remove an earlier node of the same run, and the oldest nodes beyond `MOST_KEPT`."""
-    there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("created_time") or 0))
+    """Remove an earlier node of the same run and, beyond `MOST_KEPT`, the nodes that were not written for longest."""
+    there = sorted(parent.items(), key=lambda item: float(item[1].metadata.get("updated_time") or 0))
     old = [key for key, _ in there if key != uid][: max(0, len(there) - MOST_KEPT + 1)]
     for key in {*old, *({uid} & {key for key, _ in there})}:
         remove(parent, key)

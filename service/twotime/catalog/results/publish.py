@@ -8,10 +8,10 @@ import itertools
 import math
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import numpy as np
 import pandas as pd
 import structlog
 from bluesky_live.run_builder import RunBuilder
@@ -24,6 +24,7 @@ from tiled.structures.data_source import DataSource
 from twotime.catalog.results.analysis_record import FINAL, AnalysisRecord, plain
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.series_scans import headline
+from twotime.catalog.results.stored_form import StoredForm
 from twotime.catalog.server.access_tags import tags_of
 from twotime.catalog.server.nodes import child, create_once, remove
 from twotime.catalog.server.tiled_client import tiled_errors
@@ -45,6 +46,8 @@ TWO_TIME_SPEC = Spec("xpcs_two_time")
 DENOISED_FRAMES_SPEC = Spec(DENOISED_FRAMES)
 LONGEST_CHUNK = 1000
 CHUNK_BYTES = 4 * 2**20
+UPLOADS = 2
+"""Chunks on their way at a time: one is made while Tiled compresses the other."""
 _RUN_NAMESPACE = uuid.UUID("6f5b2f0e-8a1c-5d0e-9a55-6b1c0d7a7e11")
 _RUN_COLUMNS = {
     "fits": (
@@ -145,12 +148,13 @@ class TiledSink:
             access_tags=tags_of(container),
         )
         nodes = [node for node in nodes_of(analysis.kind) if _has(analysis, node)]
+        form = StoredForm(analysis)
         for number, node in enumerate(nodes):
             self.progress("publishing", number / (len(nodes) + 1))
             if node.is_table:
                 _write_table(final, node, analysis)
             else:
-                _write_array(final, node, analysis)
+                _write_array(final, node, analysis, form)
 
 
 def run_uid(analysis_id: str) -> str:
@@ -196,8 +200,8 @@ def _write_table(final: Container, node: Node, analysis: Analysis) -> None:
     final.write_table(table, key=node.name, metadata=metadata, access_tags=tags_of(final))
 
 
-def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
-    """Upload chunk by chunk, so that at most one chunk is copied at a time."""
+def _write_array(final: Container, node: Node, analysis: Analysis, form: StoredForm) -> None:
+    """Upload chunk by chunk, so that no more than `UPLOADS` chunks are copied at a time."""
     array = analysis.arrays[node.name]
     chunks = _chunks(array.shape, node.axes, array.dtype.itemsize)
     structure = ArrayStructure(
@@ -210,12 +214,18 @@ def _write_array(final: Container, node: Node, analysis: Analysis) -> None:
         StructureFamily.array,
         [DataSource(structure=structure, structure_family=StructureFamily.array)],
         key=node.name,
-        metadata=plain(_node_metadata(node, analysis)),
+        metadata=plain(_node_metadata(node, analysis) | form.metadata(node.name)),
         specs=_specs(node),
         access_tags=tags_of(final),
     )
-    for block, index in _blocks(chunks):
-        client.write_block(np.ascontiguousarray(array[index]), block=block)
+
+    def upload(part: tuple[tuple[int, ...], tuple[slice, ...]]) -> None:
+        block, index = part
+        client.write_block(form.block(node.name, index), block=block)
+
+    with ThreadPoolExecutor(UPLOADS, "upload") as pool:
+        for _ in pool.map(upload, _blocks(chunks)):
+            pass
 
 
 def _specs(node: Node) -> list[Spec]:

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from twotime.catalog.results.analysis_record import read_record
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.older import completed
+from twotime.catalog.results.stored_form import is_halved
 from twotime.catalog.server.nodes import child
 from twotime.catalog.server.tiled_client import tiled_errors
 from twotime.errors import InputError, NotFound, NotReady, TiledRefused
 from twotime.results import NODES, Analysis, nodes_of
+from twotime.xpcs.compact import mirrored
 
 
 def read_array(
@@ -50,7 +52,7 @@ def read_array(
                 raise InputError(f"frame is {frame}, but analysis {analysis_id} has the frames 0 to {number - 1}.")
             return np.asarray(node[frame])
         if roi is None:
-            return np.asarray(node.read())
+            return _whole(node)
         axes = list(node.metadata["axes"])
         if "roi" not in axes:
             raise InputError(f"roi is {roi}, but {name} has no axis of ROIs; leave it out.")
@@ -58,6 +60,8 @@ def read_array(
         number = node.shape[axis]
         if not 1 <= roi <= number:
             raise InputError(f"roi is {roi}, but analysis {analysis_id} has the ROIs 1 to {number}.")
+        if is_halved(node.metadata):
+            return _window(node, roi - 1, window)
         return np.asarray(node[(*([slice(None)] * axis), roi - 1, *window)])
 
 
@@ -109,6 +113,34 @@ def read_analysis(store: AnalysisStore, analysis_id: str) -> Analysis:
         warnings=list(record.warnings),
         versions=dict(record.versions),
     )
+
+
+def _whole(node: Any) -> NDArray[Any]:
+    array = np.asarray(node.read())
+    if not is_halved(node.metadata):
+        return array
+    array = np.require(array, requirements="W")
+    for function in array:  # One after the other: the whole is never there twice.
+        function[:] = mirrored(function)
+    return array
+
+
+def _window(node: Any, number: int, window: tuple[slice, ...]) -> NDArray[Any]:
+    """Rows and columns of a two-time correlation function that is stored above the diagonal."""
+    n = node.shape[-1]
+    rows, columns = (range(*one.indices(n)) for one in (*window, *[slice(None)] * (2 - len(window))))
+    if not rows or not columns:
+        return np.empty((len(rows), len(columns)), node.dtype)
+
+    def read(first: range, second: range) -> NDArray[Any]:
+        return np.asarray(node[(number, *(slice(one.start, one[-1] + 1, one.step) for one in (first, second)))])
+
+    if rows == columns:
+        return mirrored(read(rows, columns))
+    if rows[-1] <= columns[0]:
+        return read(rows, columns)
+    below = read(columns, rows).T
+    return below if columns[-1] <= rows[0] else np.fmax(read(rows, columns), below)
 
 
 def _published(store: AnalysisStore, analysis_id: str, name: str, *, table: bool) -> Any:

@@ -21,6 +21,20 @@ def sample_name(start: Mapping[str, Any]) -> str | None:
     return text_or_none(sample)
 
 
+def field_of(start: Mapping[str, Any], name: str) -> Any:
+    """A field of a start document, an inner one as ``a.b``; None if it has none.
+
+    Examples
+    --------
+    >>> field_of({"proposal": {"proposal_id": "312345"}}, "proposal.proposal_id")
+    '312345'
+    """
+    value: Any = start
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def mapping_or_empty(value: Any) -> Mapping[str, Any]:
     """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from twotime.errors import InputError, StreamOff, TwotimeError
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.requests.eligibility import Verdict, judge, judge_beginning
 from twotime.jobs.requests.site_rules import SiteRules
-from twotime.jobs.requests.submission import Submission
+from twotime.jobs.requests.submission import Submission, share_of
 from twotime.jobs.scheduling.job_queue import Rank
 from twotime.live.supervisor import LiveSupervisor
 
@@ -69,14 +69,14 @@ class AutomaticMode:
         self._started: OrderedDict[str, None] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
         self._judging: set[str] = set()
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Catch up with finished runs, then watch for new ones, without end; starts again after every failure."""
         while True:
             try:
-                self.state, self.healthy = "catching up with finished runs", True
-                await self._catch_up()
-                await self._watch()
+                self.healthy = True
+                await self._watch_and_catch_up()
             except TwotimeError as error:
                 self.state, self.healthy = str(error), False
                 log.warning("watching_interrupted", reason=self.state)
@@ -96,10 +96,20 @@ class AutomaticMode:
         return ("taken" if verdict.taken else "skipped"), verdict.reason
 
     async def stop(self) -> None:
-        """Stop waiting for live sessions."""
+        """Judge no further run."""
         for task in self._ending:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _watch_and_catch_up(self) -> None:
+        # At the same time: a scan that starts must not wait until the runs of a week are judged before it is followed.
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._catch_up())]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self) -> None:
         """Watch Tiled's event stream; if the server has none, poll for a while, then try the stream again."""
@@ -115,8 +125,15 @@ class AutomaticMode:
     async def _catch_up(self) -> None:
         since = time.time() - self.tiled.settings.catch_up_s
         for run, known in await self.tiled.call(backlog, self.tiled.raw, self.tiled.store, since):
-            if run.metadata["start"]["uid"] not in self.verdicts:
-                await self._consider(run, known, Rank.BACKLOG)
+            uid = run.metadata["start"]["uid"]
+            async with self._turn:
+                if uid in self.verdicts or uid in self._judging:
+                    continue
+                self._judging.add(uid)
+                try:
+                    await self._consider(run, known, Rank.BACKLOG)
+                finally:
+                    self._judging.discard(uid)
 
     async def on_run_started(self, uid: str, start: Mapping[str, Any]) -> None:
         """Follow a run that has started, once, if the rules are likely to take it when it ends."""
@@ -130,7 +147,7 @@ class AutomaticMode:
         rule, recipe = self._rules.of(start, detectors)
         wanted = recipe or self.submission.site_recipe
         if judge_beginning(start, wanted.kind).taken and (rule is None or rule.skip is None):
-            self._live.follow(uid, wanted)
+            self._live.follow(uid, wanted, share_of(start, self.tiled.settings.shares[:1]))
 
     async def on_run_finished(self, uid: str, *_documents: Any) -> None:
         """Judge a finished run, once. The session of a run that is followed live hands its pixels over first."""
@@ -138,21 +155,37 @@ class AutomaticMode:
             return
         if self._live is None or uid not in self._live.followed:
             await self._judge(uid)
-        elif uid not in {task.get_name() for task in self._ending}:
-            task = asyncio.create_task(self._after_live(uid), name=uid)
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+        else:
+            self._in_background(uid, self._after_live)
 
     async def _on_announced_run(self, uid: str, *_documents: Any) -> None:
-        """As `on_run_finished`; a run that cannot be found by its uid does not stop the watching of the others."""
-        try:
-            await self.on_run_finished(uid)
-        except InputError as error:
-            log.warning("run_not_judged", raw_uid=uid, reason=str(error))
+        """As `on_run_finished`, but returns at once: runs that finish must not delay the news of one that starts."""
+        if uid in self.verdicts:
+            return
+        followed = self._live is not None and uid in self._live.followed
+        self._in_background(uid, self._after_live if followed else self._in_turn)
+
+    def _in_background(self, uid: str, judge_run: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        if uid not in {task.get_name() for task in self._ending}:
+            task = asyncio.create_task(judge_run(uid), name=uid)
+            self._ending.add(task)
+            task.add_done_callback(self._on_judged_in_background)
+
+    def _on_judged_in_background(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("run_not_judged", raw_uid=task.get_name(), exc_info=task.exception())
+
+    async def _in_turn(self, uid: str) -> None:
+        async with self._turn:
+            await self._judge_or_log(uid)
 
     async def _after_live(self, uid: str) -> None:
         assert self._live is not None
         await self._live.wait_for_end(uid, _HAND_OVER_S)
+        await self._judge_or_log(uid)
+
+    async def _judge_or_log(self, uid: str) -> None:
         try:
             await self._judge(uid)
         except TwotimeError as error:
@@ -202,7 +235,9 @@ class AutomaticMode:
         if rule is not None and rule.skip is not None:
             return Verdict(False, f"by the rule {rule.name!r}: {rule.skip}")
         try:
-            record = await self.tiled.call(self.submission.submit, summary.uid, recipe, automatic=True)
+            rank = Rank.BACKLOG if rule is not None and rule.priority == "low" else rank
+            how: dict[str, Any] = {"automatic": True, "priority": rank.priority}
+            record = await self.tiled.call(self.submission.submit, summary.uid, recipe, **how)
         except InputError as error:
             return Verdict(False, str(error))
         self._on_submitted(record, rank)

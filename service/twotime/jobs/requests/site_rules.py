@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from twotime.catalog.runs.document_values import field_of
 from twotime.errors import RecipeError
 from twotime.recipe import AnalysisKind, AnyRecipe, load_recipe
 
@@ -23,6 +24,9 @@ class SiteRule(BaseModel):
     )
     recipe: str | None = Field(None, description="file beside the rules; none: the recipe of the site")
     skip: str | None = Field(None, description="leave these runs alone, for this reason")
+    priority: Literal["normal", "low"] = Field(
+        "normal", description="low: analyse these runs when nobody waits for another one"
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "SiteRule":
@@ -55,7 +59,12 @@ class SiteRules:
     @property
     def kinds(self) -> set[AnalysisKind]:
         """Kinds of analysis that the recipes of the rules ask for."""
-        return {recipe.kind for _, recipe in self._rules if recipe is not None}
+        return {recipe.kind for recipe in self.recipes}
+
+    @property
+    def recipes(self) -> tuple[AnyRecipe, ...]:
+        """Recipes of the rules."""
+        return tuple(recipe for _, recipe in self._rules if recipe is not None)
 
     def of(self, start: Mapping[str, Any], detectors: Sequence[str]) -> tuple[SiteRule | None, AnyRecipe | None]:
         """The first rule that fits a run, and its recipe; None for what does not exist."""
@@ -88,10 +97,7 @@ def load_site_rules(path: Path | None) -> SiteRules:
 def _field(name: str, start: Mapping[str, Any], detectors: Sequence[str]) -> Any:
     if name == "detectors":
         return list(detectors)
-    value: Any = start
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+    return field_of(start, name)
 
 
 def _fits(wanted: str | float | bool, found: Any) -> bool:

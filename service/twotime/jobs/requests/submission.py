@@ -1,13 +1,15 @@
 """Submission: find the run, resolve the recipe, compute the analysis id, queue the analysis in Tiled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from databroker.client import BlueskyRun
 from numpy.typing import NDArray
 
-from twotime.catalog.results.analysis_record import AnalysisRecord
+from twotime.catalog.results.analysis_record import AnalysisRecord, Priority
+from twotime.catalog.runs.document_values import field_of, text_or_none
 from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.catalog.runs.previews import mean_of_frames
 from twotime.catalog.runs.run_facts import run_facts
@@ -15,9 +17,22 @@ from twotime.catalog.runs.search import find_run
 from twotime.errors import AnalysisNotFound, QueueFull
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.access.viewer import Viewer
+from twotime.jobs.scheduling.fair_shares import Share
+from twotime.jobs.scheduling.job_queue import rank_of
 from twotime.pipeline import AnyPlan, FramePlan, kind_versions, plan_of
 from twotime.recipe import AnyRecipe, analysis_id, digest, parse_recipe
 from twotime.weights import Models
+
+
+def share_of(start: Mapping[str, Any], fields: Sequence[str]) -> Share:
+    """To whom the analyses of a run count in the queue: the values of some fields of its start document.
+
+    Examples
+    --------
+    >>> share_of({"beamline_id": "CHX"}, ["beamline_id", "data_session"])
+    ('CHX', '')
+    """
+    return tuple(text_or_none(field_of(start, name)) or "" for name in fields)
 
 
 class Submission:
@@ -49,7 +64,8 @@ class Submission:
         force: bool = False,
         automatic: bool = False,
         parents: Sequence[str] = (),
-        only_known: bool = False,
+        priority: Priority = "asked",
+        is_full: Callable[[Share], bool] = lambda _: False,
     ) -> AnalysisRecord:
         """Queue an analysis, or find the one that the same request made before.
 
@@ -60,16 +76,21 @@ class Submission:
         force : compute again, even if the analysis has ended
         automatic : requested by the automatic mode
         parents : ids of analyses that this one replaces
-        only_known : queue nothing new; raise `QueueFull` unless the analysis is known
+        priority : decides the place in the queue
+        is_full : whether as many analyses of a share wait as may
 
         Raises
         ------
         InputError
             If run or recipe cannot be used; nothing is written then.
+        QueueFull
+            If the queue is full and the analysis is not known.
         """
-        asked, the_plan = self._plan(reference, recipe, self.tiled)
+        run = find_run(self.tiled.raw, reference)
+        asked, the_plan = self._plan(run, recipe, self.tiled)
         versions = self.versions(asked.kind)
-        if only_known:
+        share = share_of(run.metadata["start"], self.tiled.settings.shares)
+        if is_full(share):
             return self._known(the_plan, force)
         return self.tiled.store.request(
             the_plan.facts,
@@ -80,6 +101,8 @@ class Submission:
             force=force,
             automatic=automatic,
             parents=parents,
+            priority=priority,
+            share=share,
         )
 
     def plan(self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer) -> dict[str, Any]:
@@ -89,7 +112,7 @@ class Submission:
         ----------
         viewer : reads run, masks and analysis
         """
-        asked, the_plan = self._plan(reference, recipe, viewer)
+        asked, the_plan = self._plan(find_run(viewer.raw, reference), recipe, viewer)
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))
         try:
             status: str | None = viewer.store.get(key).status
@@ -106,7 +129,7 @@ class Submission:
 
     def labels(self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer) -> NDArray[np.int32]:
         """Label array of the ROIs of a plan, (H, W) in the analysis frame, 0 outside."""
-        the_plan = self._plan(reference, recipe, viewer)[1]
+        the_plan = self._plan(find_run(viewer.raw, reference), recipe, viewer)[1]
         return the_plan.labels if isinstance(the_plan, FramePlan) else the_plan.rois.labels
 
     def frame(self, reference: str, viewer: Viewer, **which: Any) -> NDArray[np.float32]:
@@ -118,12 +141,11 @@ class Submission:
         return mean_of_frames(find_run(viewer.raw, reference), settings, **which)
 
     def _plan(
-        self, reference: str, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer
+        self, run: BlueskyRun, recipe: AnyRecipe | dict[str, Any] | None, viewer: Viewer
     ) -> tuple[AnyRecipe, AnyPlan]:
         asked = self.site_recipe if recipe is None else recipe
         if isinstance(asked, dict):
             asked = parse_recipe(asked)
-        run = find_run(viewer.raw, reference)
         settings = self.tiled.settings
         facts = run_facts(
             run,
@@ -141,7 +163,13 @@ class Submission:
 
     def resubmit(self, record: AnalysisRecord) -> AnalysisRecord:
         """Queue the request of an outdated analysis again, for the versions that run now."""
-        return self.submit(record.raw_uid, record.request, automatic=record.automatic, parents=(record.id,))
+        return self.submit(
+            record.raw_uid,
+            record.request,
+            automatic=record.automatic,
+            parents=(record.id,),
+            priority=rank_of(record).priority,
+        )
 
     def _known(self, the_plan: AnyPlan, force: bool) -> AnalysisRecord:
         key = analysis_id(the_plan.facts.uid, self._digest(the_plan))

@@ -16,4 +16,8 @@ State of an analysis, as its metadata in Tiled say::
 A claim is a node ``attempts/<n>`` below the analysis: Tiled creates a key only once, so exactly one process gets it.
 The holder of the newest claim is the only writer of the metadata and renews its lease by writing progress. A process
 that does not renew it for `leases.LEASE_S` counts as dead; on the same machine its pid is looked up, which is faster.
+
+Every service that shares a catalog queues everything that waits there and claims in its own order (`job_queue`): what
+somebody waits for before what can wait, then the share that has used least (`fair_shares`), then first come, first
+served. `Scheduler.recover` learns what other services have queued, claimed or finished.
 """

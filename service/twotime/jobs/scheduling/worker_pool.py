@@ -14,7 +14,7 @@ from twotime.errors import TiledRefused, TiledUnavailable
 from twotime.jobs.access.tiled_connection import TiledConnection
 from twotime.jobs.executors.executor import EXECUTOR_LOST, Executor
 from twotime.jobs.executors.worker_process import WorkerProcess
-from twotime.jobs.scheduling.job_queue import Job, JobQueue, Rank
+from twotime.jobs.scheduling.job_queue import Job, JobQueue, rank_of
 
 if TYPE_CHECKING:
     from twotime.jobs.executors.dask_cluster import DaskCluster
@@ -37,6 +37,11 @@ class WorkerPool:
     supersede_if_outdated : awaited before an attempt starts; True if the software changed since the request, so that
         the attempt is dropped in favour of a new analysis
     on_progress : called when stage or progress change
+
+    Attributes
+    ----------
+    busy : records that are computed, by id
+    contested : ids of analyses that could not be claimed although they are queued: their claim must be looked at
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class WorkerPool:
         self.owner = owner
         self.queue = JobQueue()
         self.busy: dict[str, AnalysisRecord] = {}
+        self.contested: set[str] = set()
         self._claiming: list[str] = []
         self.workers: list[Executor] = []
         self.cluster: DaskCluster | None = None
@@ -100,6 +106,11 @@ class WorkerPool:
         """Whether the analysis waits, is being claimed, or is computed here."""
         return analysis_id in self.queue or analysis_id in self.busy or analysis_id in self._claiming
 
+    @property
+    def n_slots(self) -> int:
+        """Number of analyses that can be computed at the same time."""
+        return len(self.workers) if self.cluster is None else min(len(self.workers), self.cluster.n_slots)
+
     def _executors(self) -> list[Executor]:
         settings = self.tiled.settings
         if not settings.dask_scheduler:
@@ -115,14 +126,14 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         while True:
             await loop.run_in_executor(self._threads, worker.start)
-            job = await self.queue.get()
+            job, computed = await self.queue.get(), False
             self._claiming.append(job.id)  # A list, because the same id can be in it twice for a moment.
             try:
                 # Waiting for the job may have taken long, and the executor may have been lost meanwhile.
                 await loop.run_in_executor(self._threads, worker.start)
                 record = await self._claim(job)
                 if record is not None:
-                    await self._do(record, worker)
+                    computed = await self._do(record, worker)
             except (TiledUnavailable, TiledRefused) as error:
                 log.warning("job_waits_for_tiled", analysis_id=job.id, reason=str(error))
                 await asyncio.sleep(_PAUSE_S)
@@ -131,6 +142,7 @@ class WorkerPool:
                 await asyncio.sleep(_PAUSE_S)
             finally:
                 self._claiming.remove(job.id)
+                self.queue.end(job, computed=computed)
 
     async def _claim(self, job: Job) -> AnalysisRecord | None:
         record = await self.tiled.call(
@@ -140,15 +152,18 @@ class WorkerPool:
             self._on_change(record)
             return record
         current = await self.tiled.call(self.tiled.store.get, job.id)
+        if current.status == "queued":
+            self.contested.add(job.id)
         # No claim: another service was faster, or the claim itself ended the analysis (cancelled, too many deaths).
         (self._on_end if current.ended and current.attempt == job.after + 1 else self._on_change)(current)
         return None
 
-    async def _do(self, record: AnalysisRecord, worker: Executor) -> None:
+    async def _do(self, record: AnalysisRecord, worker: Executor) -> bool:
+        """Compute an attempt; True if it came to a result, so that its duration is what others may take."""
         self.busy[record.id] = record
         try:
             if await self._supersede_if_outdated(record):
-                return
+                return False
             outcome = await self._compute(record, worker)
             current = await self.tiled.call(self.tiled.store.get, record.id)
         finally:
@@ -156,9 +171,10 @@ class WorkerPool:
         if outcome in (None, EXECUTOR_LOST) and not current.ended:
             # A worker that dies (None) counts against the analysis, a lost Dask scheduler does not.
             log.error("worker_died_computing", analysis_id=record.id, attempt=record.attempt)
-            job = Job(record.id, record.attempt, service_died=outcome == EXECUTOR_LOST)
-            self.queue.put(job, Rank.NEW if record.automatic else Rank.ASKED)
+            job = Job.of(record, record.attempt, service_died=outcome == EXECUTOR_LOST)
+            self.queue.put(job, rank_of(record))
         (self._on_end if current.ended else self._on_change)(current)
+        return current.status == "done"
 
     async def _compute(self, record: AnalysisRecord, worker: Executor) -> str | None:
         loop = asyncio.get_running_loop()
