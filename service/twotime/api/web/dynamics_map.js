@@ -1,7 +1,7 @@
 // The map of dynamics: one dot per ROI and scan; like dynamics lie near each other.
 
 import * as api from "./api.js";
-import { el } from "./dom.js";
+import { el, say } from "./dom.js";
 import { moment, plain, withError } from "./format.js";
 import { CONFIG, axis, colour, layout } from "./plots.js";
 
@@ -11,26 +11,31 @@ const COLOURS = {
 };
 const HEIGHT = 400;
 
-/** Card with the map; `draw(asked, current)` asks for it and draws, `current` says whether it is still wanted. */
+/**
+ * Card with the map; `draw(asked, current)` asks for it and draws, `current` says whether it is still wanted. A scan that
+ * comes in while the map stands there is announced if it is unlike the earlier ones.
+ */
 export function mapCard() {
   const plot = el("div", { class: "plot" });
   const words = el("span", { class: "under map-words" });
   const far = el("ul", { class: "notes few", hidden: true });
-  const picture = el("img", { alt: "", hidden: true });
+  const picture = el("img", { alt: "", hidden: true, onerror: () => (picture.hidden = true) });
   const told = el("p", {}, "Point at a dot to see its two-time function; click it to open its scan.");
   const pick = el("select", { class: "pick", "aria-label": "Colour of the dots", onchange: () => state.found && show() },
     Object.entries(COLOURS).map(([value, { name }]) => el("option", { value }, name)));
   const node = el("section", { class: "card" },
     el("div", { class: "head" }, el("h3", {}, "Map of dynamics"), words, el("span", { class: "choices" }, el("label", { class: "control" }, el("span", {}, "colour"), pick))),
     far, el("div", { class: "map" }, plot, el("div", { class: "dot", "aria-live": "polite" }, picture, told)));
-  const state = { found: null, listening: false };
+  const state = { found: null, asked: null, listening: false };
 
   async function draw(asked, current) {
     const found = await api.seriesMap(asked);
     if (!current()) return;
+    if (state.asked === String(asked)) found.sentences.filter((one) => !state.found.sentences.includes(one)).forEach(say);
+    state.asked = String(asked);
     state.found = found;
     node.hidden = !found.dots.n_rows;
-    words.textContent = `${found.dots.n_rows} ROIs of ${found.n_scans} scans${found.without_place ? `, ${found.without_place} without a place` : ""}; neighbours have like two-time functions`;
+    words.textContent = `${found.dots.n_rows} ROIs of ${found.n_scans} scan${found.n_scans === 1 ? "" : "s"}${found.without_place ? `, ${found.without_place} without a place` : ""}; neighbours have like two-time functions`;
     far.hidden = !found.sentences.length;
     far.replaceChildren(...found.sentences.map((one) => el("li", {}, one)));
     if (found.dots.n_rows) await show();
@@ -103,5 +108,6 @@ function scale(values, log, words) {
   const decades = [];
   for (let power = Math.floor(low); power <= high; power++) decades.push(...[1, 2, 5].map((digit) => Math.log10(digit) + power));
   const round = decades.filter((one) => one >= low && one <= high);
-  return round.length > 1 ? { tickvals: round, ticktext: round.map((one) => plain(10 ** one, 2)) } : {};
+  const places = round.length > 1 ? round : [low, (low + high) / 2, high];
+  return { tickvals: places, ticktext: places.map((one) => plain(10 ** one, 3)) };
 }
