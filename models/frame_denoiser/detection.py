@@ -8,7 +8,7 @@ denoised rate as its mean error in the frames without a satellite. A method find
 all but one in twenty of the scores without a satellite.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +82,13 @@ def evaluate_detection(
     frames: int,
     cases: tuple[Case, ...] = CASES,
     progress: Callable[[float], None] | None = None,
+    rivals: Sequence[Rival] = RIVALS,
 ) -> list[Detection]:
     """True-positive rates of all methods for some cases, from `frames` frames with and as many without a satellite."""
     found = []
     for number, case in enumerate(cases):
         rng = np.random.default_rng([seed, number, 3])
-        found.append(_detection(denoiser, rng, frames, case))
+        found.append(_detection(denoiser, rng, frames, case, rivals))
         if progress is not None:
             progress((number + 1) / len(cases))
     return found
@@ -111,8 +112,10 @@ def equal_exposure(raw: dict[int, float], rate: float) -> float:
     return float(np.exp(np.interp(share, (0, 1), np.log(exposures[[after - 1, after]]))))
 
 
-def _detection(denoiser: FrameDenoiser, rng: np.random.Generator, frames: int, case: Case) -> Detection:
-    methods = _filters()
+def _detection(
+    denoiser: FrameDenoiser, rng: np.random.Generator, frames: int, case: Case, rivals: Sequence[Rival]
+) -> Detection:
+    methods = _filters(rivals)
     scores: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("denoised", *methods)}
     raw: dict[int, list[NDArray[np.float64]]] = {exposure: [] for exposure in EXPOSURES}
     scenes = SCENES if case.structured else 1
@@ -133,14 +136,14 @@ def _detection(denoiser: FrameDenoiser, rng: np.random.Generator, frames: int, c
     found_by = {name: true_positive_rate(*np.concatenate(parts, axis=1)) for name, parts in scores.items()}
     raw_rates = {exposure: true_positive_rate(*np.concatenate(parts, axis=1)) for exposure, parts in raw.items()}
     found = {"denoised": found_by.pop("denoised")}
-    for rival in RIVALS:
+    for rival in rivals:
         found[rival.name] = max(rate for name, rate in found_by.items() if name.startswith(f"{rival.name} at "))
     return Detection(case, found, raw_rates, equal_exposure(raw_rates, found["denoised"]))
 
 
-def _filters() -> dict[str, Callable[[Image, NDArray[np.bool_]], Image]]:
+def _filters(rivals: Sequence[Rival]) -> dict[str, Callable[[Image, NDArray[np.bool_]], Image]]:
     """Every rival at every strength."""
-    return {f"{rival.name} at {at:g}": _at(rival, at) for rival in RIVALS for at in rival.strengths}
+    return {f"{rival.name} at {at:g}": _at(rival, at) for rival in rivals for at in rival.strengths}
 
 
 def _at(rival: Rival, strength: float) -> Callable[[Image, NDArray[np.bool_]], Image]:

@@ -1,13 +1,15 @@
 """How good rates and errors are: on simulated frames whose truth is known, beside the rivals at their best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from frame_denoiser.denoiser import FrameDenoiser
 from frame_denoiser.rivals import RIVALS, Rival
+from frame_denoiser.similarity import ms_ssim
 from frame_denoiser.simulation import SimulatedFrame, simulate_frame
 
 Image = NDArray[np.float64]
@@ -29,11 +31,14 @@ class Quality:
     exposure : multiple of the exposure whose raw counts come as near to the truth, by the mean of
         (rate - truth)² / truth, which is 1 for raw counts
     psnr : dB, of square roots of rates against the largest of the truth
+    ms_ssim : multi-scale structural similarity of square roots, 1 where they are the same; masked pixels are taken as
+        right
     """
 
     relative_error: float
     exposure: float
     psnr: float
+    ms_ssim: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,11 @@ class Coverage:
 
 
 def evaluate_rates(
-    denoiser: FrameDenoiser, seed: int, frames: int, progress: Callable[[float], None] | None = None
+    denoiser: FrameDenoiser,
+    seed: int,
+    frames: int,
+    progress: Callable[[float], None] | None = None,
+    rivals: Sequence[Rival] = RIVALS,
 ) -> dict[float, tuple[dict[str, Quality], Coverage]]:
     """Quality of all methods, and coverage of the denoiser, by level.
 
@@ -63,6 +72,7 @@ def evaluate_rates(
     seed : of the frames; not that of the training
     frames : to simulate for each level
     progress : told the fraction done
+    rivals : methods to compare with
     """
     found = {}
     for number, level in enumerate(LEVELS):
@@ -71,7 +81,7 @@ def evaluate_rates(
         ]
         denoised = [denoiser.denoise(frame.counts, frame.mask) for frame in drawn]
         quality = {"raw counts": _quality(drawn, [frame.counts for frame in drawn])}
-        for rival in RIVALS:
+        for rival in rivals:
             quality[rival.name] = _best_of(rival, drawn)
         quality["denoised"] = _quality(drawn, [one.rate.astype(float) for one in denoised])
         errors = [one.error.astype(float) for one in denoised]
@@ -123,15 +133,26 @@ def _best_of(rival: Rival, frames: list[SimulatedFrame]) -> Quality:
         for strength in rival.strengths
     ]
     return Quality(
-        min(one.relative_error for one in found), max(one.exposure for one in found), max(one.psnr for one in found)
+        min(one.relative_error for one in found),
+        *(max(getattr(one, name) for one in found) for name in ("exposure", "psnr", "ms_ssim")),
     )
 
 
 def _quality(frames: list[SimulatedFrame], rates: list[Image]) -> Quality:
-    relative, noise, psnr = [], [], []
+    relative, noise, psnr, similar = [], [], [], []
     for frame, rate in zip(frames, rates, strict=True):
         truth, own = frame.rate[frame.mask], rate[frame.mask]
         relative.append(np.median(np.abs(own - truth) / truth))
         noise.append(np.mean((own - truth) ** 2 / truth))
         psnr.append(10 * np.log10(truth.max() / np.mean((np.sqrt(own) - np.sqrt(truth)) ** 2)))
-    return Quality(float(np.median(relative)), float(1 / np.median(noise)), float(np.median(psnr)))
+        similar.append(_similarity(frame, rate))
+    return Quality(
+        float(np.median(relative)), float(1 / np.median(noise)), float(np.median(psnr)), float(np.median(similar))
+    )
+
+
+def _similarity(frame: SimulatedFrame, rate: Image) -> float:
+    truth = np.sqrt(frame.rate)
+    own = np.where(frame.mask, np.sqrt(np.maximum(rate, 0)), truth)
+    images = [torch.from_numpy(image / truth.max())[None, None] for image in (own, truth)]
+    return float(ms_ssim(images[0], images[1]))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frame_denoiser.denoiser import FrameDenoiser
-from frame_denoiser.rivals import RIVALS
+from frame_denoiser.rivals import RIVALS, Rival
 from frame_denoiser.thinning import thin, usable_pixels
 
 Image = NDArray[np.float64]
@@ -44,7 +44,12 @@ class HeldOut:
 
 
 def evaluate_measured(
-    denoiser: FrameDenoiser, frames: NDArray[np.generic], seed: int, sums: tuple[int, ...] = (1, 10), repeats: int = 4
+    denoiser: FrameDenoiser,
+    frames: NDArray[np.generic],
+    seed: int,
+    sums: tuple[int, ...] = (1, 10),
+    repeats: int = 4,
+    rivals: Sequence[Rival] = RIVALS,
 ) -> list[HeldOut]:
     """Agreement with held-out photons, for sums of so many frames.
 
@@ -55,6 +60,7 @@ def evaluate_measured(
     seed : of frames and photons
     sums : frames in a sum; those above F are left out
     repeats : sums of each kind
+    rivals : methods to compare with
     """
     rng = np.random.default_rng([seed, 4])
     mask = usable_pixels(frames.sum(axis=0, dtype=np.int64), len(frames), WARM)
@@ -64,13 +70,15 @@ def evaluate_measured(
             thin(rng, frames[rng.choice(len(frames), number, replace=False)].sum(axis=0, dtype=np.int64), FRACTION)
             for _ in range(repeats)
         ]
-        found.append(_agreement(denoiser, mask, number, [(one.seen, one.held_out) for one in parts]))
+        found.append(_agreement(denoiser, mask, number, [(one.seen, one.held_out) for one in parts], rivals))
     return found
 
 
-def evaluate_runs(denoiser: FrameDenoiser, runs: Sequence[NDArray[np.generic]], seed: int) -> list[HeldOut]:
+def evaluate_runs(
+    denoiser: FrameDenoiser, runs: Sequence[NDArray[np.generic]], seed: int, rivals: Sequence[Rival] = RIVALS
+) -> list[HeldOut]:
     """`evaluate_measured` of several runs (F, H, W): means over the runs that have so many frames."""
-    found = [one for frames in runs for one in evaluate_measured(denoiser, frames, seed)]
+    found = [one for frames in runs for one in evaluate_measured(denoiser, frames, seed, rivals=rivals)]
     return [_mean([one for one in found if one.frames == number]) for number in sorted({one.frames for one in found})]
 
 
@@ -88,12 +96,13 @@ def _agreement(
     mask: NDArray[np.bool_],
     number: int,
     parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    rivals: Sequence[Rival],
 ) -> HeldOut:
     ratio = (1 - FRACTION) / FRACTION
     denoised = [denoiser.denoise(seen, mask) for seen, _ in parts]
     held_out = [later.astype(float) for _, later in parts]
     exposure = {"denoised": _exposure([one.rate.astype(float) for one in denoised], held_out, mask, ratio)}
-    for rival in RIVALS:
+    for rival in rivals:
         rates = ([rival.apply(seen.astype(float), mask, at) for seen, _ in parts] for at in rival.strengths)
         exposure[rival.name] = max(_exposure(own, held_out, mask, ratio) for own in rates)
     deviations = []

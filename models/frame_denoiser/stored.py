@@ -15,6 +15,8 @@ from frame_denoiser.network import Architecture, FrameNetwork
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = "v1"
 NETWORK, CARD = "network.pt", "card.json"
+PUBLISHED = "published_network"
+"""Field of the card of a network that is there for comparison alone."""
 
 
 def read_version(version_or_folder: str | Path | None = None) -> tuple[FrameNetwork, dict[str, Any]]:
@@ -43,6 +45,11 @@ def read_version(version_or_folder: str | Path | None = None) -> tuple[FrameNetw
             "twotime frames train wrote."
         )
     card: dict[str, Any] = json.loads((folder / CARD).read_text())
+    if PUBLISHED in card:
+        raise ValueError(
+            f"{folder} holds the published network {card[PUBLISHED]}, which gives no errors and keeps no counts; it is "
+            "there for comparison: twotime frames evaluate --rival."
+        )
     content = (folder / NETWORK).read_bytes() if (folder / NETWORK).is_file() else b""
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != card["sha256"]:

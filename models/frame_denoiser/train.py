@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frame_denoiser.checkpoint import load_checkpoint, save_checkpoint
 from frame_denoiser.likelihood import truth_loss
 from frame_denoiser.network import Architecture, FrameNetwork, apply
 from frame_denoiser.simulation import simulate_frame
@@ -109,7 +110,13 @@ def train(
     averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     identity = {"schedule": asdict(schedule), "architecture": asdict(network.architecture)}
-    done = _resume(checkpoint, identity, network, averaged, optimiser)
+    done = 0
+    saved = load_checkpoint(checkpoint, identity)
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        averaged.update(saved["averaged"])
+        optimiser.load_state_dict(saved["optimiser"])
+        done = int(saved["step"])
     losses: list[float] = []
     for step in range(done, schedule.steps):
         for group in optimiser.param_groups:
@@ -125,7 +132,8 @@ def train(
             report(step + 1, float(np.mean(losses)))
             losses.clear()
         if (step + 1) % every == 0 or step + 1 == schedule.steps:
-            _save(checkpoint, identity, network, averaged, optimiser, step + 1)
+            states = {"network": network.state_dict(), "averaged": averaged, "optimiser": optimiser.state_dict()}
+            save_checkpoint(checkpoint, identity, step + 1, **states)
     network.load_state_dict(averaged)
     network.eval()
     return network
@@ -141,40 +149,6 @@ def learning_rate(schedule: Schedule, step: int) -> float:
 def _average(averaged: dict[str, Tensor], network: FrameNetwork, decay: float) -> None:
     for name, value in network.state_dict().items():
         averaged[name].lerp_(value, 1 - decay)
-
-
-def _resume(
-    checkpoint: Path,
-    identity: dict[str, Any],
-    network: FrameNetwork,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-) -> int:
-    """Take over the state of a checkpoint; returns the steps done."""
-    if not checkpoint.is_file():
-        return 0
-    saved = torch.load(checkpoint, weights_only=True)
-    if saved["identity"] != identity:
-        raise ValueError(f"{checkpoint} was written with {saved['identity']}, expected {identity}; remove it.")
-    network.load_state_dict(saved["network"])
-    averaged.update(saved["averaged"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return int(saved["step"])
-
-
-def _save(
-    checkpoint: Path,
-    identity: dict[str, Any],
-    network: FrameNetwork,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    state = {"identity": identity, "step": step, "network": network.state_dict(), "averaged": averaged}
-    state["optimiser"] = optimiser.state_dict()
-    partial = checkpoint.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(checkpoint)
 
 
 def _stacked(images: list[Any]) -> Tensor:

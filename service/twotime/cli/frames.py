@@ -1,5 +1,6 @@
 """``twotime frames``: collect data for the denoiser of frames, train, evaluate and apply it; a module for each."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,14 @@ frames = typer.Typer(
 )
 
 Version = Annotated[Path | None, typer.Option(help="folder of a network trained here; default: the shipped one")]
+
+
+class Network(StrEnum):
+    """Networks of Oppliger 2024, as in `frame_denoiser.published`, which is too slow to import for help."""
+
+    VDSR = "vdsr"
+    IRUNET = "irunet"
+
 
 Data = Annotated[Path | None, typer.Option(help="folder that `twotime frames collect` wrote")]
 Validation = Annotated[
@@ -78,11 +87,20 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="batches; default 5500, with --frames or --data 300")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights and frames")] = 20240180,
+    network: Annotated[
+        Network | None, typer.Option(help="a network of Oppliger 2024 as published, for comparison; 37500 batches")
+    ] = None,
 ) -> None:
     """Train a network on simulated frames, or adapt one to measured frames; goes on where it was stopped."""
-    from twotime.cli.frames_training import adapt_to_collection, adapt_version, train_version
+    from twotime.cli.frames_training import adapt_to_collection, adapt_version, train_rival, train_version
 
-    if data is not None:
+    if network is not None:
+        if data is not None or measured is not None or version is not None:
+            raise typer.BadParameter(
+                "A published network is trained anew on simulated pairs; leave out data and version."
+            )
+        train_rival(out, network.value, steps, seed, console)
+    elif data is not None:
         if measured is not None:
             raise typer.BadParameter("Give --frames with a file or --data with a folder, not both.")
         adapt_to_collection(out, data, validation, version, steps or 300, seed, console)
@@ -101,6 +119,9 @@ def evaluate(
     ] = None,
     data: Data = None,
     validation: Validation = 0.25,
+    rival: Annotated[
+        list[Path] | None, typer.Option(help="folder of a network trained with --network, to compare; may be repeated")
+    ] = None,
     count: Annotated[
         int, typer.Option(min=2, help="simulated frames of each kind; 40 for the numbers of the card")
     ] = 40,
@@ -111,7 +132,7 @@ def evaluate(
     """Measure rates, errors, peaks and the detection of weak satellites, beside classical filters at their best."""
     from twotime.cli.frames_training import evaluate_version
 
-    evaluate_version(version, measured, data, validation, count, seed, as_json, report, console)
+    evaluate_version(version, measured, data, validation, rival or [], count, seed, as_json, report, console)
 
 
 @frames.command()

@@ -1,6 +1,7 @@
 """``twotime frames train`` and ``evaluate``: networks that denoise frames, and how good they are."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from frame_denoiser.evaluate import document, evaluate_rates
 from frame_denoiser.measured import evaluate_runs
 from frame_denoiser.network import FrameNetwork
 from frame_denoiser.peak_counts import evaluate_peaks, false_peaks
+from frame_denoiser.published import NetworkName
+from frame_denoiser.published_versions import read_rival, write_published
 from frame_denoiser.region_quality import evaluate_regions
+from frame_denoiser.rivals import RIVALS
 from frame_denoiser.stored import read_version, write_version
 from frame_denoiser.thinning import MeasuredExamples, usable_pixels
 from frame_denoiser.train import Examples, Schedule, SimulatedExamples, train
+from frame_denoiser.train_published import PublishedSchedule, train_published
 from twotime.cli.progress import ProgressBar
 from twotime.export.frame_denoising import coverage_picture, detection_picture, example_picture, report_markdown
 from twotime.files import open_frames
@@ -49,6 +54,29 @@ def train_version(out: Path, version: Path | None, steps: int, seed: int, consol
         schedule = replace(schedule, learning_rate=1e-3, warm_up=100)
         provenance |= {"command": f"{command} --version {version.name}", "from": card["version"]}
     _train(out, SimulatedExamples(), schedule, start, provenance, console)
+
+
+def train_rival(out: Path, name: NetworkName, steps: int | None, seed: int, console: Console) -> None:
+    """Train a published network on simulated pairs of short and long exposures, for comparison.
+
+    Raises
+    ------
+    ValueError
+        If `out` holds a checkpoint of another schedule or network.
+    """
+    schedule = PublishedSchedule(seed=seed) if steps is None else PublishedSchedule(seed=seed, steps=steps)
+    out.mkdir(parents=True, exist_ok=True)
+    with ProgressBar(console) as bar:
+
+        def told(step: int, loss: float) -> None:
+            bar("training", step / schedule.steps)
+            console.print(f"step {step}: loss {loss:.4f}")
+
+        network = train_published(name, schedule, out / "checkpoint.pt", told)
+    command = f"twotime frames train {out.name} --network {name} --steps {schedule.steps} --seed {seed}"
+    card = {"command": command, "data": "simulated pairs", "torch": torch.__version__, "schedule": asdict(schedule)}
+    write_published(out, name, network, card)
+    console.print(f"Wrote the network and its card into {out}. Next: twotime frames evaluate --rival {out}")
 
 
 def adapt_version(
@@ -123,6 +151,7 @@ def evaluate_version(
     measured: Path | None,
     data: Path | None,
     validation: float,
+    compared: Sequence[Path],
     count: int,
     seed: int,
     as_json: bool,
@@ -132,6 +161,7 @@ def evaluate_version(
     """Measure a network: print tables or JSON; write the report with figures into a folder.
 
     `validation` is the share of the collection `data` that training left out, whose runs are thinned as a test.
+    `compared` are folders of published networks, which stand in the tables beside the filters.
 
     Raises
     ------
@@ -141,13 +171,16 @@ def evaluate_version(
         If there is no such version.
     """
     denoiser = FrameDenoiser.load(version)
+    rivals = [*RIVALS, *map(read_rival, compared)]
     runs = [] if measured is None else [_frames(measured)]
     if data is not None:
         own = read_collection(data, validation=validation, held_out=True, told=console.print)
         runs += [np.where(run.mask, run.counts, 0) for run in own]
     with ProgressBar(Console(stderr=True)) as bar:
-        rates = evaluate_rates(denoiser, seed, count, lambda done: bar("rates and errors", done))
-        detections = evaluate_detection(denoiser, seed, 2 * count, progress=lambda done: bar("satellites", done))
+        rates = evaluate_rates(denoiser, seed, count, lambda done: bar("rates and errors", done), rivals)
+        detections = evaluate_detection(
+            denoiser, seed, 2 * count, progress=lambda done: bar("satellites", done), rivals=rivals
+        )
         peaks = evaluate_peaks(denoiser, seed, 2 * count, progress=lambda done: bar("peaks", done))
         regions = evaluate_regions(denoiser, seed, count, progress=lambda done: bar("regions", done))
         found: dict[str, Any] = {
@@ -159,7 +192,7 @@ def evaluate_version(
             "peaks": [asdict(one) for one in peaks],
             "regions": [asdict(one) for one in regions],
             "false_peaks_per_megapixel": false_peaks(denoiser, seed, count),
-            "measured": [asdict(one) for one in evaluate_runs(denoiser, runs, seed)],
+            "measured": [asdict(one) for one in evaluate_runs(denoiser, runs, seed, rivals)],
             "measured_file": ", ".join(path.name for path in (measured, data) if path is not None) or None,
         }
     if report is not None:

@@ -104,6 +104,7 @@ def _rates(rates: list[dict[str, Any]]) -> list[str]:
         ("relative_error", "Median relative error of the rate", "{:.3f}"),
         ("exposure", "Multiple of the exposure whose raw counts come as near to the true rate", "{:.2g}"),
         ("psnr", "PSNR of square roots, dB", "{:.1f}"),
+        ("ms_ssim", "MS-SSIM of square roots", "{:.3f}"),
     ):
         rows = [[name, *(form.format(one["methods"][name][key]) for one in rates)] for name in names]
         lines += [f"{title}:", "", *_table(["photons per pixel", *(f"{one['level']:g}" for one in rates)], rows), ""]

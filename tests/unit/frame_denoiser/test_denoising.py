@@ -68,6 +68,7 @@ def test_rates_are_nearer_to_the_truth_than_raw_counts(denoiser: FrameDenoiser) 
     for quality, _ in evaluate_rates(denoiser, SEED, 2).values():
         assert quality["denoised"].relative_error < 0.7 * quality["raw counts"].relative_error
         assert quality["denoised"].psnr > quality["raw counts"].psnr
+        assert quality["denoised"].ms_ssim > quality["raw counts"].ms_ssim
 
 
 def test_peak_has_its_counts_and_place(denoiser: FrameDenoiser) -> None:

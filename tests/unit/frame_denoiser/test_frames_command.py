@@ -17,6 +17,7 @@ from frame_denoiser import FrameDenoiser
 from frame_denoiser.detection import CASES
 from frame_denoiser.evaluate import LEVELS
 from frame_denoiser.network import Architecture, FrameNetwork
+from frame_denoiser.published_versions import read_rival
 from frame_denoiser.region_quality import RegionQuality
 from frame_denoiser.simulation import peak_image
 from frame_denoiser.stored import write_version
@@ -142,7 +143,8 @@ def test_report_has_all_tables_and_figures() -> None:
         {
             "level": level,
             "methods": {
-                name: {"relative_error": 0.2, "exposure": 20.0, "psnr": 30.0} for name in ("raw counts", "denoised")
+                name: {"relative_error": 0.2, "exposure": 20.0, "psnr": 30.0, "ms_ssim": 0.9}
+                for name in ("raw counts", "denoised")
             },
             "coverage": {"one": 0.68, "two": 0.95, "peak_one": 0.7, "peak_two": 0.94},
         }
@@ -203,6 +205,16 @@ def test_written_file_is_refused_where_it_would_be_correlated(file: Path, tmp_pa
         UnusableRun, match=r"holds denoised frames \(attribute twotime_denoised_frames of denoised.h5\)"
     ):
         open_frames(tmp_path / "denoised.h5")
+
+
+@pytest.mark.long
+def test_published_network_is_trained_by_its_name(tmp_path: Path) -> None:
+    output = run("train", tmp_path / "own", "--network", "vdsr", "--steps", 1)
+
+    assert f"twotime frames evaluate --rival {tmp_path / 'own'}" in " ".join(output.split())
+    card = json.loads((tmp_path / "own" / "card.json").read_text())
+    assert (card["published_network"], card["schedule"]["shape"]) == ("vdsr", [192, 240])
+    assert read_rival(tmp_path / "own").name == "vdsr own"
 
 
 @pytest.mark.long
