@@ -236,14 +236,14 @@ class Analysis:
 ENOUGH_VALUES = 4_000_000
 """Values of a two-time correlation function from which its colour range is taken, at least, where it has so many."""
 
-GREY_ERROR = 0.25
+GREY_ERROR = 0.4
 """Standard deviation of what the greys of a picture are rounded by, in units of the noise."""
 
 
 def grey(two_time: NDArray[np.float32], low: float, high: float, noise: float = 0.0) -> NDArray[np.uint8]:
     """A picture of a two-time correlation function, 0 at `low` and below (and at NaN), 255 at `high` and above.
 
-    With the standard deviation of its noise given, the greys are multiples of that or less, and compress.
+    With the standard deviation of its noise given, there are no more greys than can be told apart, which compress.
     """
     span = max(high - low, float(np.finfo(np.float32).tiny))
     scaled = np.nan_to_num((two_time - low) / span, nan=0.0, posinf=1.0, neginf=0.0)

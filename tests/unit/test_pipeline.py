@@ -251,9 +251,8 @@ def test_plan_shows_sources_and_pixels_before_any_frame_is_read(frames: np.ndarr
     assert document["geometry"][2] == {"name": "distance_m", "value": 4.0, "unit": "m", "source": "recipe"}
     assert [row["n_pixels"] > 0 for row in document["rois"]] == [True, True]
     assert document["n_frames"] == 90
-    assert any(
-        "before dead, hot and noisy pixels" in word for word in plan(Frames(frames).facts, parse_recipe({})).warnings
-    )
+    warnings = plan(Frames(frames).facts, parse_recipe({})).document()["warnings"]
+    assert any("before dead, hot and noisy pixels" in word for word in warnings)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,10 @@ async def listing(
 
 @router.post("/many", status_code=202, response_model=schemas.SubmittedList)
 async def submit_many(wanted: schemas.ManyRequest, service: TheService) -> schemas.SubmittedList:
-    """Analyse every finished run that matches, for example all of a sample; unusable runs are listed with reasons."""
+    """Analyse every finished run that matches, for example all of a sample; unusable runs are listed with reasons.
+
+    They wait for new scans and for single requests.
+    """
     which = wanted.model_dump(exclude={"recipe", "force"})
     found = await service.submit_many(wanted.recipe, force=wanted.force, **which)
     return schemas.SubmittedList(runs=[schemas.SubmittedRun.model_validate(asdict(one)) for one in found])

@@ -34,13 +34,15 @@ class StoredForm:
 
     Attributes
     ----------
-    noise : (R,) standard deviation of the noise of each ROI's measured function
+    noise : (R,) standard deviation of the noise of each ROI's measured function; NaN, and `step` 0, without such a node
     step : (R,) float32, what its values are multiples of
     """
 
     def __init__(self, analysis: Analysis) -> None:
         self._arrays = analysis.arrays
-        self.noise = np.array([noise_of(one) for one in analysis.arrays.get(RAW, ())])
+        raw = analysis.arrays.get(RAW)
+        n_rois = max((len(analysis.arrays[name]) for name in HALVED if name in analysis.arrays), default=0)
+        self.noise = np.full(n_rois, np.nan) if raw is None else np.array([noise_of(one) for one in raw])
         self.step = step_within(self.noise)
 
     def block(self, name: str, index: tuple[slice, ...]) -> NDArray[Any]:
@@ -67,10 +69,12 @@ class StoredForm:
         if name == SPREAD:
             return rounded_error(values)
         step = self.step[index[0], None, None]
-        if name == DENOISED:
-            spread = rounded_error(self._arrays[SPREAD][index])
-            step = np.where(np.isnan(spread), step, step_within(spread))
-        return rounded(values, step)
+        if name == RAW:
+            return rounded(values, step)
+        if SPREAD not in self._arrays:  # Nothing says how well the values are known.
+            return values
+        spread = rounded_error(self._arrays[SPREAD][index])
+        return rounded(values, np.where(np.isnan(spread), step, step_within(spread)))
 
 
 def is_halved(metadata: Mapping[str, Any]) -> bool:
