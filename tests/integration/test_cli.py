@@ -16,6 +16,7 @@ from twotime.files import write_multifile
 from twotime.simulate import SpeckleModel, simulate_frames
 from twotime.xpcs import Geometry
 
+pytestmark = pytest.mark.long
 BINARY = Path(sys.executable).parent / "twotime"
 
 

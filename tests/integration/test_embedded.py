@@ -79,6 +79,7 @@ def test_fresh_server_holds_both_containers_and_hides_its_key(tiled_server, root
     assert str(tiled_server.detector_folder) in config["catalog"]["readable_storage"][0]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="ends with its parent on Linux only")
 def test_server_dies_with_its_killed_parent_and_the_next_start_finds_its_data(tmp_path):
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
@@ -108,6 +109,7 @@ def test_server_dies_with_its_killed_parent_and_the_next_start_finds_its_data(tm
     assert not answers(second)
 
 
+@pytest.mark.long
 def test_killed_server_comes_back_under_the_same_address(tmp_path):
     server = EmbeddedTiled(tmp_path)
     server.start()

@@ -86,6 +86,7 @@ def test_request_is_computed_published_and_found_again(service, call, raw, detec
     assert ended(service, call, record.id).attempt == 2
 
 
+@pytest.mark.long
 def test_worker_killed_midway_is_replaced_and_the_analysis_done(service, call, raw, detector_folder):
     record = call(service.unrestricted.submit(write_burst(raw, detector_folder, n_frames=700), SLOW))
     computing(service, call, record.id)
@@ -180,6 +181,7 @@ def test_two_services_compute_an_analysis_once(service, site, call, raw, detecto
         call(other.stop())
 
 
+@pytest.mark.long
 def test_service_killed_midway_takes_its_worker_along_and_the_next_one_goes_on(
     site, call, raw, results, detector_folder, tmp_path
 ):
@@ -284,6 +286,7 @@ def test_rules_of_the_site_choose_recipes_and_leave_runs_alone(site, call, root,
         call(service.stop())
 
 
+@pytest.mark.long
 def test_service_outlives_tiled_and_says_so_meanwhile(site, call, tmp_path):
     tiled = EmbeddedTiled(tmp_path)
     tiled.start()

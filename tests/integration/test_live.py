@@ -205,6 +205,7 @@ def test_recipe_that_does_not_fit_is_said_and_ends_nothing_else(raw, own, detect
     assert "rois" in said[-1]["message"]
 
 
+@pytest.mark.long
 def test_killed_process_is_started_again_and_follows_on(raw, own, detector_folder):
     async def scenario(writing):
         said = []

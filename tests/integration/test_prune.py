@@ -101,6 +101,7 @@ def test_bytes_are_those_of_the_files(site, store):
     assert sizes[record.id] > 1000
 
 
+@pytest.mark.long
 def test_command_says_what_it_would_delete_and_does_it_only_when_told(site, store):
     old, marked, young = (published(site, store, scan, days) for scan, days in ((5, 50), (6, 50), (7, 10)))
     store.mark(marked.id, "look again", "", by="test")

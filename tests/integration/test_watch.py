@@ -126,6 +126,7 @@ def test_many_runs_at_once_are_all_named(raw, settings):
     asyncio.run(scenario())
 
 
+@pytest.mark.long
 def test_no_run_is_missed_over_a_kill_of_tiled(tmp_path):
     """Its memory cache forgets the events that nobody was connected to hear."""
     server = EmbeddedTiled(tmp_path)

@@ -60,6 +60,17 @@ LIVE: dict[str, JsonValue] = {
     "warnings": [],
     "updated_time": 1795212004.5,
 }
+FRAME_PROFILE: dict[str, JsonValue] = {
+    "distance": [0.0, 1.0],
+    "row": [20.0, 20.6],
+    "column": [50.0, 50.8],
+    "n_pixels": [5, 5],
+    "raw": [0.6, 0.2],
+    "raw_error": [0.35, 0.2],
+    "rate": [0.51, 0.52],
+    "rate_error": [0.06, 0.06],
+}
+
 FRAMES_SUMMARY: dict[str, JsonValue] = {
     "id": ID,
     "raw_uid": UID,

@@ -10,6 +10,7 @@ from twotime.api.examples import (
     ANALYSIS,
     CURVES,
     DYNAMICS_MAP,
+    FRAME_PROFILE,
     FRAMES_SUMMARY,
     ID,
     LIVE,
@@ -640,6 +641,8 @@ class FramesSummary(Body):
 
 class FrameProfile(Body):
     """Counts and rates along a line through a denoised frame, one point for each pixel of its length."""
+
+    model_config = _shows(FRAME_PROFILE)
 
     distance: list[float] = Field(description="from the first point, pixels")
     row: list[float]
