@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frame_denoiser.likelihood import held_out_loss
 from frame_denoiser.network import FrameNetwork
-from frame_denoiser.thinning import thin
-from frame_denoiser.train import Schedule, predict
+from frame_denoiser.thinning import Crop, loss_of_crops, thin
+from frame_denoiser.train import Schedule
 
 Way = Literal["thinned", "repeated", "paired"]
 BLOCK = 8
@@ -85,15 +83,9 @@ class CollectedExamples:
     def loss(self, network: FrameNetwork, rng: np.random.Generator, schedule: Schedule) -> Tensor:
         """Improbability of the held-out counts of a batch."""
         edges = [min(schedule.size, side) for side in self._side]
-        drawn = [self._crop(rng, edges) for _ in range(schedule.batch)]
-        seen, held_out, mask, exposure = (
-            torch.from_numpy(np.stack(arrays).astype(np.float32)) for arrays in zip(*drawn, strict=True)
-        )
-        return held_out_loss(predict(network, seen, mask), held_out, exposure[:, None, None], mask)
+        return loss_of_crops(network, [self._crop(rng, edges) for _ in range(schedule.batch)])
 
-    def _crop(
-        self, rng: np.random.Generator, edges: list[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], float]:
+    def _crop(self, rng: np.random.Generator, edges: list[int]) -> Crop:
         ways: list[Way] = [way for way, number in self.ways.items() if number]
         way = ways[int(rng.integers(len(ways)))]
         if way == "thinned":

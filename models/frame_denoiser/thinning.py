@@ -4,6 +4,7 @@ Each photon goes to one part or the other by a coin. The parts of a Poisson coun
 held-out part is as good as a second exposure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,18 @@ class Thinned:
 
     seen: NDArray[np.float32]
     held_out: NDArray[np.float32]
+
+
+Crop = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], float]
+"""Of one size (H, W): counts that a network sees, counts held out, usable pixels; exposure of the held-out part."""
+
+
+def loss_of_crops(network: FrameNetwork, crops: Sequence[Crop]) -> Tensor:
+    """Improbability of the held-out counts of a batch, given the seen ones."""
+    seen, held_out, mask, exposure = (
+        torch.from_numpy(np.stack(arrays).astype(np.float32)) for arrays in zip(*crops, strict=True)
+    )
+    return held_out_loss(predict(network, seen, mask), held_out, exposure[:, None, None], mask)
 
 
 def thin(rng: np.random.Generator, counts: NDArray[np.generic], fraction: float) -> Thinned:
@@ -110,15 +123,9 @@ class MeasuredExamples:
         """Improbability of the held-out counts of a batch."""
         # Sides divisible by 16 suit every depth of the network.
         edges = [min(schedule.size, side // 16 * 16) for side in self._frames.shape[1:]]
-        drawn = [self._crop(rng, edges) for _ in range(schedule.batch)]
-        seen, held_out, mask, exposure = (
-            torch.from_numpy(np.stack(arrays).astype(np.float32)) for arrays in zip(*drawn, strict=True)
-        )
-        return held_out_loss(predict(network, seen, mask), held_out, exposure[:, None, None], mask)
+        return loss_of_crops(network, [self._crop(rng, edges) for _ in range(schedule.batch)])
 
-    def _crop(
-        self, rng: np.random.Generator, edges: list[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], float]:
+    def _crop(self, rng: np.random.Generator, edges: list[int]) -> Crop:
         number = int(rng.integers(1, self._largest_sum + 1))
         chosen = rng.choice(len(self._frames), number, replace=False)
         corner = [int(rng.integers(0, side - edge + 1)) for side, edge in zip(self._mask.shape, edges, strict=True)]
