@@ -24,17 +24,35 @@ MODEL = SpeckleModel((72, 72), GEOMETRY, diffusion=2.0e5, contrast=0.2, mean_cou
 
 
 class Frames:
-    """Frames in memory as a source, in blocks of 50."""
+    """Frames in memory as a source.
 
-    def __init__(self, frames: np.ndarray, geometry: Geometry = GEOMETRY) -> None:
-        found = {name: Found(getattr(geometry, name), "test") for name in GEOMETRY_UNITS}
-        self.frames = frames
-        self.facts = RunFacts("1a2b3c4d-0000", "eiger4m_single_image", frames.shape, geometry=found)
+    Parameters
+    ----------
+    frames : (N, H, W)
+    geometry : of the run; None: it records none
+    detector : name of the field that holds the frames
+    step : frames in a block
+    facts : of the run, besides
+    """
+
+    def __init__(
+        self,
+        frames: np.ndarray,
+        geometry: Geometry | None = GEOMETRY,
+        *,
+        detector: str = "eiger4m_single_image",
+        step: int = 50,
+        **facts: Any,
+    ) -> None:
+        names = () if geometry is None else GEOMETRY_UNITS
+        known: dict[str, Any] = {"geometry": {name: Found(getattr(geometry, name), "test") for name in names}}
+        self.frames, self.step = frames, step
+        self.facts = RunFacts("1a2b3c4d-0000", detector, frames.shape, **known, **facts)
         self.dtype: np.dtype[Any] = frames.dtype
 
     def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-        for first in range(start, stop, 50 * stride):
-            yield first, self.frames[first : min(first + 50 * stride, stop) : stride]
+        for first in range(start, stop, self.step * stride):
+            yield first, self.frames[first : min(first + self.step * stride, stop) : stride]
 
     def pixel_mask(self) -> np.ndarray | None:
         return None

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pypdf import PdfReader
+from tests.memory import Frames
 
 from frame_denoiser import FrameDenoiser
 from twotime.errors import RecipeError
@@ -13,28 +14,11 @@ from twotime.export.files import Dialect, write_file
 from twotime.export.frame_report import frame_report_html, frame_report_text
 from twotime.export.frame_words import MOST_FRAMES, MOST_ROWS, drawn_frames, peak_table, region_table, shortened
 from twotime.pipeline import ScanVariable, denoise_frames
-from twotime.recipe import FrameRecipe, RunFacts, parse_recipe
+from twotime.recipe import FrameRecipe, parse_recipe
 from twotime.results import Analysis
 
 SHAPE = (32, 48)
 REGION = {"rows": [8, 21], "columns": [20, 33]}
-
-
-class Frames:
-    """Frames in memory as a source."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self.frames, self.dtype = frames, frames.dtype
-        self.facts = RunFacts("1a2b3c4d-0000", "camera_image", frames.shape, scan_id=12, sample="<LSCO> & more")
-
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Any:
-        yield start, self.frames[start:stop:stride]
-
-    def pixel_mask(self) -> np.ndarray | None:
-        return None
-
-    def fallback(self) -> None:
-        return None
 
 
 def analysed(n_frames: int, brightness: float, *, scanned: bool, **fields: Any) -> Analysis:
@@ -46,7 +30,8 @@ def analysed(n_frames: int, brightness: float, *, scanned: bool, **fields: Any) 
     assert isinstance(recipe, FrameRecipe)
     temperature = ScanVariable("temperature", "K", np.linspace(20.0, 100.0, n_frames))
     variable = (lambda _: temperature) if scanned else (lambda _: None)
-    return denoise_frames(Frames(frames), recipe, FrameDenoiser.load(), scan_variable=variable)
+    source = Frames(frames, None, detector="camera_image", scan_id=12, sample="<LSCO> & more")
+    return denoise_frames(source, recipe, FrameDenoiser.load(), scan_variable=variable)
 
 
 @pytest.fixture(scope="module")

@@ -5,39 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.memory import GEOMETRY, Frames
 
 from cnn_ed import Ensemble
 from twotime.live.growing_analysis import GrowingAnalysis
 from twotime.pipeline import Plan, analyse, plan
 from twotime.pipeline.tables import fits_table, g2_table
-from twotime.recipe import GEOMETRY_UNITS, Found, RunFacts, parse_recipe
+from twotime.recipe import parse_recipe
 from twotime.simulate import SpeckleModel, simulate_frames
-from twotime.xpcs import Geometry
 
-GEOMETRY = Geometry(-30.0, 20.0, 5.0, 1.24, 75e-6, 0.01)
 RECIPE: dict[str, Any] = {"rois": [{"unit": "pixel", "edges": [[35, 45], [50, 60]]}], "fit": {"ages": 3}}
 FRAMES = simulate_frames(SpeckleModel((40, 40), GEOMETRY, diffusion=6e5, contrast=0.3, mean_counts=2.0, seed=4), 153)
 FRAMES[100] //= 4  # a beam loss
 FRAMES[:, 30, 20] = 5000  # a hot pixel
 EXACT = ("relaxation_rate", "relaxation_rate_error", "beta", "baseline", "alpha", "contrast", "mean_counts")
-
-
-class Frames:
-    """Frames in memory as a source."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self.frames, self.dtype = frames, frames.dtype
-        geometry = {name: Found(getattr(GEOMETRY, name), "test") for name in GEOMETRY_UNITS}
-        self.facts = RunFacts("1a2b3c4d-0000", "camera_image", frames.shape, geometry=geometry)
-
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Any:
-        yield start, self.frames[start:stop:stride]
-
-    def pixel_mask(self) -> np.ndarray | None:
-        return None
-
-    def fallback(self) -> None:
-        return None
 
 
 def moved_for_a_while() -> np.ndarray:
@@ -49,7 +30,7 @@ def moved_for_a_while() -> np.ndarray:
 
 
 def planned(n_frames: int, **recipe: Any) -> Plan:
-    facts = replace(Frames(FRAMES).facts, shape=(n_frames, 40, 40))
+    facts = replace(Frames(FRAMES, detector="camera_image").facts, shape=(n_frames, 40, 40))
     return plan(facts, parse_recipe({**RECIPE, **recipe}))
 
 
@@ -70,7 +51,7 @@ def ensemble() -> Ensemble:
 def test_what_grew_equals_the_analysis_of_the_whole(
     ensemble: Ensemble, recipe: dict[str, Any], frames: np.ndarray
 ) -> None:
-    whole = analyse(Frames(frames), parse_recipe({**RECIPE, **recipe}), ensemble)
+    whole = analyse(Frames(frames, detector="camera_image"), parse_recipe({**RECIPE, **recipe}), ensemble)
     growing = GrowingAnalysis(planned(len(frames), **recipe), ensemble)
 
     follow(growing, frames, 7, 3)

@@ -4,33 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.memory import Frames
 
 from frame_denoiser import FrameDenoiser
 from twotime.errors import UnusableRun
 from twotime.live.display import DENOISED_EDGE, denoised_arrays, denoised_numbers
 from twotime.live.growing_frames import GrowingFrames
 from twotime.pipeline import denoise_frames, plan_frames
-from twotime.recipe import FrameRecipe, RunFacts, parse_recipe
+from twotime.recipe import FrameRecipe, parse_recipe
 
 SHAPE = (32, 48)
 REGION = {"rows": [8, 21], "columns": [20, 33]}
-
-
-class Frames:
-    """Frames in memory as a source."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self.frames, self.dtype = frames, frames.dtype
-        self.facts = RunFacts("1a2b3c4d-0000", "camera_image", frames.shape)
-
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Any:
-        yield start, self.frames[start:stop:stride]
-
-    def pixel_mask(self) -> np.ndarray | None:
-        return None
-
-    def fallback(self) -> None:
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +31,7 @@ def frames() -> np.ndarray:
 
 
 def growing(denoiser: FrameDenoiser, frames: np.ndarray, /, **fields: Any) -> GrowingFrames:
-    return GrowingFrames(plan_frames(Frames(frames).facts, recipe(**fields)), denoiser)
+    return GrowingFrames(plan_frames(Frames(frames, None, detector="camera_image").facts, recipe(**fields)), denoiser)
 
 
 def recipe(**fields: Any) -> FrameRecipe:
@@ -62,7 +46,7 @@ def test_last_frame_of_a_scan_is_the_one_of_its_analysis(denoiser: FrameDenoiser
     for first in range(0, 12, 2):
         one.take(first, frames[first : first + 2])
         found.append(one.newest())
-    analysis = denoise_frames(Frames(frames), recipe(), denoiser)
+    analysis = denoise_frames(Frames(frames, None, detector="camera_image"), recipe(), denoiser)
 
     last = found[-1]
     assert last is not None
@@ -111,7 +95,7 @@ def test_frames_left_out_and_frames_after_the_last_whole_sum_do_not_count(
 
 
 def test_tables_stay_bounded(denoiser: FrameDenoiser, frames: np.ndarray) -> None:
-    the_plan = plan_frames(Frames(frames).facts, recipe(frames={"sum": 1}))
+    the_plan = plan_frames(Frames(frames, None, detector="camera_image").facts, recipe(frames={"sum": 1}))
     one = GrowingFrames(the_plan, denoiser, most_rows=4)
     for number in range(len(frames)):
         one.take(number, frames[number : number + 1])

@@ -1,42 +1,21 @@
 """The whole route on frames in memory."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.memory import GEOMETRY, Frames
 
 from cnn_ed import Ensemble
 from twotime.errors import Cancelled, RecipeError, UnusableRun
 from twotime.pipeline import analyse, plan
 from twotime.pipeline.one_roi import _age_fits, _raw_curve
-from twotime.recipe import GEOMETRY_UNITS, FitOptions, Found, RunFacts, parse_recipe
+from twotime.recipe import FitOptions, parse_recipe
 from twotime.results import nodes_of
 from twotime.simulate import SpeckleModel, simulate_frames
 from twotime.xpcs import Geometry, two_time
 
-GEOMETRY = Geometry(-30.0, 20.0, 5.0, 1.24, 75e-6, 0.01)
 RECIPE = {"rois": [{"unit": "pixel", "edges": [[35, 45], [50, 60]]}], "masks": {"from_data": False}, "fit": {"ages": 3}}
-
-
-class Frames:
-    """Frames in memory as a source, in blocks of 17."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        geometry = {name: Found(getattr(GEOMETRY, name), "test") for name in GEOMETRY_UNITS}
-        self.frames = frames
-        self.facts = RunFacts("1a2b3c4d-0000", "eiger4m_single_image", frames.shape, geometry=geometry)
-        self.dtype: np.dtype[Any] = frames.dtype
-
-    def blocks(self, start: int, stop: int, stride: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-        for first in range(start, stop, 17 * stride):
-            yield first, self.frames[first : min(first + 17 * stride, stop) : stride]
-
-    def pixel_mask(self) -> np.ndarray | None:
-        return None
-
-    def fallback(self) -> "Frames | None":
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +220,7 @@ def test_cancelling_stops_between_blocks(ensemble: Ensemble, frames: np.ndarray)
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        analyse(Frames(frames), parse_recipe(RECIPE), ensemble, progress)
+        analyse(Frames(frames, step=17), parse_recipe(RECIPE), ensemble, progress)
     assert told == [0.0, 17 / 90, 34 / 90]
 
 

@@ -21,8 +21,9 @@ from twotime.export.frame_words import (
 from twotime.export.logbook import columns
 from twotime.export.pages import QUIET, Pages
 from twotime.export.report import STYLE, figure_html, recipe_html, warnings_html
+from twotime.export.report_pdf import add_recipe
 from twotime.export.report_pictures import png
-from twotime.export.words import ORIGINS, origins, recipe_text, title
+from twotime.export.words import title
 from twotime.results import Analysis
 
 PAPER_HEIGHT = 2.2
@@ -112,12 +113,7 @@ def frame_report_pages(analysis: Analysis) -> Pages:
         pages.paragraph(warning)
     pages.heading("What these numbers are")
     pages.paragraph(TRUST, size=8, colour=QUIET)
-    pages.heading("Recipe")
-    pages.table(ORIGINS, origins(analysis))
-    pages.heading("All of the recipe, as it was resolved")
-    pages.listing(recipe_text(analysis))
-    pages.heading("How to cite")
-    pages.paragraph(CITATION)
+    add_recipe(pages, analysis, CITATION)
     return pages
 
 

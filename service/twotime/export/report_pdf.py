@@ -57,13 +57,18 @@ def report_pages(analysis: Analysis) -> Pages:
     _rois(pages, analysis)
     pages.heading("Scattering", SCATTERING_HEIGHT + 0.4)
     pages.picture(partial(draw_scattering, analysis=analysis), SCATTERING_HEIGHT, SCATTERING_CAPTION)
+    add_recipe(pages, analysis, CITATION)
+    return pages
+
+
+def add_recipe(pages: Pages, analysis: Analysis, citation: str) -> None:
+    """The end of a report: recipe with the source of each value, and how to cite."""
     pages.heading("Recipe")
     pages.table(ORIGINS, origins(analysis))
     pages.heading("All of the recipe, as it was resolved")
     pages.listing(recipe_text(analysis))
     pages.heading("How to cite")
-    pages.paragraph(CITATION)
-    return pages
+    pages.paragraph(citation)
 
 
 def _numbers(pages: Pages, analysis: Analysis) -> None:
