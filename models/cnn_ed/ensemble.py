@@ -70,7 +70,8 @@ class DenoisedTwoTime:
     applicability : whether to trust it, and why not
     scale : (N,) frames per block at which each lag was denoised; 0 where it was not
     place, place_error : (2,) on the map of dynamics (see `cnn_ed.latent_map`) with the standard error from up to three
-        parts of the scan; NaN where bad frames leave no window, or the weights have no map
+        parts of the scan; NaN where bad frames leave no window, or the weights have no map, the error also where a
+        scan is a single part
     """
 
     values: NDArray[np.float32]

@@ -99,7 +99,9 @@ def _fits() -> Iterator[Column]:
         yield Column(
             name, "1", f"{order} coordinate on the map of dynamics, in standard deviations of the training set"
         )
-        yield Column(f"{name}_error", "1", f"standard error of {name}, from the scatter over parts of the scan")
+        yield Column(
+            f"{name}_error", "1", f"standard error of {name}, from parts of the scan; NaN where it has only one"
+        )
 
 
 def _fits_age() -> Iterator[Column]:

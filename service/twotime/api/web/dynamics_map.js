@@ -87,7 +87,7 @@ export function mapCard() {
       el("b", {}, `${columns.scan_id[k] === null ? id : `Scan ${columns.scan_id[k]}`}, ROI ${roi}`), el("br"),
       `${columns.sample[k] ?? "no sample"}, q = ${plain(columns.q[k], 3)} 1/Å`, el("br"),
       `Γ ${number("relaxation_rate") || "–"} 1/s, α ${number("alpha") || "–"}${columns.trusted[k] ? "" : ", not trusted"}`, el("br"),
-      `place ${number("map_x")}, ${number("map_y")}`, el("br"),
+      `place ${number("map_x")}, ${number("map_y")}${columns.map_x_error[k] === null ? ", error unknown (too few windows)" : ""}`, el("br"),
       distance === null ? "no earlier scans to compare with" : `${plain(distance, 2)} usual distances from earlier scans`);
   }
 
