@@ -123,6 +123,20 @@ def test_killed_server_comes_back_under_the_same_address(tmp_path):
         server.stop()
 
 
+def test_stopped_server_starts_again_under_the_same_address(tmp_path):
+    server = EmbeddedTiled(tmp_path)
+    try:
+        server.start()
+        uri = server.uri
+        server.stop()
+        assert not answers(server)
+        server.start()
+        assert server.uri == uri
+        assert answers(server)
+    finally:
+        server.stop()
+
+
 def test_two_first_starts_on_one_folder_share_one_server(tmp_path):
     servers = [EmbeddedTiled(tmp_path) for _ in range(2)]
     starts = [threading.Thread(target=server.start) for server in servers]

@@ -119,6 +119,7 @@ class EmbeddedTiled:
         if self._watcher is not None:
             self._watcher.join(10)
             self._watcher = None
+        self._process = None
         if self._lock is not None:
             (self.folder / "pid").unlink(missing_ok=True)
             self._lock.close()
