@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from tests.records import RECORD
 
-from twotime.catalog.results.analysis_record import AnalysisRecord, Claim
+from twotime.catalog.results.analysis_record import Claim
 from twotime.jobs.event_hub import MOST_WAITING, EventHub
 from twotime.jobs.requests.eligibility import judge
 from twotime.jobs.scheduling.leases import LEASE_S, LeaseMonitor
@@ -66,24 +67,7 @@ def test_own_process_lives_and_a_gone_one_is_dead():
     assert not is_dead(f"elsewhere/{pid}/{start}/a")
 
 
-RUNNING = AnalysisRecord(
-    id="6a1f3c2b-0123456789",
-    raw_uid="6a1f3c2b",
-    scan_id=None,
-    sample=None,
-    status="running",
-    attempt=1,
-    first_attempt=1,
-    stage="reading",
-    progress=0.1,
-    request={},
-    recipe={},
-    sources={},
-    digest="",
-    versions={},
-    created_time=0.0,
-    updated_time=100.0,
-)
+RUNNING = replace(RECORD, status="running", stage="reading", progress=0.1, updated_time=100.0)
 
 
 class Clock:

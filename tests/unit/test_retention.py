@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.records import RECORD
 
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.retention import Pruning, RetentionRules, prune_plan
@@ -13,24 +14,7 @@ from twotime.errors import InputError
 
 NOW = 1.7e9
 DAY = 86400.0
-DONE = AnalysisRecord(
-    id="",
-    raw_uid="",
-    scan_id=1,
-    sample="gel",
-    status="done",
-    attempt=1,
-    first_attempt=1,
-    stage="done",
-    progress=1.0,
-    request={},
-    recipe={},
-    sources={},
-    digest="",
-    versions={},
-    created_time=0.0,
-    updated_time=0.0,
-)
+DONE = replace(RECORD, scan_id=1, sample="gel", status="done", stage="done", progress=1.0)
 
 
 def analysis(key: str, days: float, **changes: Any) -> AnalysisRecord:
