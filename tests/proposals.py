@@ -16,7 +16,7 @@ from twotime.api.server import Server
 from twotime.catalog.results.live_scans import LiveSink
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog, results_container
 from twotime.simulate.beamline import Scan, write_scan
 
 SAMPLE = "secret of proposal A"
@@ -51,12 +51,9 @@ class Site:
 
     def write(self, **metadata: Any) -> str:
         """Write a run as the beamline does; returns its uid."""
-        root = open_root(self.tiled.settings(BEAMLINE))
-        try:
+        with opened_root(self.tiled.settings(BEAMLINE)) as root:
             scan = Scan("camera", layout="frames", metadata=metadata)
             return write_scan(root["raw"], FRAMES[:60], GEOMETRY, self.tiled.detector_folder, scan)
-        finally:
-            root.context.close()
 
 
 @contextmanager
@@ -85,8 +82,7 @@ def site_beside(tiled: GuardedTiled, var_dir: Path) -> Iterator[Site]:
 def follow(tiled: GuardedTiled, uid: str, sample: str = SAMPLE) -> None:
     """Write the node of a live scan, as its session does."""
     settings = tiled.settings(SERVICE)
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         facts = run_facts(find_run(raw_catalog(root, settings), uid))
         described = {
             "scan_id": SCAN_ID,
@@ -105,5 +101,3 @@ def follow(tiled: GuardedTiled, uid: str, sample: str = SAMPLE) -> None:
                 "g2": np.ones((1, 7, 5), np.float32),
             }
         )
-    finally:
-        root.context.close()

@@ -12,7 +12,7 @@ from tests.asking import request, run_facts
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.publish import TiledSink
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog, results_container
 from twotime.recipe import RunFacts
 from twotime.results import Analysis
 from twotime.series.laws import GAS_CONSTANT
@@ -96,8 +96,7 @@ def publish(
     place : of the first ROI on the map of dynamics
     changes : of what the run says of itself
     """
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         uid = uid or _documents(raw_catalog(root, settings), scan_id, sample, temperature, started + scan_id)
         store = AnalysisStore(results_container(root, settings))
         record = _claimed(store, run_facts(uid=uid, scan_id=scan_id, sample=sample, **changes))
@@ -106,8 +105,6 @@ def publish(
             before = {name: value for name, value in store.get(record.id).facts.items() if name != "headline"}
             patch = [{"op": "replace", "path": "/facts", "value": before}]
             store.node(record.id).patch_metadata(metadata_patch=patch)
-    finally:
-        root.context.close()
     return str(record.id)
 
 

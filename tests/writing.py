@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from tests.waiting import until
 
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.processes import PROCESSES
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
@@ -50,8 +50,5 @@ class Writing:
 
 def write(settings: Settings, folder: Path, options: dict[str, Any]) -> str:
     """Write one run; returns its uid."""
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         return write_run(raw_catalog(root, settings), FRAMES, GEOMETRY, folder, **options)
-    finally:
-        root.context.close()

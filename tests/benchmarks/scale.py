@@ -33,7 +33,7 @@ from tests.waiting import until
 from tiled.queries import Eq
 
 from twotime.catalog.server.embedded import EmbeddedTiled
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import open_root, opened_root, raw_catalog
 from twotime.jobs import Service
 from twotime.pipeline.capacity import Measurement, ScanSize, Stage
 from twotime.settings import Settings
@@ -133,14 +133,11 @@ async def all_done(service: Service, uids: list[str]) -> None:
 
 def _sent(settings: Settings) -> tuple[float, float]:
     """Bytes of the arrays of an analysis, as a worker sends them to Tiled, and pairs of frames and ROI that it has."""
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         analysis = root[settings.results_path].search(Eq("status", "done")).values().first()
         nodes = dict(analysis["final"].items())
         sent = float(sum(getattr(node, "nbytes", 0) or 0 for node in nodes.values()))
         return sent, float(np.prod(nodes["two_time"].shape))
-    finally:
-        root.context.close()
 
 
 def _used_s(pids: list[int]) -> float:

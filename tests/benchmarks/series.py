@@ -23,7 +23,7 @@ from tests.asking import request, run_facts
 from twotime.api.server import Server
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.publish import TiledSink
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog, results_container
 from twotime.columns import COLUMNS
 from twotime.results import Analysis
 from twotime.settings import Settings
@@ -49,8 +49,7 @@ def analysis(scan: int, n_rois: int, sample: str) -> Analysis:
 
 def write(settings: Settings, scan: int, n_rois: int, sample: str) -> None:
     """One run with its baseline, and its analysis."""
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         writer = TiledWriter(raw_catalog(root, settings), batch_size=10)
         run = compose_run(metadata={"scan_id": scan, "sample": sample, "attenuation": 0.1 * scan})
         writer("start", run.start_doc)
@@ -69,8 +68,6 @@ def write(settings: Settings, scan: int, n_rois: int, sample: str) -> None:
         if sample == OLDER:
             facts = {name: value for name, value in store.get(record.id).facts.items() if name != "headline"}
             store.node(record.id).patch_metadata(metadata_patch=[{"op": "replace", "path": "/facts", "value": facts}])
-    finally:
-        root.context.close()
 
 
 def seconds(client: httpx.Client, path: str, **params: Any) -> tuple[float, int]:

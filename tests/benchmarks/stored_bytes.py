@@ -27,7 +27,7 @@ from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.publish import TiledSink
 from twotime.catalog.results.read import read_array
 from twotime.catalog.server.embedded import EmbeddedTiled
-from twotime.catalog.server.tiled_client import open_root, results_container
+from twotime.catalog.server.tiled_client import opened_root, results_container
 from twotime.files import open_frames
 from twotime.pipeline import analyse
 from twotime.recipe import parse_recipe
@@ -107,8 +107,7 @@ def main(n_frames: int = 1000, n_rois: int = 20) -> None:
             tiled = EmbeddedTiled(folder)
             tiled.start()
             settings = Settings(tiled_uri=tiled.uri, tiled_api_key=tiled.api_key, var_dir=folder)  # type: ignore[arg-type]  # pydantic turns text into both
-            root = open_root(settings)
-            try:
+            with opened_root(settings) as root:
                 results = results_container(root, settings)
                 before_s = as_they_are(results, analysis)
                 store = AnalysisStore(results)
@@ -121,8 +120,6 @@ def main(n_frames: int = 1000, n_rois: int = 20) -> None:
                 before = disk_bytes(next(data.rglob("as_they_are")))
                 after = disk_bytes(next(data.rglob(record.id)) / record.final)
                 error = errors(analysis, store, record.id)
-            finally:
-                root.context.close()
                 tiled.stop()
         table = Table("node", "as computed, MB", "stored, MB", "share", "error")
         rest = sum(size for node, size in after.items() if node not in LARGE)

@@ -23,7 +23,7 @@ from tests.faults.load import busy
 from tests.faults.site import KEY, Site, usage
 from tests.waiting import until
 
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.simulate import write_run
 from twotime.xpcs.types import Geometry
 
@@ -107,12 +107,9 @@ def many(site: Site, number: int) -> list[str]:
 def large(site: Site, client: httpx.Client, n_frames: int) -> list[str]:
     """Analyse one scan of so many frames and ten ROIs; returns what is wrong."""
     before = usage(site.service.pid)
-    root = open_root(site.direct)
-    try:
+    with opened_root(site.direct) as root:
         folder = site.tiled.detector_folder
         uid = write_run(raw_catalog(root, site.direct), noise(n_frames), GEOMETRY, folder, detector="camera")
-    finally:
-        root.context.close()
     asked = client.post("/api/v1/analyses", json={"uid": uid, "recipe": RINGS})
     assert asked.status_code == 202, asked.text
     path, peak = f"/api/v1/analyses/{asked.json()['id']}", 0

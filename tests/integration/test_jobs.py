@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from contextlib import contextmanager
 
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
@@ -16,7 +15,7 @@ from tests.waiting import until
 
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.server.embedded import EmbeddedTiled
-from twotime.catalog.server.tiled_client import RUNS_SPEC, open_root
+from twotime.catalog.server.tiled_client import RUNS_SPEC, opened_root
 from twotime.errors import QueueFull, RecipeError, RunNotFound, TiledUnavailable
 from twotime.jobs import Service
 
@@ -344,10 +343,3 @@ def environment(site):
 
 def opened(root, path):
     return AnalysisStore(root[path]) if path in root else None
-
-
-@contextmanager
-def opened_root(site):
-    root = open_root(site)
-    yield root
-    root.context.close()

@@ -12,7 +12,7 @@ import yaml
 from tests.waiting import until
 from tests.writing import GEOMETRY
 
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, simulate_frames, write_run
 
@@ -39,13 +39,10 @@ def write(stack) -> Callable[[int], str]:
         settings = Settings(
             tiled_uri=f"http://127.0.0.1:{stack.ports['tiled']}", tiled_api_key=stack.env["TWOTIME_TILED_API_KEY"]
         )
-        root = open_root(settings)
-        try:
+        with opened_root(settings) as root:
             raw = raw_catalog(root, settings)
             folder = stack.detector_folder / str(scan_id)
             return write_run(raw, simulate_frames(model, N_FRAMES), GEOMETRY, folder, scan_id=scan_id)
-        finally:
-            root.context.close()
 
     return _write
 

@@ -18,7 +18,7 @@ from cnn_ed import Ensemble
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.publish import TiledSink
 from twotime.catalog.server.embedded import EmbeddedTiled
-from twotime.catalog.server.tiled_client import open_root, results_container
+from twotime.catalog.server.tiled_client import opened_root, results_container
 from twotime.errors import NotReady
 from twotime.files import open_frames
 from twotime.pipeline import analyse, kind_versions, plan
@@ -127,8 +127,7 @@ def _published(
     """Processor seconds of this process and of Tiled while an analysis is published, and the bytes that it takes."""
     here = {"tiled_uri": AnyHttpUrl(tiled.uri), "tiled_api_key": SecretStr(tiled.api_key), "results_path": "processed"}
     settings = site.model_copy(update=here)
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         store = AnalysisStore(results_container(root, settings))
         facts = open_frames(file).facts
         resolved, versions = plan(facts, recipe).resolved, kind_versions("xpcs", models)
@@ -140,8 +139,6 @@ def _published(
         TiledSink(store, record).publish(analysis)
         own_s, tiled_s = time.process_time() - began, _used_s(tiled.pid) - tiled_began
         return own_s, tiled_s, _bytes_in(tiled.folder) - before
-    finally:
-        root.context.close()
 
 
 def _recipe(n_frames: int, n_rois: int, n_pixels: int) -> Recipe:

@@ -11,9 +11,9 @@ from cnn_ed.collect import Collection, Measured
 from twotime.catalog.results.analysis_record import AnalysisRecord
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.read import read_array, read_table
-from twotime.catalog.server.tiled_client import results_container
+from twotime.catalog.server.tiled_client import opened_root, results_container
 from twotime.cli.progress import ProgressBar
-from twotime.cli.tiled import root_of, tiled_of
+from twotime.cli.tiled import tiled_of
 from twotime.cli.training import TRAINING, VALIDATION
 from twotime.settings import Settings
 from twotime.xpcs import stationarity
@@ -47,7 +47,7 @@ def collect(
         If no run is left for one of the files.
     """
     collection = Collection(window)
-    with tiled_of(settings, console) as reached, root_of(reached) as root:
+    with tiled_of(settings, console) as reached, opened_root(reached) as root:
         store = AnalysisStore(results_container(root, reached))
         records = [
             record

@@ -15,11 +15,10 @@ import pandas as pd
 from rich.console import Console
 
 from twotime.api.server import Server
-from twotime.catalog.server.tiled_client import raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.cli.demo_frames import transition_series
 from twotime.cli.progress import ProgressBar
 from twotime.cli.simulate import detector_folder, next_scan_id, write_simulated
-from twotime.cli.tiled import root_of
 from twotime.errors import TwotimeError
 from twotime.export.tables import fits_text
 from twotime.logs import configure_logs
@@ -122,7 +121,7 @@ def measured_scan(path: Path) -> Scan:
     known = KNOWN_FILES.get(hashlib.sha256(path.read_bytes()).hexdigest())
 
     def write(settings: Settings, console: Console) -> str:
-        with root_of(settings) as root, ProgressBar(console) as bar:
+        with opened_root(settings) as root, ProgressBar(console) as bar:
             raw = raw_catalog(root, settings)
             return write_run(
                 raw,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.cli.simulate import detector_folder, next_scan_id
 from twotime.export.tables import with_error
 from twotime.settings import Settings
@@ -48,17 +48,17 @@ def transition_series(model: TransitionModel | None = None) -> tuple[dict[str, A
     recipe = {"kind": "frames", "regions": [box], "peaks": {"significance": 5}}
 
     def write(settings: Settings, console: Console) -> str:
-        raw = raw_catalog(open_root(settings), settings)
-        scan = Scan(
-            "pilatus",
-            "simulated charge order",
-            next_scan_id(raw),
-            layout="frames",
-            simulation={"transition_K": known.transition},
-            variables={"sample_temperature": ("K", known.temperatures)},
-            metadata={"plan_name": "scan", "motors": ["sample_temperature"], "XPCS_data": False},
-        )
-        with console.status("writing a temperature series"):
+        with opened_root(settings) as root, console.status("writing a temperature series"):
+            raw = raw_catalog(root, settings)
+            scan = Scan(
+                "pilatus",
+                "simulated charge order",
+                next_scan_id(raw),
+                layout="frames",
+                simulation={"transition_K": known.transition},
+                variables={"sample_temperature": ("K", known.temperatures)},
+                metadata={"plan_name": "scan", "motors": ["sample_temperature"], "XPCS_data": False},
+            )
             return write_scan(raw, known.frames(), GEOMETRY, detector_folder(settings), scan)
 
     def show(client: httpx.Client, record: dict[str, Any], console: Console) -> list[str]:

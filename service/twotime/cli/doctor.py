@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from tiled.client.container import Container
 
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
 from twotime.catalog.server.access_tags import access_in_words
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound, TwotimeError
 from twotime.settings import Settings
@@ -25,8 +26,11 @@ def doctor(settings: Settings, console: Console) -> bool:
     for name, check in _checks_here(settings):
         well &= _report(name, check, console)
     try:
-        with tiled_of(settings.model_copy(update={"tiled_wait_s": 0.0}), console) as reached:
-            for name, check in _checks_in_tiled(reached):
+        with (
+            tiled_of(settings.model_copy(update={"tiled_wait_s": 0.0}), console) as reached,
+            opened_root(reached) as root,
+        ):
+            for name, check in _checks_in_tiled(root, reached):
                 well &= _report(name, check, console)
     except TwotimeError as error:
         _say("Tiled", str(error), False, console)
@@ -44,15 +48,12 @@ def _checks_here(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "documents", lambda: _documents(settings)
 
 
-def _checks_in_tiled(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "Tiled", lambda: f"{settings.tiled_uri} answers and accepts the key" if open_root(settings) else ""
-    yield "raw runs", lambda: f"{len(raw_catalog(open_root(settings), settings))} in {settings.raw_path!r}"
-    yield (
-        "results",
-        lambda: f"{len(results_container(open_root(settings), settings))} nodes in {settings.results_path!r}",
-    )
-    yield "access", lambda: access_in_words(results_container(open_root(settings), settings))
-    yield "newest run", lambda: _newest_run(settings)
+def _checks_in_tiled(root: Container, settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "Tiled", lambda: f"{settings.tiled_uri} answers and accepts the key"
+    yield "raw runs", lambda: f"{len(raw_catalog(root, settings))} in {settings.raw_path!r}"
+    yield "results", lambda: f"{len(results_container(root, settings))} nodes in {settings.results_path!r}"
+    yield "access", lambda: access_in_words(results_container(root, settings))
+    yield "newest run", lambda: _newest_run(root, settings)
 
 
 def _ensemble(settings: Settings) -> str:
@@ -91,9 +92,9 @@ def _documents(settings: Settings) -> str:
     return f"a 0MQ proxy answers at {settings.documents_address}"
 
 
-def _newest_run(settings: Settings) -> str:
+def _newest_run(root: Container, settings: Settings) -> str:
     try:
-        run = find_run(raw_catalog(open_root(settings), settings), -1)
+        run = find_run(raw_catalog(root, settings), -1)
     except RunNotFound:
         return "there is none yet"
     facts = run_facts(run, direct=settings.read_in_place, path_map=settings.path_map, folders=settings.detector_dirs)

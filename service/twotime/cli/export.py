@@ -6,8 +6,8 @@ from rich.console import Console
 
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.read import read_analysis
-from twotime.catalog.server.tiled_client import results_container
-from twotime.cli.tiled import root_of, tiled_of
+from twotime.catalog.server.tiled_client import opened_root, results_container
+from twotime.cli.tiled import tiled_of
 from twotime.export.files import Dialect, check_name, write_file
 from twotime.results import FRAME_IMAGES
 from twotime.settings import Settings
@@ -34,7 +34,7 @@ def export(
     """
     shown = next((one for one in FRAME_IMAGES if one == image), None)
     check_name(out, dialect, shown)
-    with tiled_of(settings, console) as reached, root_of(reached) as root:
+    with tiled_of(settings, console) as reached, opened_root(reached) as root:
         store = AnalysisStore(results_container(root, reached))
         analysis = read_analysis(store, analysis_id)
     write_file(out, analysis, dialect, shown)

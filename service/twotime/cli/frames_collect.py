@@ -13,7 +13,7 @@ from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run, list_runs, search_runs
 from twotime.catalog.runs.tiled_frames import TiledFrames
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.cli.progress import ProgressBar
 from twotime.cli.tiled import tiled_of
 from twotime.errors import InputError, UnusableRun
@@ -57,21 +57,17 @@ def collect_frames(
     options = {"recipe": recipe.model_dump(mode="json", exclude_defaults=True), "same": sorted(same)}
     collection = Collection(out, options)
     left_out: Counter[str] = Counter()
-    with tiled_of(settings, console) as reached, ProgressBar(console) as bar:
-        root = open_root(reached)
-        try:
-            raw, library = raw_catalog(root, reached), MaskLibrary(root, reached)
-            uids = [uid for uid in _finished(raw, samples, limit) if not uid.startswith(tuple(excluded) or "\0")]
-            for number, uid in enumerate(uids):
-                bar(f"reading {len(uids)} runs", number / len(uids))
-                if collection.has(uid):
-                    continue
-                try:
-                    _collect(collection, find_run(raw, uid), recipe, same, reached, library)
-                except InputError as error:
-                    left_out[str(error)] += 1
-        finally:
-            root.context.close()
+    with tiled_of(settings, console) as reached, ProgressBar(console) as bar, opened_root(reached) as root:
+        raw, library = raw_catalog(root, reached), MaskLibrary(root, reached)
+        uids = [uid for uid in _finished(raw, samples, limit) if not uid.startswith(tuple(excluded) or "\0")]
+        for number, uid in enumerate(uids):
+            bar(f"reading {len(uids)} runs", number / len(uids))
+            if collection.has(uid):
+                continue
+            try:
+                _collect(collection, find_run(raw, uid), recipe, same, reached, library)
+            except InputError as error:
+                left_out[str(error)] += 1
     for reason, times in left_out.most_common():
         console.print(f"Left out {times} x: {reason}", highlight=False, markup=False)
     if not collection.runs:

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from twotime.catalog.results.analysis_store import AnalysisStore
 from twotime.catalog.results.read import read_array, read_table
-from twotime.catalog.server.tiled_client import results_container
-from twotime.cli.tiled import root_of, tiled_of
+from twotime.catalog.server.tiled_client import opened_root, results_container
+from twotime.cli.tiled import tiled_of
 from twotime.errors import NotFound
 from twotime.export.picture import draw_before_and_after
 from twotime.export.report_pictures import ROI_HEIGHT, png, rates
@@ -22,7 +22,7 @@ def draw(settings: Settings, analysis_id: str, roi: int, out: Path, console: Con
     NotFound
         If there is no such analysis or ROI, or it was not denoised.
     """
-    with tiled_of(settings, console) as reached, root_of(reached) as root:
+    with tiled_of(settings, console) as reached, opened_root(reached) as root:
         store = AnalysisStore(results_container(root, reached))
         record = store.get(analysis_id)
         fits = read_table(store, analysis_id, "fits").set_index("roi")

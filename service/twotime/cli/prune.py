@@ -15,7 +15,7 @@ from twotime.catalog.results.retention import (
     disk_bytes,
     prune_plan,
 )
-from twotime.catalog.server.tiled_client import open_root, results_container
+from twotime.catalog.server.tiled_client import opened_root, results_container
 from twotime.cli.tiled import tiled_of
 from twotime.jobs.requests.site_rules import load_site_rules
 from twotime.recipe import load_recipe
@@ -39,26 +39,22 @@ def prune(settings: Settings, rules: RetentionRules, console: Console, *, delete
     """
     rules.check()
     recipes = [load_recipe(settings.recipe_file), *load_site_rules(settings.rules_file).recipes]
-    with tiled_of(settings, console) as reached:
-        root = open_root(reached)
-        try:
-            store = AnalysisStore(results_container(root, reached))
-            records = all_records(store)
-            plan = prune_plan(
-                records,
-                rules,
-                now=time.time(),
-                sizes=disk_bytes(store, records),
-                named=[recipe.model_dump_json() for recipe in recipes],
-            )
-            _print(plan, console)
-            if not delete:
-                if plan.delete:
-                    console.print("Nothing was deleted; add --delete to do it.")
-                return
-            done = [record for record, _ in plan.delete if delete_analysis(store, record)]
-        finally:
-            root.context.close()
+    with tiled_of(settings, console) as reached, opened_root(reached) as root:
+        store = AnalysisStore(results_container(root, reached))
+        records = all_records(store)
+        plan = prune_plan(
+            records,
+            rules,
+            now=time.time(),
+            sizes=disk_bytes(store, records),
+            named=[recipe.model_dump_json() for recipe in recipes],
+        )
+        _print(plan, console)
+        if not delete:
+            if plan.delete:
+                console.print("Nothing was deleted; add --delete to do it.")
+            return
+        done = [record for record, _ in plan.delete if delete_analysis(store, record)]
     left = len(plan.delete) - len(done)
     changed = f"; {left} changed in between and stay" if left else ""
     console.print(f"Deleted {len(done)} {_analyses(len(done))}{changed}.", highlight=False)

@@ -12,7 +12,7 @@ from twotime.catalog.results.analysis_record import plain
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.search import find_run
 from twotime.catalog.runs.tiled_frames import TiledFrames
-from twotime.catalog.server.tiled_client import open_root, raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.cli.progress import ProgressBar
 from twotime.cli.simulate import detector_folder, next_scan_id
 from twotime.cli.tiled import tiled_of
@@ -61,8 +61,7 @@ def replay(settings: Settings, reference: str, *, speed: float, folder: Path | N
         If the run does not say what a replay needs.
     """
     with tiled_of(settings, console) as reached:
-        root = open_root(reached)
-        try:
+        with opened_root(reached) as root:
             raw = raw_catalog(root, reached)
             run = find_run(raw, reference)
             direct, path_map, folders = reached.read_in_place, reached.path_map, reached.detector_dirs
@@ -86,8 +85,6 @@ def replay(settings: Settings, reference: str, *, speed: float, folder: Path | N
                 uid = write_scan(
                     raw, frames, geometry, where, scan, lambda fraction: bar("writing frames and documents", fraction)
                 )
-        finally:
-            root.context.close()
         console.print(f"Replayed run {facts.uid[:8]} as run {uid} ({len(frames)} frames, {speed:g} times its speed)")
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from twotime.catalog.runs.search import find_run
-from twotime.catalog.server.tiled_client import raw_catalog
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog
 from twotime.cli.progress import ProgressBar
-from twotime.cli.tiled import root_of, tiled_of
+from twotime.cli.tiled import tiled_of
 from twotime.errors import RunNotFound
 from twotime.settings import Settings
 from twotime.simulate import SpeckleModel, demo_frames, demo_model, simulate_frames, truth_of, write_run
@@ -59,7 +59,7 @@ def write_simulated(
     console: Console,
 ) -> str:
     """Write simulated frames with their truth; returns the uid."""
-    with root_of(settings) as root, ProgressBar(console) as bar:
+    with opened_root(settings) as root, ProgressBar(console) as bar:
         raw = raw_catalog(root, settings)
         return write_run(
             raw,

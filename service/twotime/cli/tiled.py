@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from pydantic import AnyHttpUrl, SecretStr
 from rich.console import Console
-from tiled.client.container import Container
 
 from twotime.catalog.server.embedded import EmbeddedTiled
 from twotime.catalog.server.tiled_client import open_root
@@ -37,19 +36,3 @@ def tiled_of(settings: Settings, console: Console) -> Iterator[Settings]:
         )
     finally:
         embedded.stop()
-
-
-@contextmanager
-def root_of(settings: Settings) -> Iterator[Container]:
-    """The root of a server, whose connections are closed at the end.
-
-    Raises
-    ------
-    TiledUnavailable
-        If the server does not answer.
-    """
-    root = open_root(settings)
-    try:
-        yield root
-    finally:
-        root.context.close()

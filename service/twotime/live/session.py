@@ -14,7 +14,7 @@ from twotime.catalog.runs.detector_files import pixel_cache
 from twotime.catalog.runs.mask_library import MaskLibrary
 from twotime.catalog.runs.run_facts import run_facts
 from twotime.catalog.runs.tiled_frames import TiledFrames
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, results_container
+from twotime.catalog.server.tiled_client import opened_root, raw_catalog, results_container
 from twotime.errors import TiledRefused, TiledUnavailable, TwotimeError, UnusableRun
 from twotime.files.series import frames_at_once
 from twotime.live.followed import Followed, FollowedDynamics, Shown, followed
@@ -89,8 +89,7 @@ class LiveSession:
         bound.info("live_ended", n_frames=self._state["n_frames"], state=self._state["state"])
 
     def _follow(self) -> None:
-        root = open_root(self.settings, retries_for_s=60)
-        try:
+        with opened_root(self.settings, retries_for_s=60) as root:
             tail = RunTail(raw_catalog(root, self.settings), self.uid, self.recipe.detector, self.settings)
             facts = self._facts(tail)
             if facts is None:
@@ -115,8 +114,6 @@ class LiveSession:
                 self._set_state(state="failed", message=str(error))
             finally:
                 sink.update(**{name: self._state[name] for name in ("state", "message", "n_frames")})
-        finally:
-            root.context.close()
 
     def _facts(self, tail: RunTail) -> RunFacts | None:
         """Facts of the run, once its detector has announced frames; None if it ends before."""

@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twotime.catalog.runs.document_values import has_documents
 from twotime.catalog.runs.search import is_run
-from twotime.catalog.server.tiled_client import open_root, raw_catalog, tiled_errors
+from twotime.catalog.server.tiled_client import open_root, opened_root, raw_catalog, tiled_errors
 from twotime.errors import StreamOff, TiledUnavailable
 from twotime.settings import Settings
 from twotime.threads import to_the_end
@@ -177,11 +177,8 @@ def _news(settings: Settings, raw: Any, since: float) -> _News:
 
 def _news_alone(settings: Settings, since: float) -> _News:
     """As `_news`, over a connection of its own, so that a thread that outlives the service leaves nothing open."""
-    root = open_root(settings)
-    try:
+    with opened_root(settings) as root:
         return _news(settings, raw_catalog(root, settings), since)
-    finally:
-        root.context.close()
 
 
 async def _tell(news: _News, on_run: OnRun, on_start: OnStart | None) -> None:

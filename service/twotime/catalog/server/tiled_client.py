@@ -57,6 +57,16 @@ def open_root(
             time.sleep(_PAUSE_S)
 
 
+@contextmanager
+def opened_root(settings: Settings, **options: Any) -> Iterator[Container]:
+    """`open_root`, closed at the end; raises what it raises."""
+    root = open_root(settings, **options)
+    try:
+        yield root
+    finally:
+        root.context.close()
+
+
 def raw_catalog(root: Container, settings: Settings) -> CatalogOfBlueskyRuns:
     """The container of the raw runs as a Bluesky catalog; created if the server is empty.
 
