@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
@@ -19,9 +20,15 @@ async def asking(function: Callable[..., Result], *args: Any, **options: Any) ->
 
 
 async def to_the_end(function: Callable[..., Result], *given: Any) -> Result:
-    """Call a function in a thread. If cancelled, wait for its end first, so that cleaning up finds nothing in use."""
+    """Call a function in a thread. If cancelled, wait for its end first, so that cleaning up finds nothing in use.
+
+    Cancelled once more while it waits, it goes on waiting: `asyncio.gather` ends at its first cancelled task, and
+    whoever then cancels the others does so for the second time.
+    """
     work = asyncio.create_task(asyncio.to_thread(function, *given))
     try:
         return await asyncio.shield(work)
     finally:
-        await asyncio.wait([work])
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
