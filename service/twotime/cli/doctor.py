@@ -126,5 +126,5 @@ def _report(name: str, check: Callable[[], str], console: Console) -> bool:
 
 def _say(name: str, words: str, well: bool, console: Console) -> None:
     mark = "[green]ok [/]" if well else "[red]!! [/]"
-    console.print(f"{mark} {name:<11}", end="")
+    console.print(f"{mark} {name:<15}", end="")
     console.print(words, highlight=False, markup=False)
