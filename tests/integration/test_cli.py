@@ -130,7 +130,7 @@ def test_doctor_says_that_nobody_publishes_documents(tmp_path: Path) -> None:
 
     done = run("doctor", var=tmp_path, TWOTIME_PORT="0", **away)
 
-    assert "!!  documents  No 0MQ proxy answers at 127.0.0.1:9; start bluesky-0MQ-proxy there" in done.stdout
+    assert "!!  documents      No 0MQ proxy answers at 127.0.0.1:9; start bluesky-0MQ-proxy there" in done.stdout
 
 
 @pytest.mark.parametrize(
